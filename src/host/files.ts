@@ -1,0 +1,123 @@
+import { randomBytes } from 'node:crypto';
+import { constants, type Dirent } from 'node:fs';
+import { type FileHandle, lstat, mkdir, open, readdir, rename, rm, unlink } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { TscError } from '../core/index.ts';
+
+/** Whether the thrown value is a system error with one of these errno names (`ENOENT`). */
+export function isErrno(error: unknown, ...names: string[]): boolean {
+  return error instanceof Error && 'code' in error && names.includes(String(error.code));
+}
+
+/** Whole text of a file, or undefined when it does not exist. Only regular files are read; at most `limit` bytes (16 MiB). */
+export async function readTextIfExists(path: string, limit = 16 << 20): Promise<string | undefined> {
+  let handle: FileHandle | undefined;
+  try {
+    // O_NONBLOCK: a FIFO somebody put there must not block us.
+    handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const stat = await handle.stat();
+    if (!stat.isFile()) throw new TscError('host/invalid', `${path} is not a regular file`);
+    if (stat.size > limit) throw new TscError('host/exhausted', `${path} is larger than ${limit} bytes`);
+    return await handle.readFile('utf8');
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
+    throw error;
+  } finally {
+    await handle?.close();
+  }
+}
+
+/** Names in a directory, sorted; an absent directory is empty. */
+export async function listDirectory(path: string): Promise<string[]> {
+  return (await listEntries(path)).map((entry) => entry.name);
+}
+
+/** Entries of a directory with their types, sorted by name; an absent directory is empty. */
+export async function listEntries(path: string): Promise<Dirent[]> {
+  try {
+    const entries = await readdir(path, { withFileTypes: true });
+    return entries.sort((a, b) => (a.name < b.name ? -1 : 1));
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return [];
+    throw error;
+  }
+}
+
+/** Whether something (a dangling link included) is at the path. */
+export async function pathExists(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return false;
+    throw error;
+  }
+}
+
+/** Creates a directory and its parents; the last one gets `mode` (0700 unless told). */
+export async function makeDirectory(path: string, mode = 0o700): Promise<void> {
+  await mkdir(path, { recursive: true, mode });
+}
+
+/** Removes a file or a tree; an absent one is fine. */
+export async function removeTree(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true });
+}
+
+/** Removes one file; an absent one is fine. */
+export async function removeFile(path: string): Promise<void> {
+  try {
+    await unlink(path);
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT')) throw error;
+  }
+}
+
+export interface AtomicWriteOptions {
+  /** Permission bits of the new file; 0600 unless told. */
+  readonly mode?: number;
+  /** Whether the content must survive a power cut: fsync of file and directory. */
+  readonly durable?: boolean;
+}
+
+/** Replaces a file in one step: readers see the old or the new content, never a part. */
+export async function writeAtomically(
+  path: string,
+  data: string | Uint8Array,
+  options: AtomicWriteOptions = {},
+): Promise<void> {
+  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
+  const handle = await open(temporary, 'wx', options.mode ?? 0o600);
+  try {
+    await handle.writeFile(data);
+    if (options.durable) await handle.sync();
+  } catch (error) {
+    await handle.close();
+    await removeFile(temporary);
+    throw error;
+  }
+  await handle.close();
+  await rename(temporary, path);
+  if (options.durable) await syncDirectory(dirname(path));
+}
+
+/** Makes renames and removals inside a directory survive a power cut. */
+export async function syncDirectory(path: string): Promise<void> {
+  const handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Parsed JSON of a file, or undefined when it is absent; damaged content throws `state/corrupt`. */
+export async function readJsonIfExists(path: string): Promise<unknown> {
+  const text = await readTextIfExists(path);
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new TscError('state/corrupt', `${path} is not valid JSON`, { cause: error });
+  }
+}

@@ -1,0 +1,21 @@
+import { defineConfig } from 'vitest/config';
+
+/** `unit` needs nothing but Node; `integration` needs root, the native binaries and the bundle. */
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: 'unit', include: ['src/**/*.test.ts'], pool: 'threads' } },
+      {
+        test: {
+          name: 'integration',
+          include: ['integration/**/*.scenario.ts'],
+          globalSetup: ['integration/kit/global-setup.ts'],
+          pool: 'forks',
+          maxWorkers: 2,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+});
