@@ -1,0 +1,28 @@
+/* The verb table of tscompose-runtime. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/cmd.h"
+#include "keeper/keeper.h"
+#include "monitor/monitor.h"
+#include "names/names.h"
+#include "net/net.h"
+
+static const struct verb {
+  const char *name;
+  int (*run)(int argc, char **argv);
+} services[] = {
+    {"monitor", monitor_main},
+    {"keeper", keeper_main},
+    {"net", net_main},
+    {"names", names_main},
+};
+
+int main(int argc, char **argv) {
+  for (size_t i = 0; argc > 1 && i < sizeof(services) / sizeof(services[0]); i++) {
+    if (strcmp(argv[1], services[i].name) == 0) {
+      return services[i].run(argc - 1, argv + 1);
+    }
+  }
+  return oci_main(argc, argv);
+}
