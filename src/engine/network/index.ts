@@ -1,0 +1,36 @@
+/**
+ * network: networks, addresses, sandboxes, published ports, firewall and names of containers. It decides and asks the keeper
+ * to act; the kernel objects all carry the instance's name. Refuses: IPv6 inside containers, drivers other than bridge, host
+ * and none, and touching any table, bridge or route it did not make.
+ */
+export type {
+  KeeperPort,
+  PortHold,
+  ProgramRequest,
+  ProgramResult,
+  SandboxConfig,
+  SandboxLink,
+  SandboxNames,
+  SandboxRoute,
+} from './keeper-port.ts';
+export type {
+  AttachmentSpec,
+  BoundPort,
+  DnsSettings,
+  Endpoint,
+  EndpointSpec,
+  NameFiles,
+  NameFilesSpec,
+  NetworkDriver,
+  NetworkRecord,
+  NetworkService,
+  NetworkSpec,
+  NetworkView,
+  Pool,
+  PoolSpec,
+  PortRequest,
+  Protocol,
+  RecoveryReport,
+  Sandbox,
+} from './network.ts';
+export { createNetworkService, type NetworkServiceOptions } from './service.ts';

@@ -1,0 +1,237 @@
+import type { NetworkId } from '../../core/index.ts';
+
+export type NetworkDriver = 'bridge' | 'host' | 'null';
+
+/** One address pool as the caller wrote it; absent parts are chosen. */
+export interface PoolSpec {
+  /** CIDR, for example `172.20.0.0/24`. */
+  readonly subnet?: string;
+  readonly gateway?: string;
+  /** Part of the subnet that addresses are taken from. */
+  readonly ipRange?: string;
+  /** Addresses that are never handed out, by name. */
+  readonly auxiliary?: Readonly<Record<string, string>>;
+}
+
+/** What a new network is made from. */
+export interface NetworkSpec {
+  readonly name: string;
+  /** Default `bridge`; everything else is refused. */
+  readonly driver?: string;
+  /** No way out and no way in except from its own members. */
+  readonly internal?: boolean;
+  readonly attachable?: boolean;
+  readonly enableIpv6?: boolean;
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Driver options: `com.docker.network.driver.mtu`, `com.docker.network.bridge.name` and others; unknown ones are refused. */
+  readonly options?: Readonly<Record<string, string>>;
+  /** At most one pool, IPv4. */
+  readonly pools?: readonly PoolSpec[];
+  readonly ipamDriver?: string;
+  readonly ipamOptions?: Readonly<Record<string, string>>;
+}
+
+/** A chosen pool of a network. */
+export interface Pool {
+  readonly subnet: string;
+  readonly gateway: string;
+  readonly ipRange?: string;
+  readonly auxiliary: Readonly<Record<string, string>>;
+}
+
+/** A network as it is recorded on disk. */
+export interface NetworkRecord {
+  readonly id: NetworkId;
+  readonly name: string;
+  /** RFC 3339. */
+  readonly created: string;
+  readonly driver: NetworkDriver;
+  readonly internal: boolean;
+  readonly attachable: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly options: Readonly<Record<string, string>>;
+  /** Absent for `host` and `none`. */
+  readonly pool?: Pool;
+  /** Interface name of the bridge; absent for `host` and `none`. */
+  readonly bridge?: string;
+  /** Whether the pool was given by the caller (shown by inspect) or chosen. */
+  readonly chosenPool: boolean;
+  readonly mtu: number;
+  readonly masquerade: boolean;
+  /** The network named `bridge`: containers get no names for each other there. */
+  readonly isDefault: boolean;
+}
+
+/** How a container wants to be on a network. */
+export interface EndpointSpec {
+  /** Id, unique id prefix, or name. */
+  readonly network: string;
+  readonly aliases?: readonly string[];
+  readonly ipv4?: string;
+  readonly mac?: string;
+  /** The network with the highest value gives the default route; ties go to the first name. Default 0. */
+  readonly gatewayPriority?: number;
+  readonly driverOptions?: Readonly<Record<string, string>>;
+}
+
+/** A container's place on one network, recorded on disk. */
+export interface Endpoint {
+  readonly endpointId: string;
+  readonly networkId: NetworkId;
+  readonly networkName: string;
+  readonly aliases: readonly string[];
+  /** Address without prefix length; empty on `host` and `none`. */
+  readonly address: string;
+  readonly prefixLength: number;
+  /** Gateway of the network; empty when internal, `host` or `none`. */
+  readonly gateway: string;
+  readonly mac: string;
+  /** Name inside the container (`eth0`). */
+  readonly interface: string;
+  /** Name of the host end. */
+  readonly hostInterface: string;
+  /** Whether the caller asked for this address. */
+  readonly fixedAddress: boolean;
+  readonly gatewayPriority: number;
+}
+
+/** A network with what is attached to it. */
+export interface NetworkView extends NetworkRecord {
+  readonly endpoints: readonly (Endpoint & {
+    readonly containerId: string;
+    readonly containerName: string;
+    /** Whether the container's sandbox is up. */
+    readonly active: boolean;
+  })[];
+}
+
+export type Protocol = 'tcp' | 'udp';
+
+/** A port to publish. */
+export interface PortRequest {
+  readonly containerPort: number;
+  readonly protocol: Protocol;
+  /** Empty or absent: every address, IPv4 and IPv6. */
+  readonly hostIp?: string;
+  /** Absent or 0: an ephemeral one from 32768 on; a range: the first free one in it. */
+  readonly hostPort?: number | { readonly first: number; readonly last: number };
+}
+
+/** A published port; a request for every address gives one for `0.0.0.0` and one for `::`. */
+export interface BoundPort {
+  readonly containerPort: number;
+  readonly protocol: Protocol;
+  readonly hostIp: string;
+  readonly hostPort: number;
+}
+
+/** Resolver settings of a container; absent parts come from the host's resolv.conf. */
+export interface DnsSettings {
+  readonly servers?: readonly string[];
+  readonly search?: readonly string[];
+  readonly options?: readonly string[];
+}
+
+/** What a container's networking is prepared from at create. */
+export interface AttachmentSpec {
+  readonly containerId: string;
+  /** Container name without slash. */
+  readonly name: string;
+  /** In order: `eth0`, `eth1`, … Exactly one when it is `host` or `none`. */
+  readonly endpoints: readonly EndpointSpec[];
+  readonly dns?: DnsSettings;
+  /** `net.*` settings written inside the namespace. */
+  readonly sysctls?: Readonly<Record<string, string>>;
+  /** Names only this container sees: alias → id of the container meant (`links`). */
+  readonly links?: Readonly<Record<string, string>>;
+}
+
+/** A container's open network namespace. */
+export interface Sandbox {
+  /** Path for the namespace in config.json; null: the host's own namespace (network `host`). */
+  readonly path: string | null;
+  readonly endpoints: readonly Endpoint[];
+}
+
+/** Texts of the files every container gets; the caller writes and mounts them. */
+export interface NameFiles {
+  /** Text of /etc/resolv.conf. */
+  readonly resolvConf: string;
+  /** Text of /etc/hosts. */
+  readonly hosts: string;
+}
+
+export interface NameFilesSpec {
+  readonly hostname: string;
+  readonly domainname?: string;
+  /** `name:address` pairs; the address `host-gateway` means the host as this container sees it. */
+  readonly extraHosts?: readonly string[];
+}
+
+/** What start-up found and did. */
+export interface RecoveryReport {
+  /** Containers whose sandboxes are alive. */
+  readonly alive: readonly string[];
+  /** One line per thing that was finished, undone or could not be read. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * Networks and the containers on them. Calls for one container must not overlap; everything else may.
+ * Networks are named by id, unique id prefix (3 digits or more) or name. Errors have codes `network/…`.
+ */
+export interface NetworkService {
+  /** First call of a daemon's life: reads the records, compares with the kernel, finishes or undoes. */
+  recover(): Promise<RecoveryReport>;
+
+  /** Throws conflict for a taken name or overlapping subnet, exhausted without a free pool, unsupported for what is not offered. */
+  create(spec: NetworkSpec): Promise<NetworkRecord>;
+  /** Throws not-found, conflict for an ambiguous prefix. */
+  inspect(idOrName: string): NetworkView;
+  list(): readonly NetworkView[];
+  /** Throws in-use while containers are attached, denied for `bridge`, `host` and `none`. */
+  remove(idOrName: string): Promise<void>;
+  /** Removes several at once behind one kernel barrier (`down`). All are checked before any goes. */
+  removeAll(idsOrNames: readonly string[]): Promise<void>;
+  /** Removes networks nobody is attached to that `wanted` accepts; returns their names. */
+  prune(wanted?: (network: NetworkRecord) => boolean): Promise<readonly string[]>;
+
+  /** At create: allocates addresses and records them. A second call for the same container replaces the first. */
+  prepare(spec: AttachmentSpec): Promise<readonly Endpoint[]>;
+  /** At create or start: makes bridges that are missing and the namespace. Returns the open one when it is already there. */
+  openSandbox(containerId: string): Promise<Sandbox>;
+  /** At start, when the process is about to run: names become visible, ports reachable. Nothing stays on failure. */
+  publish(containerId: string, ports: readonly PortRequest[]): Promise<readonly BoundPort[]>;
+  /** At stop: the inverse of publish; idempotent. */
+  withdraw(containerId: string): Promise<void>;
+  /** After stop: withdraws and lets the namespace go; idempotent. Addresses stay reserved. */
+  closeSandbox(containerId: string): Promise<void>;
+  /** At remove: closes the sandbox and frees the addresses; idempotent. */
+  release(containerId: string): Promise<void>;
+  /** The container got another name. */
+  rename(containerId: string, name: string): Promise<void>;
+  /** After a lost keeper: takes the namespace of a running container over and publishes again what was published. */
+  adopt(containerId: string, pid: number): Promise<Sandbox>;
+
+  /** Attaches a container, live when its sandbox is open. */
+  connect(
+    network: string,
+    containerId: string,
+    containerName: string,
+    spec: Omit<EndpointSpec, 'network'>,
+  ): Promise<Endpoint>;
+  /** Detaches a container, live when its sandbox is open. Throws not-found when it is not attached. */
+  disconnect(network: string, containerId: string): Promise<void>;
+
+  /** Endpoints of a prepared container, `eth0` first; empty for an unknown one. */
+  endpoints(containerId: string): readonly Endpoint[];
+  /** Ports published now. */
+  boundPorts(containerId: string): readonly BoundPort[];
+  /** resolv.conf and hosts of a prepared container. */
+  nameFiles(containerId: string, spec: NameFilesSpec): Promise<NameFiles>;
+
+  /** Loads our firewall table again when something removed it; true when it was gone. Meant for a periodic check. */
+  checkFirewall(): Promise<boolean>;
+  /** Daemon shutdown with nothing left running: removes bridges and the firewall table. */
+  dismantle(): Promise<void>;
+}
