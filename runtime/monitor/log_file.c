@@ -1,0 +1,245 @@
+#include "monitor/log_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/json.h"
+
+/* A batch is written when it is this large. */
+#define BATCH ((size_t)65536)
+/* A whole encoded piece fits in this: every byte as \u00xx, and the frame around it. */
+#define TAIL (LOG_PIECE * 6 + 256)
+#define LOG_MODE 0640
+
+/* A monitor that was killed while writing leaves a line without end; readers must never see two lines glued. */
+static int cut_broken_tail(int fd, uint64_t *size, struct err *err) {
+  size_t length = *size < TAIL ? (size_t)*size : TAIL;
+  cleanup_free char *tail = malloc(length + 1);
+  if (tail == NULL) {
+    return err_oom(err);
+  }
+  if (pread(fd, tail, length, (off_t)(*size - length)) != (ssize_t)length) {
+    return err_errno(err, "cannot read the end of the log");
+  }
+  size_t keep = length;
+  while (keep > 0 && tail[keep - 1] != '\n') {
+    keep--;
+  }
+  if (keep == length) {
+    return 0;
+  }
+  *size -= length - keep;
+  return ftruncate(fd, (off_t)*size) < 0 ? err_errno(err, "cannot cut a broken line") : 0;
+}
+
+static int open_live(struct log_file *file, struct err *err) {
+  cleanup_close int fd = open(file->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, LOG_MODE);
+  if (fd < 0) {
+    return err_errno(err, "cannot open log %s", file->path);
+  }
+  struct stat info;
+  if (fstat(fd, &info) < 0) {
+    return err_errno(err, "cannot stat log %s", file->path);
+  }
+  if (!S_ISREG(info.st_mode)) {
+    return err_set(err, EINVAL, "log %s is not a regular file", file->path);
+  }
+  uint64_t size = (uint64_t)info.st_size;
+  int r = cut_broken_tail(fd, &size, err);
+  if (r < 0) {
+    return err_prefix(err, "log %s", file->path);
+  }
+  file->size = size;
+  file->fd = take_fd(&fd);
+  return 0;
+}
+
+int log_file_open(struct log_file *ret_file, const char *path, uint64_t max_size, int max_file, struct err *err) {
+  struct log_file file = LOG_FILE_NONE;
+  file.path = strdup(path);
+  file.max_size = max_size;
+  file.max_file = max_file < 1 ? 1 : max_file;
+  if (file.path == NULL) {
+    return err_oom(err);
+  }
+  int r = open_live(&file, err);
+  if (r < 0) {
+    free(file.path);
+    return r;
+  }
+  *ret_file = file;
+  return 0;
+}
+
+static void write_batch(struct log_file *file) {
+  if (file->batch.size == 0) {
+    return;
+  }
+  if (file->fd < 0 && open_live(file, /* err= */ NULL) < 0) {
+    file->lost += file->batch.size;
+  } else if (fd_write_all(file->fd, file->batch.data, file->batch.size, /* err= */ NULL) < 0) {
+    /* A full disk may have taken a part: without it the file holds whole lines only. */
+    int r = ftruncate(file->fd, (off_t)file->size);
+    (void)r;
+    file->lost += file->batch.size;
+  } else {
+    file->size += file->batch.size;
+  }
+  file->batch.size = 0;
+}
+
+/* path.1 is the newest of the old ones. With one file kept the live one starts again. */
+static void rotate(struct log_file *file) {
+  write_batch(file);
+  if (file->max_file == 1) {
+    /* A reader that follows sees the file shrink. */
+    if (file->fd >= 0 && ftruncate(file->fd, 0) == 0) {
+      file->size = 0;
+    }
+    return;
+  }
+  for (int n = file->max_file - 1; n > 0; n--) {
+    cleanup_free char *to = str_format("%s.%d", file->path, n);
+    cleanup_free char *from = n == 1 ? strdup(file->path) : str_format("%s.%d", file->path, n - 1);
+    if (to == NULL || from == NULL || (rename(from, to) < 0 && errno != ENOENT)) {
+      return; /* stays in the live file, tried again with the next line */
+    }
+  }
+  if (file->fd >= 0) {
+    close(file->fd);
+    file->fd = -1;
+  }
+  file->size = 0;
+  (void)open_live(file, /* err= */ NULL);
+}
+
+static void stamp(struct log_file *file, char *text, size_t capacity) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  if (now.tv_sec < file->last.tv_sec || (now.tv_sec == file->last.tv_sec && now.tv_nsec <= file->last.tv_nsec)) {
+    /* Same tick, or the clock went back: one nanosecond on keeps lines distinct and in order for `since`. */
+    now = file->last;
+    if (++now.tv_nsec == 1000000000) {
+      now.tv_nsec = 0;
+      now.tv_sec++;
+    }
+  }
+  file->last = now;
+  time_format(&now, text, capacity);
+}
+
+static void put_line(struct log_file *file, const struct log_stream *stream, const char *text, size_t size) {
+  if (file->max_size > 0 && file->size + file->batch.size >= file->max_size) {
+    rotate(file);
+  }
+  char time[TIME_TEXT_SIZE];
+  stamp(file, time, sizeof(time));
+  size_t before = file->batch.size;
+  if (str_add(&file->batch, "{\"log\":") < 0 || json_add_quoted_n(&file->batch, text, size) < 0 ||
+      str_add(&file->batch, ",\"stream\":\"") < 0 || str_add(&file->batch, stream->name) < 0 ||
+      str_add(&file->batch, "\",\"time\":\"") < 0 || str_add(&file->batch, time) < 0 ||
+      str_add(&file->batch, "\"}\n") < 0) {
+    file->batch.size = before;
+    file->lost += size;
+    return;
+  }
+  if (file->batch.size >= BATCH) {
+    write_batch(file);
+  }
+}
+
+/* Bytes at the end of a full piece that begin a character whose rest is still to come: they go with the next piece. */
+static size_t open_character(const char *text, size_t size) {
+  for (size_t back = 1; back <= 3 && back < size; back++) {
+    unsigned char c = (unsigned char)text[size - back];
+    if ((c & 0xc0) == 0x80) {
+      continue;
+    }
+    size_t whole = (c & 0xe0) == 0xc0 ? 2 : (c & 0xf0) == 0xe0 ? 3 : (c & 0xf8) == 0xf0 ? 4 : 1;
+    return whole > back ? back : 0;
+  }
+  return 0;
+}
+
+static void put_piece(struct log_file *file, struct log_stream *stream) {
+  size_t kept = open_character(stream->piece, stream->used);
+  put_line(file, stream, stream->piece, stream->used - kept);
+  memmove(stream->piece, stream->piece + stream->used - kept, kept);
+  stream->used = kept;
+}
+
+/* Adds to the line under way, which has no newline yet; cuts full pieces off. */
+static void gather(struct log_file *file, struct log_stream *stream, const char *data, size_t size) {
+  if (stream->piece == NULL && (stream->piece = malloc(LOG_PIECE + 1)) == NULL) {
+    file->lost += size;
+    return;
+  }
+  while (size > 0) {
+    size_t room = LOG_PIECE - stream->used;
+    size_t part = size < room ? size : room;
+    memcpy(stream->piece + stream->used, data, part);
+    stream->used += part;
+    data += part;
+    size -= part;
+    if (stream->used == LOG_PIECE) {
+      put_piece(file, stream);
+    }
+  }
+}
+
+void log_file_feed(struct log_file *file, struct log_stream *stream, const char *data, size_t size) {
+  while (size > 0) {
+    const char *newline = memchr(data, '\n', size);
+    size_t part = newline == NULL ? size : (size_t)(newline - data) + 1;
+    if (newline == NULL) {
+      gather(file, stream, data, part);
+    } else if (stream->used == 0 && part <= LOG_PIECE) {
+      put_line(file, stream, data, part); /* the common case copies nothing */
+    } else {
+      gather(file, stream, data, part - 1);
+      if (stream->piece != NULL) {
+        stream->piece[stream->used] = '\n';
+        put_line(file, stream, stream->piece, stream->used + 1);
+      }
+      stream->used = 0;
+    }
+    data += part;
+    size -= part;
+  }
+}
+
+void log_file_end(struct log_file *file, struct log_stream *stream) {
+  if (stream->used > 0) {
+    put_line(file, stream, stream->piece, stream->used);
+    stream->used = 0;
+  }
+}
+
+void log_file_flush(struct log_file *file) {
+  write_batch(file);
+}
+
+void log_file_close(struct log_file *file) {
+  if (file->path == NULL) {
+    return;
+  }
+  write_batch(file);
+  if (file->fd >= 0) {
+    close(file->fd);
+  }
+  str_free(&file->batch);
+  free(file->path);
+  *file = (struct log_file)LOG_FILE_NONE;
+}
+
+void log_stream_free(struct log_stream *stream) {
+  free(stream->piece);
+  stream->piece = NULL;
+  stream->used = 0;
+}
