@@ -1,7 +1,7 @@
 import type { Readable, Writable } from 'node:stream';
 import type { ContainerId, ExecId } from '../../core/index.ts';
 import type { LogFrame, LogQuery } from '../logs/index.ts';
-import type { ContainerDetails, ContainerSpec, EndpointSpec, Resources, RestartPolicy } from './container.ts';
+import type { ContainerDetails, ContainerSpec, EndpointSettings, Resources, RestartPolicy } from './container.ts';
 
 export interface AttachOptions {
   readonly stdin: boolean;
@@ -133,7 +133,7 @@ export interface ContainerService {
   ): Promise<{ readonly warnings: readonly string[] }>;
   prune(filter?: PruneFilter): Promise<PruneResult>;
   /** Joins a network, live when it runs. */
-  connect(ref: string, network: string, endpoint: Partial<EndpointSpec>): Promise<void>;
+  connect(ref: string, network: string, endpoint: Partial<EndpointSettings>): Promise<void>;
   disconnect(ref: string, network: string, options?: { readonly force?: boolean }): Promise<void>;
   /** Full id of a reference. */
   resolve(ref: string): ContainerId;

@@ -185,7 +185,7 @@ export interface LoggingSpec {
 }
 
 /** How a container joins one network. */
-export interface EndpointSpec {
+export interface EndpointSettings {
   readonly aliases: readonly string[];
   readonly links: readonly string[];
   readonly ipv4?: string;
@@ -201,7 +201,7 @@ export interface ContainerSpec {
   readonly config: Partial<ContainerConfig> & { readonly image: string };
   readonly host?: Partial<HostConfig>;
   /** Network name or id → endpoint. */
-  readonly networks?: Readonly<Record<string, Partial<EndpointSpec>>>;
+  readonly networks?: Readonly<Record<string, Partial<EndpointSettings>>>;
 }
 
 export type ContainerStatus = 'created' | 'running' | 'paused' | 'restarting' | 'removing' | 'exited' | 'dead';
@@ -265,7 +265,7 @@ export interface ContainerRecord {
   readonly imageId: string;
   readonly config: ContainerConfig;
   readonly host: HostConfig;
-  readonly networks: Readonly<Record<string, EndpointSpec>>;
+  readonly networks: Readonly<Record<string, EndpointSettings>>;
   readonly mounts: readonly MountPoint[];
   readonly state: ContainerState;
   /** A user asked it to stop: unless-stopped stays down, and a restart policy does not apply. */
@@ -276,7 +276,7 @@ export interface ContainerRecord {
 export interface EndpointDetails {
   readonly network: string;
   readonly networkId: string;
-  readonly spec: EndpointSpec;
+  readonly spec: EndpointSettings;
   readonly ipv4: string;
   readonly ipv4PrefixLength: number;
   readonly ipv6: string;

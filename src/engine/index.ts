@@ -1,0 +1,20 @@
+/**
+ * engine: containers, images, layers, networks, volumes, events and builds on this machine. Refuses the Engine API's JSON
+ * (daemon) and everything about stacks; decides on host actions only from its own records, never from image content.
+ */
+export type * from './containers/index.ts';
+export type { CreateEngine, Engine, EngineInfo, EngineLogger, EngineOptions } from './engine-face.ts';
+export type {
+  EngineEvent,
+  EventActor,
+  EventFilter,
+  EventInput,
+  EventLog,
+  EventQuery,
+  EventType,
+} from './events/index.ts';
+export type * from './images/index.ts';
+export type * from './layers/index.ts';
+export type { LogFrame, LogQuery } from './logs/index.ts';
+export type * from './network/index.ts';
+export type * from './volumes/index.ts';
