@@ -1,0 +1,145 @@
+import { open } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { TscError } from '../core/index.ts';
+import {
+  CLEAN_ENVIRONMENT,
+  isErrno,
+  makeDirectory,
+  pathExists,
+  readTextIfExists,
+  spawnProgram,
+} from '../host/index.ts';
+
+/** What the local daemon is started with; paths are absolute. */
+export interface DaemonPlace {
+  readonly socketPath: string;
+  readonly runDirectory: string;
+  /** Absent: the daemon's own default. */
+  readonly dataDirectory?: string;
+  /** Prefix of every name in the kernel. */
+  readonly instance: string;
+  /** Milliseconds until the start counts as failed. */
+  readonly deadline: number;
+}
+
+/** Whether somebody accepts connections on the socket. */
+export function isListening(socketPath: string): Promise<boolean> {
+  const { promise, resolve, reject } = Promise.withResolvers<boolean>();
+  const socket = connect(socketPath);
+  socket.on('connect', () => {
+    socket.destroy();
+    resolve(true);
+  });
+  socket.on('error', (error) => {
+    if (isErrno(error, 'ENOENT', 'ECONNREFUSED')) resolve(false);
+    else reject(new TscError('client/denied', `cannot use the socket ${socketPath}`, { cause: error }));
+  });
+  return promise;
+}
+
+/**
+ * Starts keeper and daemon in a session of their own and resolves when the socket answers. The keeper binds the socket
+ * before the daemon runs, so the first call waits in its queue until the daemon is ready. Does nothing when one is listening.
+ */
+export async function startDaemon(place: DaemonPlace): Promise<void> {
+  if (await isListening(place.socketPath)) return;
+  if (process.getuid?.() !== 0) {
+    throw new TscError('client/denied', 'the tscompose daemon is not running and only root can start it', {
+      hint: 'run the command as root, or point DOCKER_HOST at a running engine',
+    });
+  }
+  const root = packageRoot();
+  const keeper = join(root, 'dist/native/tscompose-runtime');
+  if (!(await pathExists(keeper))) {
+    throw new TscError('client/not-found', `${keeper} is missing`, { hint: 'run: npm run build' });
+  }
+  await makeDirectory(place.runDirectory, 0o711);
+  const logFile = join(place.runDirectory, 'daemon.log');
+  const log = await open(logFile, 'a', 0o600);
+  try {
+    const child = spawnProgram(keeper, keeperArguments(root, place), {
+      cwd: '/',
+      detached: true,
+      stdio: ['ignore', log.fd, log.fd],
+      env: {
+        ...CLEAN_ENVIRONMENT,
+        TSCOMPOSE_RUN_DIR: place.runDirectory,
+        ...(place.dataDirectory && { TSCOMPOSE_DATA_DIR: place.dataDirectory }),
+        ...inherited(
+          'TSCOMPOSE_LOG_LEVEL',
+          'HTTP_PROXY',
+          'HTTPS_PROXY',
+          'NO_PROXY',
+          'http_proxy',
+          'https_proxy',
+          'no_proxy',
+        ),
+        ...inherited('NODE_EXTRA_CA_CERTS', 'TSCOMPOSE_EXTRA_CA_CERTS', 'SSL_CERT_FILE'),
+      },
+    });
+    await waitForSocket(place, child, logFile);
+    child.unref();
+  } finally {
+    await log.close();
+  }
+}
+
+function keeperArguments(root: string, place: DaemonPlace): string[] {
+  const data = place.dataDirectory ? ['--data-dir', place.dataDirectory] : [];
+  return [
+    'keeper',
+    ...['--run-dir', place.runDirectory, '--instance', place.instance, '--socket', place.socketPath, '--'],
+    ...[join(root, 'src/launch/node'), join(root, 'dist/tscompose.js'), '--daemon'],
+    ...['--run-dir', place.runDirectory, '--instance', place.instance, ...data],
+  ];
+}
+
+/** Where package.json is: the bundle lies in dist, the source two levels below the root. */
+function packageRoot(): string {
+  const here = dirname(fileURLToPath(import.meta.url));
+  return here.endsWith('/dist') ? dirname(here) : here.replace(/\/(dist|src)\/.*$/, '');
+}
+
+function inherited(...names: string[]): Record<string, string> {
+  return Object.fromEntries(names.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
+}
+
+async function waitForSocket(
+  place: DaemonPlace,
+  child: ReturnType<typeof spawnProgram>,
+  logFile: string,
+): Promise<void> {
+  let ended: string | undefined;
+  child.on('exit', (status, signal) => {
+    ended = signal ? `was killed by ${signal}` : `ended with status ${status}`;
+  });
+  child.on('error', (error) => {
+    ended = `could not be started: ${error.message}`;
+  });
+  const limit = performance.now() + place.deadline;
+  // The socket appears by rename; a connection attempt is the only test that means something, and is cheap.
+  for (let pause = 2; performance.now() < limit; pause = Math.min(pause * 1.5, 50)) {
+    if (await isListening(place.socketPath)) return;
+    // A second command may have won the race for the lock: then this keeper ends and that one's socket appears.
+    if (ended !== undefined && !(await lockIsHeld(place.runDirectory))) break;
+    await new Promise((resolve) => setTimeout(resolve, pause));
+  }
+  const lines = ((await readTextIfExists(logFile)) ?? '').trimEnd().split('\n').slice(-15).join('\n');
+  throw new TscError(
+    'client/unavailable',
+    `the tscompose daemon did not start: ${ended ?? `no answer on ${place.socketPath} within ${place.deadline / 1000} s`}`,
+    { hint: lines ? `last lines of ${logFile}:\n${lines}` : `its log is ${logFile}` },
+  );
+}
+
+/** Whether another keeper lives in this run directory: its socket is the proof once it is up. */
+async function lockIsHeld(runDirectory: string): Promise<boolean> {
+  return (await pathExists(join(runDirectory, 'lock'))) && (await hasKeeperProcess(runDirectory));
+}
+
+async function hasKeeperProcess(runDirectory: string): Promise<boolean> {
+  const pid = (await readTextIfExists(join(runDirectory, 'lock')))?.trim();
+  return pid !== undefined && /^\d+$/.test(pid) && (await pathExists(`/proc/${pid}`));
+}
