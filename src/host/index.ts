@@ -18,3 +18,4 @@ export {
   writeAtomically,
 } from './files.ts';
 export { CLEAN_ENVIRONMENT, type RunOptions, type RunResult, runProgram, spawnProgram } from './processes.ts';
+export { hashFile, hashTexts, listTree, resolveInside, type TreeEntryOnDisk } from './tree.ts';

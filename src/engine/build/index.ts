@@ -4,3 +4,4 @@
  * the wire format of progress.
  */
 export type { BuildOptions, BuildProgress, BuildRequest, BuildService } from './build.ts';
+export { type BuilderOptions, openBuilder } from './builder.ts';

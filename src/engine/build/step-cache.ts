@@ -1,0 +1,70 @@
+import { join } from 'node:path';
+import {
+  hashTexts,
+  listDirectory,
+  makeDirectory,
+  readJsonIfExists,
+  removeFile,
+  writeAtomically,
+} from '../../host/index.ts';
+import type { LayerDescriptor } from '../images/index.ts';
+
+/** What a step made: a layer, or nothing. */
+export interface CachedStep {
+  readonly layer: LayerDescriptor | null;
+}
+
+/** Key of a step: what it does and the content it works on. Image history never takes part, so a loaded image cannot poison it. */
+export function stepKey(parts: { readonly below: readonly string[]; readonly does: readonly string[] }): string {
+  return hashTexts(['step 1', ...parts.below, 'does', ...parts.does]);
+}
+
+/** Results of steps on disk, one file each. */
+export class StepCache {
+  readonly #directory: string;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  /** The result of a step seen before; a damaged record counts as none. */
+  async find(key: string): Promise<CachedStep | undefined> {
+    try {
+      const value = await readJsonIfExists(this.#path(key));
+      return isCachedStep(value) ? value : undefined;
+    } catch {
+      // A cache may lose anything; the step is simply done again.
+      return undefined;
+    }
+  }
+
+  async store(key: string, step: CachedStep): Promise<void> {
+    await makeDirectory(this.#directory);
+    await writeAtomically(this.#path(key), JSON.stringify(step));
+  }
+
+  /** Forgets everything; returns the number of records. */
+  async clear(): Promise<number> {
+    const names = (await listDirectory(this.#directory)).filter((name) => name.endsWith('.json'));
+    for (const name of names) await removeFile(join(this.#directory, name));
+    return names.length;
+  }
+
+  #path(key: string): string {
+    return join(this.#directory, `${key}.json`);
+  }
+}
+
+function isCachedStep(value: unknown): value is CachedStep {
+  if (typeof value !== 'object' || value === null || !('layer' in value)) return false;
+  const { layer } = value;
+  if (layer === null) return true;
+  return (
+    typeof layer === 'object' &&
+    layer !== undefined &&
+    'diffId' in layer &&
+    'digest' in layer &&
+    'size' in layer &&
+    'mediaType' in layer
+  );
+}
