@@ -2,6 +2,7 @@
  * engine: containers, images, layers, networks, volumes, events and builds on this machine. Refuses the Engine API's JSON
  * (daemon) and everything about stacks; decides on host actions only from its own records, never from image content.
  */
+export type { BuildOptions, BuildProgress, BuildRequest, BuildService } from './build/index.ts';
 export type * from './containers/index.ts';
 export type { CreateEngine, Engine, EngineInfo, EngineLogger, EngineOptions } from './engine-face.ts';
 export type {
