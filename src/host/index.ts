@@ -3,6 +3,7 @@
  * and reports errors, it never decides.
  */
 export { type Clock, newObjectId, systemClock, timestamp } from './clock.ts';
+export { directorySize } from './disk-usage.ts';
 export {
   type AtomicWriteOptions,
   isErrno,
@@ -18,4 +19,6 @@ export {
   writeAtomically,
 } from './files.ts';
 export { CLEAN_ENVIRONMENT, type RunOptions, type RunResult, runProgram, spawnProgram } from './processes.ts';
+export { readTextWithin } from './read-within.ts';
 export { hashFile, hashTexts, listTree, resolveInside, type TreeEntryOnDisk } from './tree.ts';
+export { describePath, readFileStream, type TreeEntry, walkTree } from './walk-tree.ts';

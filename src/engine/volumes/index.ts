@@ -1,5 +1,6 @@
 /**
  * volumes: directories that outlive containers – create, list, remove, prune of the local driver. Refuses other drivers
- * and knows containers only as users of a name.
+ * and knows containers only as users of a name; refuses driver options (nfs, device binds) with an error.
  */
 export type { Volume, VolumeFilter, VolumeService, VolumeSpec, VolumeUsage } from './volume.ts';
+export { createVolumeService, type VolumeServiceOptions } from './volume-service.ts';
