@@ -1,10 +1,376 @@
 #include "monitor/monitor.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/reply.h"
+#include "monitor/state.h"
+
+#define READY_FD 3
+/* How long readers may take for what is left when all is over. */
+#define LAST_BYTES_MS 60000
+
+static void unlink_all(const struct monitor *monitor, bool failed) {
+  static const char *const always[] = {"m.sock", "console.sock", "runtime.log"};
+  for (size_t i = 0; i < array_length(always); i++) {
+    (void)unlinkat(monitor->run_fd, always[i], 0);
+  }
+  if (failed) {
+    (void)unlinkat(monitor->run_fd, "pid", 0);
+  }
+}
+
+/* The one line on descriptor 3. `failure` NULL: ready. */
+static void report(struct monitor *monitor, const struct err *failure) {
+  cleanup_str struct str line = STR_INIT;
+  int r = failure != NULL ? reply_error(&line, -1, /* code= */ NULL, failure)
+                          : str_addf(&line, "{\"ok\":true,\"pid\":%d}", monitor->pid);
+  r = r < 0 ? r : str_add(&line, "\n");
+  if (monitor->ready_fd >= 0) {
+    if (r == 0) {
+      (void)fd_write_all(monitor->ready_fd, line.data, line.size, /* err= */ NULL); /* a keeper that went away */
+    }
+    close(monitor->ready_fd);
+    monitor->ready_fd = -1;
+  } else if (failure != NULL) {
+    log_error("%s", failure->text);
+  }
+}
+
+static void leave(struct monitor *monitor) {
+  monitor->loop.quit = true;
+}
+
+void monitor_leave_when_flushed(struct monitor *monitor) {
+  if (monitor->phase == PHASE_LEAVING && clients_flushed(monitor)) {
+    leave(monitor);
+  }
+}
+
+/* Everything is recorded and released: every client hears of it, then the monitor goes. */
+static void say_goodbye(struct monitor *monitor) {
+  cleanup_str struct str event = STR_INIT;
+  monitor->phase = PHASE_LEAVING;
+  if (exit_record_text(monitor, "exit", &event) == 0) {
+    clients_event(monitor, event.data, event.size);
+  }
+  loop_timer_set(monitor->deadline.fd, LAST_BYTES_MS);
+  monitor_leave_when_flushed(monitor);
+}
+
+static void deleted(struct monitor *monitor, int status) {
+  if (status != 0) {
+    struct err err = ERR_INIT;
+    (void)runtime_failure(monitor, "delete", status, &err);
+    log_error("cannot delete container %s: %s", monitor->config.container, err.text);
+  }
+  say_goodbye(monitor);
+}
+
+static void finish(struct monitor *monitor) {
+  struct err err = ERR_INIT;
+  clock_gettime(CLOCK_REALTIME, &monitor->finished_at);
+  monitor->phase = PHASE_STOPPED;
+  stdio_drain(monitor);
+  oom_check(monitor);
+  if (monitor->config.exec && monitor->oom.told > monitor->oom.before && WIFSIGNALED(monitor->status) &&
+      WTERMSIG(monitor->status) == SIGKILL) {
+    monitor->oom_killed = true;
+  }
+  oom_close(monitor);
+  stdio_close(monitor);
+  if (monitor->config.log_path != NULL) {
+    log_file_close(&monitor->log);
+  }
+  if (exit_record_write(monitor, &err) < 0) {
+    log_error("%s: %s", monitor->config.id, err.text);
+  }
+  if (monitor->config.exec) {
+    say_goodbye(monitor);
+    return;
+  }
+  monitor->job.hides_pid = false;
+  monitor->job.done = deleted;
+  if (runtime_delete(monitor, &err) < 0) {
+    log_error("cannot delete container %s: %s", monitor->config.container, err.text);
+    say_goodbye(monitor);
+  }
+}
+
+static int hold_process(struct monitor *monitor, struct err *err) {
+  int r = runtime_read_pid(monitor, err);
+  if (r < 0) {
+    return r;
+  }
+  monitor->pidfd = pidfd_open(monitor->pid, 0);
+  if (monitor->pidfd < 0) {
+    return err_errno(err, "cannot hold process %d", monitor->pid);
+  }
+  if (monitor->config.terminal) {
+    r = stdio_take_console(monitor, err);
+  }
+  if (r == 0) {
+    oom_watch(monitor);
+  }
+  return r;
+}
+
+/* The process runs, but not as it should: it must not stay. Our child and not reaped yet, so the pid is still its own.
+ */
+static void abandon(const struct monitor *monitor) {
+  if (monitor->pid > 0 && !monitor->exited) {
+    (void)kill(monitor->pid, SIGKILL);
+  }
+}
+
+/* Statuses of a shell for what could not be run. The runtime's words are all there is to tell them apart. */
+static int failure_code(const struct err *err) {
+  if (strstr(err->text, "No such file") != NULL || strstr(err->text, "no such file") != NULL ||
+      strstr(err->text, "not found") != NULL) {
+    return 127;
+  }
+  return strstr(err->text, "ermission denied") != NULL ? 126 : 128;
+}
+
+static void start_failed(struct monitor *monitor, const struct err *err) {
+  monitor->failure = *err;
+  monitor->failure_code = failure_code(err);
+  if (monitor->job.client != NULL) {
+    control_reply(monitor->job.client, monitor->job.request, err);
+  }
+  if (monitor->pid == 0) {
+    finish(monitor);
+  } else {
+    abandon(monitor); /* its end arrives by SIGCHLD */
+  }
+}
+
+void monitor_started(struct monitor *monitor, int status) {
+  struct err err = ERR_INIT;
+  int r = 0;
+  if (status != 0) {
+    r = runtime_failure(monitor, monitor->config.exec ? "exec" : "start", status, &err);
+  } else if (monitor->config.exec) {
+    r = hold_process(monitor, &err);
+  }
+  if (r < 0) {
+    start_failed(monitor, &err);
+    return;
+  }
+  clock_gettime(CLOCK_REALTIME, &monitor->started_at);
+  monitor->phase = PHASE_RUNNING;
+  str_free(&monitor->early);
+  if (monitor->job.client != NULL) {
+    control_reply(monitor->job.client, monitor->job.request, /* err= */ NULL);
+  }
+}
+
+static void created(struct monitor *monitor, int status) {
+  struct err err = ERR_INIT;
+  int r = status != 0 ? runtime_failure(monitor, "create", status, &err) : hold_process(monitor, &err);
+  if (r == 0) {
+    monitor->phase = PHASE_CREATED;
+    report(monitor, /* failure= */ NULL);
+    return;
+  }
+  monitor->failure = err;
+  if (status == 0 || WIFSIGNALED(status)) {
+    /* The container may exist and it is ours: a runtime that failed in an orderly way has cleaned up itself, and the id
+       may then belong to another container. */
+    abandon(monitor);
+    monitor->job.done = deleted;
+    if (runtime_delete(monitor, /* err= */ NULL) == 0) {
+      return;
+    }
+  }
+  leave(monitor);
+}
+
+static void reap(struct monitor *monitor) {
+  int status = 0;
+  pid_t pid;
+  while (monitor->job.pid != 0 && monitor->job.hides_pid) {
+    /* Any other child may be the very process we are to learn of: it stays a zombie, its status kept, until we know. */
+    pid = waitpid(monitor->job.pid, &status, WNOHANG);
+    if (pid <= 0) {
+      return;
+    }
+    monitor->job.pid = 0;
+    monitor->job.hides_pid = false;
+    monitor->job.done(monitor, status);
+  }
+  while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+    if (pid == monitor->job.pid) {
+      monitor->job.pid = 0;
+      monitor->job.done(monitor, status);
+    } else if (pid == monitor->pid) {
+      monitor->status = status;
+      monitor->exited = true;
+    }
+  }
+  /* A short process may be gone before the runtime that started it is: first the start is answered. */
+  if (monitor->exited && monitor->job.pid == 0 && monitor->phase < PHASE_STOPPED && monitor->ready_fd < 0) {
+    finish(monitor);
+  }
+}
+
+static void signals_ready(struct watch *watch, uint32_t events) {
+  (void)events;
+  struct signalfd_siginfo info;
+  ssize_t n = read(watch->fd, &info, sizeof(info));
+  (void)n; /* signals merge: what matters is what waitpid finds */
+  reap(watch->owner);
+}
+
+static void deadline_ready(struct watch *watch, uint32_t events) {
+  (void)events;
+  leave(watch->owner);
+}
+
+static int watch_fd(struct monitor *monitor, struct watch *watch, int fd, void (*ready)(struct watch *, uint32_t),
+                    struct err *err) {
+  *watch = (struct watch){.fd = fd, .ready = ready, .owner = monitor};
+  return loop_arm(&monitor->loop, watch, EPOLLIN, err);
+}
+
+static int open_console(struct monitor *monitor, struct err *err) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "console.sock"};
+  monitor->console_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (monitor->console_fd < 0 || bind(monitor->console_fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+      listen(monitor->console_fd, 1) < 0) {
+    return err_errno(err, "cannot listen on %s/console.sock", monitor->config.run_dir);
+  }
+  return 0;
+}
+
+static int open_sockets(struct monitor *monitor, struct err *err) {
+  monitor->run_fd = open(monitor->config.run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (monitor->run_fd < 0 || fchdir(monitor->run_fd) < 0) {
+    return err_errno(err, "cannot enter %s", monitor->config.run_dir);
+  }
+  int r = clients_listen(monitor, err);
+  if (r == -EADDRINUSE) {
+    close(take_fd(&monitor->run_fd)); /* another monitor's directory: nothing in it is ours to remove */
+  }
+  if (r == 0 && monitor->config.terminal) {
+    (void)unlink("console.sock");
+    r = open_console(monitor, err);
+  }
+  if (r < 0) {
+    return r;
+  }
+  return chdir("/") < 0 ? err_errno(err, "cannot enter /") : 0;
+}
+
+static int open_all(struct monitor *monitor, struct err *err) {
+  static const int wanted[] = {SIGCHLD, 0};
+  int signals = -1, timer = -1;
+  int r = loop_open(&monitor->loop, err);
+  if (r < 0 || (r = loop_signals(wanted, &signals, err)) < 0 ||
+      (r = watch_fd(monitor, &monitor->signals, signals, signals_ready, err)) < 0 ||
+      (r = loop_timer(&timer, err)) < 0 ||
+      (r = watch_fd(monitor, &monitor->deadline, timer, deadline_ready, err)) < 0) {
+    return r;
+  }
+  monitor->self_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
+  if (monitor->self_fd < 0) {
+    return err_errno(err, "cannot open our own binary");
+  }
+  r = open_sockets(monitor, err);
+  if (r == 0 && monitor->config.log_path != NULL) {
+    r = log_file_open(&monitor->log, monitor->config.log_path, (uint64_t)monitor->config.log_max_size,
+                      monitor->config.log_max_file, err);
+  }
+  return r;
+}
+
+/* Ours alone: signals meant for the keeper's session must not end a monitor. Containers get default signals from
+ * child_start. */
+static void settle(void) {
+  static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGTTOU, SIGTTIN};
+  for (size_t i = 0; i < array_length(ignored); i++) {
+    (void)signal(ignored[i], SIG_IGN);
+  }
+  (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+  (void)prctl(PR_SET_NAME, "tsc-monitor");
+  /* One small heap that is given back after a burst. */
+  (void)mallopt(M_TRIM_THRESHOLD, 65536);
+  (void)mallopt(M_MMAP_THRESHOLD, 65536);
+}
+
+static int begin(struct monitor *monitor, const char *file, struct err *err) {
+  int r = config_read(file, &monitor->config, err);
+  if (r < 0 || (r = open_all(monitor, err)) < 0) {
+    return r;
+  }
+  if (monitor->config.exec) {
+    /* Held back by not running it yet: the runtime's exec has no start of its own. */
+    monitor->phase = PHASE_CREATED;
+    report(monitor, /* failure= */ NULL);
+    return 0;
+  }
+  monitor->job.hides_pid = true;
+  monitor->job.done = created;
+  return runtime_create(monitor, err);
+}
+
+static void close_all(struct monitor *monitor, bool failed) {
+  clients_close(monitor);
+  stdio_close(monitor);
+  oom_close(monitor);
+  log_file_close(&monitor->log);
+  if (monitor->run_fd >= 0) {
+    unlink_all(monitor, failed);
+  }
+  json_free(&monitor->config.document);
+}
 
 int monitor_main(int argc, char **argv) {
-  (void)argc;
-  (void)argv;
-  fputs("monitor: not built yet\n", stderr);
-  return 1;
+  if (argc != 2) {
+    fputs("usage: tscompose-runtime monitor FILE\n", stderr);
+    return 1;
+  }
+  struct monitor monitor = {
+      .loop = {.epoll = -1},
+      .ready_fd = fcntl(READY_FD, F_GETFD) < 0 ? -1 : READY_FD,
+      .run_fd = -1,
+      .self_fd = -1,
+      .listener = {.fd = -1},
+      .signals = {.fd = -1},
+      .deadline = {.fd = -1},
+      .console_fd = -1,
+      .outputs = {{.watch = {.fd = -1}, .type = FRAME_STDOUT, .log = {.name = "stdout"}},
+                  {.watch = {.fd = -1}, .type = FRAME_STDERR, .log = {.name = "stderr"}}},
+      .input = {.fd = -1},
+      .log = LOG_FILE_NONE,
+      .pidfd = -1,
+      .oom = {.counter = -1, .watch = {.fd = -1}},
+  };
+  struct err err = ERR_INIT;
+  (void)fd_cloexec_from(READY_FD, /* err= */ NULL);
+  settle();
+  int r = begin(&monitor, argv[1], &err);
+  r = r < 0 ? r : loop_run(&monitor.loop, &err);
+  if (r < 0) {
+    monitor.failure = err;
+  }
+  bool failed = r < 0 || monitor.ready_fd >= 0;
+  close_all(&monitor, failed);
+  if (failed) {
+    report(&monitor, &monitor.failure);
+  }
+  return failed ? 1 : 0;
 }

@@ -173,7 +173,7 @@ static void test_single_file(void) {
   fresh("single");
   struct log_file file = LOG_FILE_NONE;
   struct log_stream out = {.name = "stdout"};
-  CHECK(log_file_open(&file, path, 150, 1, NULL) == 0);
+  CHECK(log_file_open(&file, path, 148, 1, NULL) == 0);
   log_file_feed(&file, &out, "001\n002\n003\n", 12);
   log_file_close(&file);
   expect_line(path, 0, "stdout", "003\n");

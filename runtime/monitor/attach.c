@@ -1,0 +1,315 @@
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "monitor/state.h"
+
+static void arm(struct client *client) {
+  uint32_t events = EPOLLERR; /* always reported, with EPOLLHUP: keeps the descriptor in the set */
+  if (!client->paused && !client->ended) {
+    events |= EPOLLIN;
+  }
+  if (client->out_at < client->out.size) {
+    events |= EPOLLOUT;
+  }
+  (void)loop_arm(&client->monitor->loop, &client->watch, events, /* err= */ NULL);
+}
+
+/* Output is of no use to this client any more; the connection goes once its input is read to the end. */
+static void cut(struct client *client) {
+  str_free(&client->out);
+  client->out_at = 0;
+  client->wants_stdout = client->wants_stderr = false;
+  (void)shutdown(client->watch.fd, SHUT_RDWR);
+  arm(client);
+}
+
+static void drop(struct client *client) {
+  struct monitor *monitor = client->monitor;
+  for (struct client **at = &monitor->clients; *at != NULL; at = &(*at)->next) {
+    if (*at == client) {
+      *at = client->next;
+      break;
+    }
+  }
+  monitor->client_count--;
+  if (monitor->job.client == client) {
+    monitor->job.client = NULL;
+  }
+  loop_drop(&monitor->loop, &client->watch);
+  bool last_input = client->feeds_stdin && monitor->config.stdin_once;
+  str_free(&client->in);
+  str_free(&client->out);
+  free(client);
+  if (last_input) {
+    stdin_end(monitor);
+  }
+  monitor_leave_when_flushed(monitor);
+}
+
+static void flush(struct client *client) {
+  while (client->out_at < client->out.size) {
+    ssize_t n = send(client->watch.fd, client->out.data + client->out_at, client->out.size - client->out_at,
+                     MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n >= 0) {
+      client->out_at += (size_t)n;
+    } else if (errno == EAGAIN) {
+      arm(client);
+      return;
+    } else if (errno != EINTR) {
+      cut(client);
+      return;
+    }
+  }
+  str_free(&client->out);
+  client->out_at = 0;
+  arm(client);
+}
+
+static void put_header(unsigned char header[FRAME_HEADER], enum frame_type type, size_t size) {
+  memset(header, 0, FRAME_HEADER);
+  header[0] = (unsigned char)type;
+  uint32_t length = htonl((uint32_t)size);
+  memcpy(header + 4, &length, sizeof(length));
+}
+
+int client_send(struct client *client, enum frame_type type, const char *data, size_t size) {
+  unsigned char header[FRAME_HEADER];
+  put_header(header, type, size);
+  size_t sent = 0;
+  if (client->out.size == 0) {
+    /* Nothing waits: straight from where the bytes are. */
+    struct iovec parts[2] = {{header, sizeof(header)}, {(char *)data, size}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    ssize_t n = sendmsg(client->watch.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0 && errno != EAGAIN && errno != EINTR) {
+      cut(client);
+      return -EPIPE;
+    }
+    sent = n < 0 ? 0 : (size_t)n;
+  } else if (client->out.size - client->out_at + FRAME_HEADER + size > CLIENT_BACKLOG) {
+    cut(client);
+    return -EPIPE;
+  }
+  if (sent < FRAME_HEADER && str_append(&client->out, header + sent, FRAME_HEADER - sent) < 0) {
+    cut(client);
+    return -ENOMEM;
+  }
+  size_t done = sent < FRAME_HEADER ? 0 : sent - FRAME_HEADER;
+  if (done < size && str_append(&client->out, data + done, size - done) < 0) {
+    cut(client);
+    return -ENOMEM;
+  }
+  arm(client);
+  return 0;
+}
+
+static bool known_header(const unsigned char *header, size_t *ret_size) {
+  uint32_t size;
+  memcpy(&size, header + 4, sizeof(size));
+  *ret_size = ntohl(size);
+  if (header[1] != 0 || header[2] != 0 || header[3] != 0) {
+    return false;
+  }
+  switch (header[0]) {
+  case FRAME_STDIN:
+    return *ret_size <= FRAME_DATA_MAX;
+  case FRAME_END_OF_STDIN:
+    return *ret_size == 0;
+  case FRAME_REQUEST:
+    return *ret_size <= FRAME_JSON_MAX;
+  default:
+    return false;
+  }
+}
+
+/* 1: taken, 0: no room for its stdin now, negative: the client broke the protocol. */
+static int take_frame(struct client *client, int type, const char *payload, size_t size) {
+  struct monitor *monitor = client->monitor;
+  if (type == FRAME_REQUEST) {
+    int r = control_request(client, payload, size);
+    return r < 0 ? r : 1;
+  }
+  if (!client->feeds_stdin) {
+    return -EPROTO;
+  }
+  if (type == FRAME_END_OF_STDIN) {
+    stdin_end(monitor);
+    return 1;
+  }
+  return stdin_feed(monitor, payload, size) ? 1 : 0;
+}
+
+/* Takes whole frames from the client's buffer. Negative: cut it off. */
+static int parse(struct client *client) {
+  int r = 1;
+  while (r > 0 && client->in.size - client->in_at >= FRAME_HEADER) {
+    const char *at = client->in.data + client->in_at;
+    size_t size = 0;
+    if (!known_header((const unsigned char *)at, &size)) {
+      return -EPROTO;
+    }
+    if (client->in.size - client->in_at < FRAME_HEADER + size) {
+      break;
+    }
+    r = take_frame(client, (unsigned char)at[0], at + FRAME_HEADER, size);
+    if (r > 0) {
+      client->in_at += FRAME_HEADER + size;
+    }
+  }
+  client->paused = r == 0;
+  if (client->in_at == client->in.size) {
+    str_free(&client->in);
+  } else if (client->in_at > 0) {
+    memmove(client->in.data, client->in.data + client->in_at, client->in.size - client->in_at);
+    client->in.size -= client->in_at;
+  }
+  client->in_at = 0;
+  return r < 0 ? r : 0;
+}
+
+static void client_ready(struct watch *watch, uint32_t events) {
+  struct client *client = watch->owner;
+  if (events & EPOLLOUT) {
+    flush(client);
+  }
+  if (client->paused) {
+    if (events & (EPOLLHUP | EPOLLERR)) {
+      /* Gone, but what it sent still waits for the process to read; hanging up again and again helps nobody. */
+      (void)loop_arm(&client->monitor->loop, &client->watch, 0, /* err= */ NULL);
+    }
+    return;
+  }
+  if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR))) {
+    return;
+  }
+  char data[READ_CHUNK];
+  ssize_t n = client->ended ? 0 : recv(client->watch.fd, data, sizeof(data), MSG_DONTWAIT);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+    return;
+  }
+  if (n <= 0) {
+    client->ended = true;
+    if (n < 0 || (events & (EPOLLHUP | EPOLLERR))) {
+      drop(client);
+    } else {
+      arm(client); /* half-closed: it still listens */
+    }
+    return;
+  }
+  if (str_append(&client->in, data, (size_t)n) < 0 || parse(client) < 0) {
+    drop(client);
+    return;
+  }
+  arm(client);
+}
+
+void clients_resume(struct monitor *monitor) {
+  for (struct client *client = monitor->clients, *next; client != NULL; client = next) {
+    next = client->next;
+    if (!client->paused) {
+      continue;
+    }
+    if (parse(client) < 0) {
+      drop(client);
+    } else if (!client->paused) {
+      arm(client);
+    }
+  }
+}
+
+static bool allowed(int connection) {
+  struct ucred peer;
+  socklen_t size = sizeof(peer);
+  return getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && (peer.uid == 0 || peer.uid == geteuid());
+}
+
+static void listener_ready(struct watch *watch, uint32_t events) {
+  (void)events;
+  struct monitor *monitor = watch->owner;
+  cleanup_close int connection = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  if (connection < 0 || monitor->client_count >= CLIENTS_MAX || !allowed(connection)) {
+    return;
+  }
+  struct client *client = calloc(1, sizeof(*client));
+  if (client == NULL) {
+    return;
+  }
+  client->watch = (struct watch){.fd = take_fd(&connection), .ready = client_ready, .owner = client};
+  client->monitor = monitor;
+  client->next = monitor->clients;
+  monitor->clients = client;
+  monitor->client_count++;
+  arm(client);
+}
+
+/* A monitor that was killed leaves its socket: nobody answers there, so the name is free. */
+static int bind_over_stale(int listener, const struct sockaddr_un *address) {
+  if (bind(listener, (const struct sockaddr *)address, sizeof(*address)) == 0) {
+    return 0;
+  }
+  cleanup_close int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (errno != EADDRINUSE || probe < 0 || connect(probe, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
+      errno != ECONNREFUSED || unlink(address->sun_path) < 0) {
+    errno = EADDRINUSE;
+    return errno;
+  }
+  return bind(listener, (const struct sockaddr *)address, sizeof(*address)) == 0 ? 0 : errno;
+}
+
+int clients_listen(struct monitor *monitor, struct err *err) {
+  /* By the name alone: the working directory is the run directory now, and a whole path may be too long for an address.
+   */
+  struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "m.sock"};
+  cleanup_close int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (listener < 0) {
+    return err_errno(err, "cannot make a socket");
+  }
+  if (bind_over_stale(listener, &address) != 0) {
+    return err_errno(err, "cannot bind %s/m.sock", monitor->config.run_dir);
+  }
+  if (chmod("m.sock", 0600) < 0 || listen(listener, CLIENTS_MAX) < 0) {
+    return err_errno(err, "cannot listen on %s/m.sock", monitor->config.run_dir);
+  }
+  monitor->listener = (struct watch){.fd = take_fd(&listener), .ready = listener_ready, .owner = monitor};
+  return loop_arm(&monitor->loop, &monitor->listener, EPOLLIN, err);
+}
+
+void clients_output(struct monitor *monitor, enum frame_type type, const char *data, size_t size) {
+  for (struct client *client = monitor->clients; client != NULL; client = client->next) {
+    if (size > 0 && (type == FRAME_STDOUT ? client->wants_stdout : client->wants_stderr)) {
+      (void)client_send(client, type, data, size); /* a client that fails is cut off there */
+    }
+  }
+}
+
+void clients_event(struct monitor *monitor, const char *json, size_t size) {
+  for (struct client *client = monitor->clients; client != NULL; client = client->next) {
+    (void)client_send(client, FRAME_EVENT, json, size);
+  }
+}
+
+bool clients_flushed(const struct monitor *monitor) {
+  for (const struct client *client = monitor->clients; client != NULL; client = client->next) {
+    if (client->out_at < client->out.size) {
+      return false;
+    }
+  }
+  return true;
+}
+
+void clients_close(struct monitor *monitor) {
+  monitor->config.stdin_once = false; /* there is no process to tell */
+  while (monitor->clients != NULL) {
+    drop(monitor->clients);
+  }
+  loop_drop(&monitor->loop, &monitor->listener);
+}

@@ -1,0 +1,185 @@
+/*
+ * The monitor's own parts. One monitor watches one process: it starts the runtime, keeps what the process writes,
+ * serves clients on m.sock and records the end. All state is in struct monitor.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "base/json.h"
+#include "base/loop.h"
+#include "base/str.h"
+#include "monitor/log_file.h"
+
+/* Limits of the protocol, README "Protocol on m.sock". */
+#define FRAME_HEADER ((size_t)8)
+#define FRAME_DATA_MAX ((size_t)65536)
+#define FRAME_JSON_MAX ((size_t)1 << 20)
+/* Bytes kept for a reader that does not keep up; more and it is cut off. */
+#define CLIENT_BACKLOG ((size_t)1 << 20)
+/* Bytes of stdin taken ahead of a process that does not read. */
+#define STDIN_AHEAD ((size_t)256 << 10)
+#define CLIENTS_MAX 128
+#define READ_CHUNK ((size_t)32768)
+
+enum frame_type {
+  FRAME_STDIN = 0,
+  FRAME_STDOUT = 1,
+  FRAME_STDERR = 2,
+  FRAME_END_OF_STDIN = 10,
+  FRAME_REQUEST = 11,
+  FRAME_REPLY = 12,
+  FRAME_EVENT = 13,
+};
+
+struct config {
+  struct json document; /* owns the strings below */
+  bool exec;
+  const char *id;
+  const char *container;
+  const char *run_dir;
+  const char *runtime; /* NULL: the sealed copy of ourselves */
+  const char *runtime_root;
+  const char *bundle;
+  const char *process;
+  bool terminal;
+  int rows;
+  int cols;
+  bool stdin_open;
+  bool stdin_once;
+  const char *log_path; /* NULL: no log */
+  long long log_max_size;
+  int log_max_file;
+};
+
+enum phase {
+  PHASE_CREATING,
+  PHASE_CREATED,  /* waits for `start` */
+  PHASE_STARTING, /* the runtime's start or exec runs */
+  PHASE_RUNNING,
+  PHASE_STOPPED, /* the process is gone, the runtime deletes */
+  PHASE_LEAVING, /* `exit` was queued to every client */
+};
+
+struct monitor;
+
+struct client {
+  struct watch watch;
+  struct monitor *monitor;
+  struct client *next;
+  struct str in;
+  size_t in_at; /* bytes of `in` already taken */
+  struct str out;
+  size_t out_at;
+  bool wants_stdout;
+  bool wants_stderr;
+  bool feeds_stdin;
+  bool paused; /* a stdin frame waits for room */
+  bool ended;  /* sends no more */
+};
+
+struct output {
+  struct watch watch;
+  enum frame_type type;
+  struct log_stream log;
+};
+
+/* One run of the runtime. While `hides_pid` the watched process's pid is not known yet: no other child is reaped. */
+struct job {
+  pid_t pid;
+  bool hides_pid;
+  void (*done)(struct monitor *monitor, int status);
+  struct client *client; /* who asked; NULL when nobody or gone */
+  long long request;
+};
+
+struct oom {
+  int counter; /* file with the line `oom_kill N`, -1: unknown */
+  uint64_t before;
+  uint64_t told;
+  struct watch watch; /* inotify (v2) or eventfd (v1) */
+};
+
+struct monitor {
+  struct config config;
+  struct loop loop;
+  enum phase phase;
+  int ready_fd; /* descriptor 3, until the ready line is written */
+  int run_fd;
+  int self_fd; /* our own binary */
+  struct watch listener;
+  struct watch signals;
+  struct watch deadline; /* timer: how long a reader may take for the last bytes */
+  int console_fd;        /* listening console.sock; -1 without terminal or once connected */
+  struct client *clients;
+  int client_count;
+  struct output outputs[2];
+  struct watch input; /* write end of stdin, or a second descriptor of the pty */
+  struct str input_queue;
+  size_t input_at;
+  bool input_ending;
+  struct log_file log;
+  struct str early; /* first bytes on stderr while the runtime runs: its words when it has no log */
+  struct job job;
+  pid_t pid;
+  int pidfd;
+  struct oom oom;
+  bool oom_killed;
+  int status; /* as from waitpid, once `exited` */
+  bool exited;
+  struct timespec started_at;
+  struct timespec finished_at;
+  struct err failure; /* of `start`; text empty: none */
+  int failure_code;
+};
+
+/* config.c: pure. */
+int config_read(const char *path, struct config *ret_config, struct err *err);
+
+/* runtime.c: runs of the runtime and what they leave. */
+int runtime_create(struct monitor *monitor, struct err *err);
+int runtime_start(struct monitor *monitor, struct err *err);
+int runtime_delete(struct monitor *monitor, struct err *err);
+/* Words of the runtime about its failure. Returns a negative errno. */
+int runtime_failure(struct monitor *monitor, const char *verb, int status, struct err *err);
+int runtime_read_pid(struct monitor *monitor, struct err *err);
+
+/* stdio.c: between the process's streams, the log and the clients. */
+int stdio_open(struct monitor *monitor, int ret_child[3], struct err *err);
+int stdio_take_console(struct monitor *monitor, struct err *err);
+int stdio_resize(struct monitor *monitor, int rows, int cols, struct err *err);
+void stdio_drain(struct monitor *monitor);
+void stdio_close(struct monitor *monitor);
+/* False: no room, try again when the queue has been written (client_resume is called then). */
+bool stdin_feed(struct monitor *monitor, const char *data, size_t size);
+void stdin_end(struct monitor *monitor);
+
+/* attach.c: connections and frames. */
+int clients_listen(struct monitor *monitor, struct err *err);
+void clients_output(struct monitor *monitor, enum frame_type type, const char *data, size_t size);
+void clients_event(struct monitor *monitor, const char *json, size_t size);
+void clients_resume(struct monitor *monitor);
+/* True when nothing waits to be sent. */
+bool clients_flushed(const struct monitor *monitor);
+void clients_close(struct monitor *monitor);
+int client_send(struct client *client, enum frame_type type, const char *data, size_t size);
+
+/* control.c: requests. A client that breaks the protocol is cut off by the caller (negative return). */
+int control_request(struct client *client, const char *text, size_t size);
+void control_reply(struct client *client, long long request, const struct err *err);
+
+/* exit_record.c */
+int exit_record_text(const struct monitor *monitor, const char *event, struct str *ret_text);
+int exit_record_write(const struct monitor *monitor, struct err *err);
+
+/* oom.c */
+void oom_watch(struct monitor *monitor);
+void oom_check(struct monitor *monitor);
+void oom_close(struct monitor *monitor);
+
+/* monitor.c: life. */
+void monitor_started(struct monitor *monitor, int status);
+void monitor_leave_when_flushed(struct monitor *monitor);
