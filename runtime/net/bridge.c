@@ -1,0 +1,130 @@
+#include <linux/netlink.h>
+#include <stdio.h>
+
+#include "net/link.h"
+#include "net/verbs.h"
+#include "sys/netlink.h"
+
+#define REMOVE_MAX 4096
+
+/* N08: a router advertisement of a container must not reach the host, and nobody asked for link-local addresses. */
+static int close_ipv6(const char *name, struct err *err) {
+  char path[96];
+  snprintf(path, sizeof(path), "net/ipv6/conf/%s/disable_ipv6", name);
+  int r = sysctl_write(path, "1", true, err);
+  snprintf(path, sizeof(path), "net/ipv6/conf/%s/accept_ra", name);
+  return r < 0 ? r : sysctl_write(path, "0", true, err);
+}
+
+static int add_addresses(int nl, int index, const struct json *request, struct err *err) {
+  struct json addresses = {0};
+  size_t count = 0;
+  int r = json_array_at(request, "addresses", &addresses, &count, err);
+  for (size_t i = 0; r >= 0 && i < count; i++) {
+    struct json item;
+    const char *text = NULL;
+    struct link_address address;
+    (void)json_item(&addresses, i, &item);
+    r = json_as_string(&item, &text, err);
+    r = r < 0 ? r : link_parse_address(text, &address, err);
+    r = r < 0 ? r : link_add_address(nl, index, &address, err);
+  }
+  return r < 0 ? r : 0;
+}
+
+static int create(int nl, const struct json *request, const char *name, bool *ret_created, struct err *err) {
+  const char *mac_text = NULL;
+  uint8_t mac[6];
+  long long mtu = 0;
+  int r = json_string_at(request, "mac", &mac_text, err);
+  r = r < 0 ? r : json_long_at(request, "mtu", 0, 65535, &mtu, err);
+  r = r < 0 || mac_text == NULL ? r : link_parse_mac(mac_text, mac, err);
+  r = r < 0 ? r : link_add_bridge(nl, name, mac_text == NULL ? NULL : mac, (unsigned)mtu, err);
+  /* Somebody made it at the same moment: judged by what it is then. */
+  *ret_created = r >= 0;
+  return r == -EEXIST ? 0 : r;
+}
+
+int verb_bridge_add(const struct json *request, struct str *out, struct err *err) {
+  cleanup_close int nl = -1;
+  const char *name = NULL;
+  struct link_info info;
+  bool created = false;
+  int r = json_need_string(request, "name", &name, err);
+  r = r < 0 ? r : nl_open(NETLINK_ROUTE, &nl, err);
+  r = r < 0 ? r : link_find(nl, name, &info, err);
+  if (r >= 0 && info.index == 0) {
+    r = create(nl, request, name, &created, err);
+    r = r < 0 ? r : link_find(nl, name, &info, err);
+  }
+  if (r < 0) {
+    return r;
+  }
+  if (!info.is_bridge || !info.is_ours) {
+    return err_set(err, EEXIST, "interface %s exists and is %s", name,
+                   info.is_bridge ? "a bridge of somebody else" : "not a bridge");
+  }
+  r = close_ipv6(name, err);
+  r = r < 0 ? r : add_addresses(nl, info.index, request, err);
+  r = r < 0 ? r : link_set_up(nl, info.index, err);
+  if (r < 0) {
+    if (created) {
+      (void)link_remove(nl, info.index, NULL);
+    }
+    return err_prefix(err, "bridge %s", name);
+  }
+  return str_addf(out, "{\"created\":%s}\n", created ? "true" : "false");
+}
+
+/* Only bridges of ours, or only links that are no bridges. */
+static int remove_named(const struct json *request, bool bridges, struct str *out, struct err *err) {
+  cleanup_close int nl = -1;
+  struct json names = {0};
+  size_t count = 0, found = 0;
+  int r = json_array_at(request, "names", &names, &count, err);
+  r = r < 0 ? r : nl_open(NETLINK_ROUTE, &nl, err);
+  if (r < 0) {
+    return r;
+  }
+  if (count > REMOVE_MAX) {
+    return err_set(err, E2BIG, "%zu names, at most %d are possible", count, REMOVE_MAX);
+  }
+  cleanup_free int *indexes = calloc(count + 1, sizeof(int));
+  if (indexes == NULL || str_add(out, "{\"removed\":[") < 0) {
+    return err_oom(err);
+  }
+  for (size_t i = 0; r >= 0 && i < count; i++) {
+    struct json item;
+    struct link_info info;
+    const char *name = NULL;
+    (void)json_item(&names, i, &item);
+    r = json_as_string(&item, &name, err);
+    r = r < 0 ? r : link_find(nl, name, &info, err);
+    if (r >= 0 && info.index > 1 && info.is_bridge == bridges && (!bridges || info.is_ours)) {
+      r = str_add(out, found == 0 ? "" : ",") < 0 || json_add_quoted(out, name) < 0 ? err_oom(err) : 0;
+      indexes[found++] = info.index;
+    }
+  }
+  r = r < 0 ? r : link_remove_batch(nl, indexes, found, err);
+  return r < 0 ? r : str_add(out, "]}\n");
+}
+
+int verb_bridge_remove(const struct json *request, struct str *out, struct err *err) {
+  return remove_named(request, true, out, err);
+}
+
+int verb_link_remove(const struct json *request, struct str *out, struct err *err) {
+  return remove_named(request, false, out, err);
+}
+
+int verb_sysctl(const struct json *request, struct str *out, struct err *err) {
+  struct json value;
+  size_t position = 0;
+  const char *key, *text;
+  int r = 0;
+  while (r >= 0 && json_next(request, &position, &key, &value)) {
+    r = json_as_string(&value, &text, err);
+    r = r < 0 ? r : sysctl_write(key, text, false, err);
+  }
+  return r < 0 ? r : str_add(out, "{}\n");
+}

@@ -1,0 +1,129 @@
+#include <arpa/inet.h>
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "net/link.h"
+#include "net/verbs.h"
+#include "sys/netlink.h"
+
+struct listing {
+  struct str *out;
+  size_t count;
+};
+
+static void separate(struct listing *listing) {
+  if (listing->count++ > 0) {
+    (void)str_add(listing->out, ",");
+  }
+}
+
+static void add_interface(struct str *out, unsigned index) {
+  char name[IF_NAMESIZE] = "";
+  (void)if_indextoname(index, name);
+  (void)json_add_quoted(out, name);
+}
+
+static int each_link(const struct nlmsghdr *message, void *context) {
+  struct listing *listing = context;
+  const struct ifinfomsg *fixed = NLMSG_DATA(message);
+  const struct nlattr *name = nl_find(message, sizeof(*fixed), IFLA_IFNAME);
+  if (message->nlmsg_type != RTM_NEWLINK || name == NULL) {
+    return 0;
+  }
+  const struct nlattr *alias = nl_find(message, sizeof(*fixed), IFLA_IFALIAS);
+  const struct nlattr *info = nl_find(message, sizeof(*fixed), IFLA_LINKINFO);
+  const struct nlattr *kind = info == NULL ? NULL : nl_find_in(info, IFLA_INFO_KIND);
+  bool bridge = kind != NULL && strncmp(nl_data(kind), "bridge", nl_size(kind)) == 0;
+  bool ours =
+      alias != NULL && nl_size(alias) == sizeof(LINK_MARK) && memcmp(nl_data(alias), LINK_MARK, sizeof(LINK_MARK)) == 0;
+  separate(listing);
+  (void)str_add(listing->out, "{\"name\":");
+  (void)json_add_quoted(listing->out, nl_data(name));
+  return str_addf(listing->out, ",\"index\":%d,\"up\":%s,\"bridge\":%s,\"ours\":%s}", fixed->ifi_index,
+                  (fixed->ifi_flags & IFF_UP) != 0 ? "true" : "false", bridge ? "true" : "false",
+                  ours ? "true" : "false");
+}
+
+static int each_address(const struct nlmsghdr *message, void *context) {
+  struct listing *listing = context;
+  const struct ifaddrmsg *fixed = NLMSG_DATA(message);
+  const struct nlattr *local = nl_find(message, sizeof(*fixed), IFA_LOCAL);
+  if (message->nlmsg_type != RTM_NEWADDR || local == NULL || nl_size(local) != 4) {
+    return 0;
+  }
+  char text[INET_ADDRSTRLEN];
+  inet_ntop(AF_INET, nl_data(local), text, sizeof(text));
+  separate(listing);
+  (void)str_add(listing->out, "{\"interface\":");
+  add_interface(listing->out, fixed->ifa_index);
+  return str_addf(listing->out, ",\"address\":\"%s/%u\"}", text, fixed->ifa_prefixlen);
+}
+
+static int each_route(const struct nlmsghdr *message, void *context) {
+  struct listing *listing = context;
+  const struct rtmsg *fixed = NLMSG_DATA(message);
+  if (message->nlmsg_type != RTM_NEWROUTE || fixed->rtm_table != RT_TABLE_MAIN || fixed->rtm_type != RTN_UNICAST) {
+    return 0;
+  }
+  const struct nlattr *destination = nl_find(message, sizeof(*fixed), RTA_DST);
+  const struct nlattr *gateway = nl_find(message, sizeof(*fixed), RTA_GATEWAY);
+  const struct nlattr *device = nl_find(message, sizeof(*fixed), RTA_OIF);
+  char text[INET_ADDRSTRLEN] = "0.0.0.0", via[INET_ADDRSTRLEN] = "";
+  uint32_t index = 0;
+  if (destination != NULL && nl_size(destination) == 4) {
+    inet_ntop(AF_INET, nl_data(destination), text, sizeof(text));
+  }
+  if (gateway != NULL && nl_size(gateway) == 4) {
+    inet_ntop(AF_INET, nl_data(gateway), via, sizeof(via));
+  }
+  if (device != NULL && nl_size(device) == 4) {
+    memcpy(&index, nl_data(device), 4);
+  }
+  separate(listing);
+  (void)str_addf(listing->out, "{\"destination\":\"%s/%u\",\"gateway\":\"%s\",\"interface\":", text, fixed->rtm_dst_len,
+                 via);
+  add_interface(listing->out, index);
+  return str_add(listing->out, "}");
+}
+
+static int list(int nl, uint16_t type, const char *key, struct str *out, struct err *err) {
+  cleanup_nl_batch struct nl_batch batch = NL_BATCH_INIT;
+  struct listing listing = {.out = out};
+  struct ifinfomsg link = {.ifi_family = AF_UNSPEC};
+  struct ifaddrmsg address = {.ifa_family = AF_INET};
+  struct rtmsg route = {.rtm_family = AF_INET};
+  (void)str_addf(out, "\"%s\":[", key);
+  switch (type) {
+  case RTM_GETLINK:
+    nl_begin(&batch, type, NLM_F_DUMP, &link, sizeof(link));
+    break;
+  case RTM_GETADDR:
+    nl_begin(&batch, type, NLM_F_DUMP, &address, sizeof(address));
+    break;
+  default:
+    nl_begin(&batch, type, NLM_F_DUMP, &route, sizeof(route));
+  }
+  int r = nl_query(nl, &batch,
+                   type == RTM_GETLINK   ? each_link
+                   : type == RTM_GETADDR ? each_address
+                                         : each_route,
+                   &listing, err);
+  return r < 0 ? err_prefix(err, "cannot list %s", key) : str_add(out, "]");
+}
+
+int verb_dump(const struct json *request, struct str *out, struct err *err) {
+  (void)request;
+  cleanup_close int nl = -1;
+  int r = nl_open(NETLINK_ROUTE, &nl, err);
+  (void)str_add(out, "{");
+  r = r < 0 ? r : list(nl, RTM_GETLINK, "links", out, err);
+  (void)str_add(out, ",");
+  r = r < 0 ? r : list(nl, RTM_GETADDR, "addresses", out, err);
+  (void)str_add(out, ",");
+  r = r < 0 ? r : list(nl, RTM_GETROUTE, "routes", out, err);
+  return r < 0 ? r : str_add(out, "}\n");
+}

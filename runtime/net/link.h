@@ -1,0 +1,60 @@
+/* net/link: interfaces, addresses and routes as single requests. `nl` is a NETLINK_ROUTE socket of the namespace meant.
+ */
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct link_info {
+  int index; /* 0: there is no such interface */
+  bool is_bridge;
+  bool is_ours; /* carries LINK_MARK */
+  bool is_up;
+};
+
+/* Alias of bridges we made; without it a bridge is somebody else's and is never removed. */
+#define LINK_MARK "tscompose"
+
+/* "172.20.0.2/24" taken apart; IPv4 only. */
+struct link_address {
+  struct in_addr address;
+  uint8_t prefix;
+};
+
+int link_parse_address(const char *text, struct link_address *ret_address, struct err *err);
+int link_parse_mac(const char *text, uint8_t ret_mac[6], struct err *err);
+/* A name the kernel takes and that cannot leave its directory in /proc/sys. */
+int link_check_name(const char *name, struct err *err);
+
+int link_find(int nl, const char *name, struct link_info *ret_info, struct err *err);
+int link_set_up(int nl, int index, struct err *err);
+/* An address that is already there is fine. */
+int link_add_address(int nl, int index, const struct link_address *address, struct err *err);
+int link_remove(int nl, int index, struct err *err);
+int link_rename(int nl, int index, const char *name, struct err *err);
+/* `destination` NULL: the default route. A route that is already there is replaced. */
+int link_add_route(int nl, const struct link_address *destination, struct in_addr via, int index, struct err *err);
+
+int link_add_bridge(int nl, const char *name, const uint8_t *mac, unsigned mtu, struct err *err);
+
+struct link_veth {
+  const char *host_interface;
+  const char *interface;
+  int master; /* index of the bridge */
+  int peer_netns;
+  uint8_t mac[6];
+  unsigned mtu; /* 0: the kernel's default */
+};
+
+/* Both ends down; the peer is born inside its namespace. */
+int link_add_veth(int nl, const struct link_veth *veth, struct err *err);
+
+/* Removes several at once: the kernel waits for its readers once instead of once each. */
+int link_remove_batch(int nl, const int *indexes, size_t count, struct err *err);
+
+/* Writes net.… (dots or slashes) in the network namespace of the calling process. Missing files are fine when
+ * `optional`. */
+int sysctl_write(const char *name, const char *value, bool optional, struct err *err);

@@ -1,0 +1,24 @@
+/* net/verbs: the short-lived verbs. Each reads its JSON and adds its JSON answer (nothing: `{}`) to `out`. */
+#pragma once
+
+#include "base/err.h"
+#include "base/json.h"
+#include "base/str.h"
+
+/* {name, addresses, mtu, mac} → {"created":bool}. Refuses (-EEXIST) what is not a bridge of ours. */
+int verb_bridge_add(const struct json *request, struct str *out, struct err *err);
+/* {names} → {"removed":[…]}. Bridges we did not make are left alone. */
+int verb_bridge_remove(const struct json *request, struct str *out, struct err *err);
+/* {names} → {"removed":[…]}. Bridges are left alone. */
+int verb_link_remove(const struct json *request, struct str *out, struct err *err);
+/* {path: value, …}, in order. */
+int verb_sysctl(const struct json *request, struct str *out, struct err *err);
+/* →
+   {"links":[{name,index,up,bridge,ours}],"addresses":[{interface,address}],"routes":[{destination,gateway,interface}]}:
+   the whole namespace, since new subnets must stay clear of everything in it. IPv4, main table. */
+int verb_dump(const struct json *request, struct str *out, struct err *err);
+/* {addresses, udp_ports} → {"flushed":n}: forgets tracked connections of these addresses and of UDP to these ports, so
+   that the next packet meets today's rules. */
+int verb_flush_flows(const struct json *request, struct str *out, struct err *err);
+/* {namespace, address, port}: dials TCP from inside and carries standard input and output until both ends closed. */
+int verb_connect(const struct json *request, struct str *out, struct err *err);
