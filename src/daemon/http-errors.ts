@@ -1,0 +1,38 @@
+import { describeError, type ErrorKind, TscError } from '../core/index.ts';
+import { type ApiResponse, empty, json } from './http-message.ts';
+
+/** One status per kind of failure; total by its type. */
+export const STATUS_OF_KIND: Readonly<Record<ErrorKind, number>> = {
+  invalid: 400,
+  'not-found': 404,
+  conflict: 409,
+  'in-use': 409,
+  denied: 403,
+  unsupported: 501,
+  'not-modified': 304,
+  exhausted: 503,
+  timeout: 504,
+  cancelled: 499,
+  unavailable: 503,
+  corrupt: 500,
+  failed: 500,
+  bug: 500,
+};
+
+/** Status of any thrown value. A body beyond its limit is the one code with a status of its own. */
+export function statusOf(error: unknown): number {
+  if (!(error instanceof TscError)) return 500;
+  return error.code === 'daemon/exhausted' ? 413 : STATUS_OF_KIND[error.kind];
+}
+
+/** The words a client shows: what failed, its causes, what to do next. */
+export function messageOf(error: unknown): string {
+  const hint = error instanceof TscError ? error.hint : undefined;
+  return hint === undefined ? describeError(error) : `${describeError(error)} (${hint})`;
+}
+
+/** The answer for any thrown value. */
+export function errorResponse(error: unknown): ApiResponse {
+  const status = statusOf(error);
+  return status === 304 ? empty(304) : json({ message: messageOf(error) }, status);
+}

@@ -1,0 +1,108 @@
+import { dirname, join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { TscError } from '../core/index.ts';
+
+/** How a daemon runs; every path is absolute. */
+export interface DaemonOptions {
+  readonly dataDir: string;
+  readonly runDir: string;
+  /** At most 7 of `[a-z0-9]`. */
+  readonly instance: string;
+  /** Path of the API socket. */
+  readonly socket: string;
+  /** Group that may use the socket; undefined: the owner alone. */
+  readonly socketGroup: string | undefined;
+  readonly nativeDir: string;
+  /** undefined: stderr. */
+  readonly logFile: string | undefined;
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+  /** Seconds without containers and requests after which daemon and keeper leave; 0: never. */
+  readonly idleSeconds: number;
+}
+
+const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
+export const DEFAULT_IDLE_SECONDS = 600;
+
+/** Reads the flags of the daemon; `program` is the directory of the running bundle or source. Throws `daemon/invalid`. */
+export function parseDaemonOptions(
+  argv: readonly string[],
+  environment: Readonly<Record<string, string | undefined>>,
+  program: string,
+): DaemonOptions {
+  const { values } = parseFlags(argv);
+  const runDir = resolve(values['run-dir'] ?? environment['TSCOMPOSE_RUN_DIR'] ?? '/run/tscompose');
+  const instance = values.instance ?? environment['TSCOMPOSE_INSTANCE'] ?? 'tsc';
+  if (!/^[a-z0-9]{1,7}$/.test(instance)) {
+    throw new TscError('daemon/invalid', `invalid instance ${JSON.stringify(instance.slice(0, 40))}`, {
+      hint: 'use at most 7 of a-z and 0-9',
+    });
+  }
+  return {
+    dataDir: resolve(values['data-dir'] ?? environment['TSCOMPOSE_DATA_DIR'] ?? '/var/lib/tscompose'),
+    runDir,
+    instance,
+    socket: resolve(values.socket ?? join(runDir, 'tscompose.sock')),
+    socketGroup: values['socket-group'],
+    nativeDir: resolve(values['native-dir'] ?? defaultNativeDir(program)),
+    logFile: values['log-file'] && resolve(values['log-file']),
+    logLevel: readLevel(values['log-level']),
+    idleSeconds: readSeconds(values['idle-exit']),
+  };
+}
+
+function parseFlags(argv: readonly string[]) {
+  const text = { type: 'string' } as const;
+  try {
+    return parseArgs({
+      args: [...argv],
+      options: {
+        'data-dir': text,
+        'run-dir': text,
+        instance: text,
+        socket: text,
+        'socket-group': text,
+        'native-dir': text,
+        'log-file': text,
+        'log-level': text,
+        'idle-exit': text,
+      },
+    });
+  } catch (error) {
+    throw new TscError('daemon/invalid', 'the flags of the daemon are wrong', { cause: error });
+  }
+}
+
+// The bundle is dist/tscompose.js, the sources are src/: the binaries are dist/native in both cases.
+function defaultNativeDir(program: string): string {
+  return program.endsWith('/dist') ? join(program, 'native') : join(dirname(program), 'dist', 'native');
+}
+
+function readLevel(text: string | undefined): DaemonOptions['logLevel'] {
+  const level = LEVELS.find((item) => item === (text ?? 'info'));
+  if (level) return level;
+  throw new TscError('daemon/invalid', `invalid log level ${JSON.stringify(text)}`, {
+    hint: `use one of ${LEVELS.join(', ')}`,
+  });
+}
+
+function readSeconds(text: string | undefined): number {
+  if (text === undefined) return DEFAULT_IDLE_SECONDS;
+  if (/^\d{1,7}$/.test(text)) return Number(text);
+  throw new TscError('daemon/invalid', `invalid idle-exit ${JSON.stringify(text.slice(0, 40))}`, {
+    hint: 'write seconds',
+  });
+}
+
+/** The flags that give the same options again. */
+export function formatDaemonOptions(options: DaemonOptions): readonly string[] {
+  return [
+    `--data-dir=${options.dataDir}`,
+    `--run-dir=${options.runDir}`,
+    `--instance=${options.instance}`,
+    `--socket=${options.socket}`,
+    `--native-dir=${options.nativeDir}`,
+    `--log-level=${options.logLevel}`,
+    `--idle-exit=${options.idleSeconds}`,
+    ...(options.logFile === undefined ? [] : [`--log-file=${options.logFile}`]),
+  ];
+}

@@ -1,0 +1,116 @@
+import { PassThrough, Writable } from 'node:stream';
+import { type ExecInspect, formatAttachFrame } from '../../api/index.ts';
+import { isKind, TscError } from '../../core/index.ts';
+import type { ExecDetails } from '../../engine/index.ts';
+import { parseDetachKeys } from '../detach-keys.ts';
+import { messageOf } from '../http-errors.ts';
+import { type ApiResponse, empty, type HijackSession, json } from '../http-message.ts';
+import { type Route, type RouteCall, route } from '../match-route.ts';
+import { terminalSize } from '../query-values.ts';
+import { readJsonBody } from '../read-body.ts';
+import { outputType } from '../stream-types.ts';
+import { present } from '../translate/present.ts';
+import { readConsoleSize } from '../translate/read-host-config.ts';
+import { withDetachKeys } from './container-streams.ts';
+
+/** Further processes in running containers. */
+export const execRoutes: readonly Route[] = [
+  route('POST', '/containers/{id}/exec', create),
+  route('POST', '/exec/{id}/start', start),
+  route('POST', '/exec/{id}/resize', resize),
+  route('GET', '/exec/{id}/json', ({ services, param }) => json(execView(services.engine.exec.inspect(param('id'))))),
+];
+
+async function create({ request, services, param }: RouteCall) {
+  const body = await readJsonBody(request);
+  const command = body.words('Cmd') ?? [];
+  if (command.length === 0) throw new TscError('daemon/invalid', 'no exec command was given');
+  const detachKeys = body.string('DetachKeys') ?? '';
+  parseDetachKeys(detachKeys);
+  const id = await services.engine.exec.create(
+    param('id'),
+    present({
+      command,
+      env: body.strings('Env'),
+      user: body.string('User') || undefined,
+      workdir: body.string('WorkingDir') || undefined,
+      tty: body.boolean('Tty'),
+      attachStdin: body.boolean('AttachStdin'),
+      attachStdout: body.boolean('AttachStdout'),
+      attachStderr: body.boolean('AttachStderr'),
+      privileged: body.boolean('Privileged'),
+      detachKeys: detachKeys || undefined,
+      consoleSize: readConsoleSize(body.integers('ConsoleSize')),
+    }),
+  );
+  return json({ Id: id }, 201);
+}
+
+async function start({ request, services, param, version }: RouteCall): Promise<ApiResponse> {
+  const body = await readJsonBody(request);
+  const { exec } = services.engine;
+  const { spec } = exec.inspect(param('id'));
+  const size = readConsoleSize(body.integers('ConsoleSize'));
+  const tty = spec.tty ?? false;
+  const detach = body.boolean('Detach') ?? false;
+  if (detach) {
+    await exec.start(param('id'), { detach });
+    return empty(200);
+  }
+  let session: Awaited<ReturnType<typeof exec.start>>;
+  try {
+    session = await exec.start(param('id'), { detach, tty });
+  } catch (error) {
+    // The exit code (126, 127) says why; a client reads it only after a stream.
+    if (isKind(error, 'invalid')) return refusedSession(messageOf(error), tty, version);
+    throw error;
+  }
+  if (session === undefined) return empty(200);
+  // A process that is gone already has no terminal to resize.
+  if (size && tty) await exec.resize(param('id'), size.rows, size.columns).catch(() => undefined);
+  const keys = parseDetachKeys(spec.detachKeys ?? '');
+  return {
+    kind: 'hijack',
+    contentType: outputType(session.tty, version),
+    session: session.tty && spec.attachStdin ? withDetachKeys(session, keys) : session,
+  };
+}
+
+function refusedSession(message: string, tty: boolean, version: string): ApiResponse {
+  const line = Buffer.from(`${message}\r\n`);
+  const output = new PassThrough();
+  output.end(tty ? line : formatAttachFrame(2, line));
+  const input = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const session: HijackSession = { output, input, done: Promise.resolve(), close: () => undefined };
+  return { kind: 'hijack', contentType: outputType(tty, version), session };
+}
+
+async function resize({ request, services, param }: RouteCall) {
+  const { rows, columns } = terminalSize(request.query);
+  await services.engine.exec.resize(param('id'), rows, columns);
+  return empty(200);
+}
+
+function execView(details: ExecDetails): ExecInspect {
+  const { spec } = details;
+  const [entrypoint = '', ...args] = spec.command;
+  return {
+    ID: details.id,
+    ContainerID: details.containerId,
+    Running: details.running,
+    ExitCode: details.exitCode,
+    ProcessConfig: {
+      tty: spec.tty ?? false,
+      entrypoint,
+      arguments: args,
+      privileged: spec.privileged ?? false,
+      ...(spec.user !== undefined && { user: spec.user }),
+    },
+    OpenStdin: spec.attachStdin ?? false,
+    OpenStdout: spec.attachStdout ?? false,
+    OpenStderr: spec.attachStderr ?? false,
+    CanRemove: false,
+    DetachKeys: spec.detachKeys ?? '',
+    Pid: details.pid,
+  };
+}
