@@ -1,0 +1,47 @@
+/*
+ * An archive on a descriptor: decompressed (gzip, zstd; with `all_filters` also bzip2 and xz), the tar bytes hashed and
+ * counted, entries decoded by libarchive's tar reader. Nothing here touches a tree.
+ */
+#pragma once
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct limits {
+  uint64_t bytes;   /* of the uncompressed tar */
+  uint64_t content; /* of all files, holes included */
+  uint64_t entries;
+  uint64_t ratio; /* uncompressed : compressed, watched once `ratio_from` bytes came out */
+  uint64_t ratio_from;
+};
+
+#define LIMITS_DEFAULT                                                                                                 \
+  {                                                                                                                    \
+    .bytes = (uint64_t)256 << 30, .content = (uint64_t)256 << 30, .entries = 2000000, .ratio = 400,                    \
+    .ratio_from = (uint64_t)1 << 30                                                                                    \
+  }
+
+struct source;
+
+#define DIGEST_TEXT_SIZE 72 /* "sha256:", 64 digits, NUL */
+
+int source_open(int fd, bool all_filters, const struct limits *limits, struct source **ret_source, struct err *err);
+void source_free(struct source *source);
+static inline void source_free_at(struct source **at) {
+  source_free(*at);
+}
+#define cleanup_source __attribute__((cleanup(source_free_at)))
+
+/* Next entry, owned by the source; *ret_entry NULL at the end of the tar. */
+int source_next(struct source *source, struct archive_entry **ret_entry, struct err *err);
+
+/* Next piece of the entry's content: 1 with data, 0 at its end. */
+int source_data(struct source *source, const void **ret_data, size_t *ret_size, int64_t *ret_offset, struct err *err);
+
+/* Reads what follows the end of the tar (padding is normal, and part of the digest), then gives the digest of all
+ * uncompressed bytes. */
+int source_finish(struct source *source, char digest[DIGEST_TEXT_SIZE], struct err *err);
