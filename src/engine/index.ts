@@ -4,6 +4,7 @@
  */
 export type { BuildOptions, BuildProgress, BuildRequest, BuildService } from './build/index.ts';
 export type * from './containers/index.ts';
+export { createBuildService } from './create-build-service.ts';
 export type { CreateEngine, Engine, EngineInfo, EngineLogger, EngineOptions } from './engine-face.ts';
 export type {
   EngineEvent,
