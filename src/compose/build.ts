@@ -9,8 +9,8 @@ export interface Build extends Extensible {
   readonly dockerfile?: string;
   readonly dockerfileInline?: string;
   readonly entitlements: readonly string[];
-  /** ARG values; null: neither the file nor the caller's environment gives one. */
-  readonly args: ReadonlyMap<string, string | null>;
+  /** ARG values; one that neither the file nor the caller's environment gives is left out. */
+  readonly args: ReadonlyMap<string, string>;
   /** ssh agent or keys by id; an empty path means the caller's agent. */
   readonly ssh: ReadonlyMap<string, string>;
   readonly labels: ReadonlyMap<string, string>;

@@ -1,7 +1,32 @@
-import { TscError } from '../core/index.ts';
+import { type Out, plain, sorted } from './codec.ts';
+import { fileObjects, models, networks, volumes } from './codecs/resources.ts';
+import { service } from './codecs/service.ts';
 import type { Project } from './project.ts';
+import { writeJson } from './write-json.ts';
+import { writeYaml } from './write-yaml.ts';
 
-/** Writes the model as `docker compose config` does; the YAML text loads again to the same model. Ends with a newline. */
+/** Writes the model as `docker compose config` does; the text loads again to the same model. Ends with a newline. */
 export function renderProject(project: Project, options: { readonly format: 'yaml' | 'json' }): string {
-  throw new TscError('compose/unsupported', `rendering ${project.name} as ${options.format} is not wired yet`);
+  const sections: [string, Out | undefined][] = [
+    ['services', sorted(project.services, (value) => service.write(value))],
+    ['networks', networks.write(project.networks)],
+    ['volumes', volumes.write(project.volumes)],
+    ['secrets', fileObjects.write(project.secrets)],
+    ['configs', fileObjects.write(project.configs)],
+    ['models', models.write(project.models)],
+    ...sorted(project.extensions ?? new Map(), (value) => plain.write(value)),
+  ];
+  const out = new Map<string, Out>([['name', project.name]]);
+  for (const [key, value] of sections) if (value !== undefined) out.set(key, escapeDollars(value));
+  if (options.format === 'yaml') return writeYaml(out);
+  return writeJson(new Map([...out].sort(([a], [b]) => (a < b ? -1 : 1))));
+}
+
+/** A literal dollar is written doubled, for reading interpolates again; keys are never interpolated. */
+function escapeDollars(value: Out): Out {
+  if (typeof value === 'string') return value.replaceAll('$', '$$$$');
+  if (value instanceof Map) {
+    return new Map(Array.from(value as ReadonlyMap<string, Out>, ([key, item]) => [key, escapeDollars(item)]));
+  }
+  return Array.isArray(value) ? value.map(escapeDollars) : value;
 }

@@ -1,10 +1,10 @@
 /** How the loader gets at files; the caller owns the effects. Paths are absolute, or `-` for standard input. */
 export interface SourceReader {
   /**
-   * The bytes of a regular file, undefined when nothing is there. Rejects when it is there and cannot be read; expected
+   * The bytes (or the decoded text) of a regular file, undefined when nothing is there. Rejects when it is there and cannot be read; expected
    * to refuse devices and pipes (env files are named by untrusted files too) and to cap the size.
    */
-  read(path: string): Promise<Uint8Array | undefined>;
+  read(path: string): Promise<Uint8Array | string | undefined>;
 }
 
 /** One text file taking part in a load. */

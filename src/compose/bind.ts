@@ -1,0 +1,42 @@
+import { plain } from './codec.ts';
+import { fileObjects, models, networks, volumes } from './codecs/resources.ts';
+import { service } from './codecs/service.ts';
+import type { PlainValue } from './extension.ts';
+import { child, type Mapping } from './node.ts';
+import type { Project } from './project.ts';
+import type { Service } from './service.ts';
+
+/** What the files do not say about a project. */
+export type ProjectFacts = Pick<
+  Project,
+  'name' | 'workingDirectory' | 'composeFiles' | 'envFiles' | 'environment' | 'profiles'
+>;
+
+/** Stage 12: the checked tree as a typed, readonly model. */
+export function bind(tree: Mapping, active: Mapping, inactive: Mapping, facts: ProjectFacts): Project {
+  const extensions = new Map<string, PlainValue>();
+  for (const [key, { value }] of tree.entries) {
+    const read = key.startsWith('x-') ? plain.read(value) : undefined;
+    if (read !== undefined) extensions.set(key, read);
+  }
+  return {
+    ...facts,
+    services: bindServices(active),
+    disabledServices: bindServices(inactive),
+    networks: networks.read(child(tree, 'networks')) ?? new Map(),
+    volumes: volumes.read(child(tree, 'volumes')) ?? new Map(),
+    secrets: fileObjects.read(child(tree, 'secrets')) ?? new Map(),
+    configs: fileObjects.read(child(tree, 'configs')) ?? new Map(),
+    models: models.read(child(tree, 'models')) ?? new Map(),
+    ...(extensions.size > 0 && { extensions }),
+  };
+}
+
+function bindServices(services: Mapping): ReadonlyMap<string, Service> {
+  const made = new Map<string, Service>();
+  for (const [name, { value }] of services.entries) {
+    const read = service.read(value);
+    if (read) made.set(name, { ...read, name });
+  }
+  return made;
+}

@@ -1,0 +1,259 @@
+import type { DiagnosticCollector } from '../core/index.ts';
+import { describeKind, type Mapping, type Node, positionOf, type Scalar, type Sequence, type Span } from './node.ts';
+import { FORMATS, readBoolean } from './scalar-formats.ts';
+import { alternativesOf, COMPOSE_SCHEMA, patternOf, propertyOf, type Schema, typesOf } from './schema.ts';
+import { suggest } from './suggest.ts';
+
+/**
+ * Stage 3: every key and value against our JSON schema, with positions. Missing required keys are no matter here: an
+ * override file may complete another one; {@link checkRequired} looks at the merged tree.
+ *
+ * Walks the schema itself instead of running precompiled ajv code: unknown keys need neighbours for a suggestion,
+ * alternatives need the one message that fits the kind of value written, and nothing has to be generated.
+ */
+export function checkShape(tree: Mapping, findings: DiagnosticCollector): void {
+  checkNode({ node: tree, schema: COMPOSE_SCHEMA, path: '' }, findings);
+}
+
+interface Visit {
+  readonly node: Node;
+  readonly schema: Schema;
+  /** Dotted path, for messages. */
+  readonly path: string;
+}
+
+function checkNode(visit: Visit, findings: DiagnosticCollector): void {
+  const { node, schema } = visit;
+  // What is reset is thrown away; its value may be anything.
+  if (node.tag === 'reset') return;
+  const alternatives = alternativesOf(schema);
+  const fitting = alternatives.find((alternative) => accepts(alternative, node));
+  if (!fitting) reportType(visit, alternatives, findings);
+  else if (fitting.type === undefined) return;
+  else if (node.kind === 'map') checkMapping(node, fitting, visit.path, findings);
+  else if (node.kind === 'list') checkItems(node, fitting, visit.path, findings);
+  else checkScalar(node, fitting, visit, findings);
+}
+
+function accepts(schema: Schema, node: Node): boolean {
+  const types = typesOf(schema);
+  if (types.length === 0) return true;
+  if (node.kind === 'map') return types.includes('object');
+  if (node.kind === 'list') return types.includes('array');
+  return types.some((type) => fitsScalar(type, node));
+}
+
+function fitsScalar(type: string, { value, interpolated }: Scalar): boolean {
+  if (type === 'null') return value === null;
+  if (type === 'string') return typeof value === 'string';
+  // Interpolation always makes text; the number or boolean inside is what was meant.
+  if (type === 'boolean')
+    return typeof value === 'boolean' || (interpolated === true && readBoolean(String(value)) !== undefined);
+  if (type === 'number')
+    return typeof value === 'number' || (interpolated === true && value !== '' && !Number.isNaN(Number(value)));
+  return (
+    type === 'integer' &&
+    (typeof value === 'number' || interpolated === true) &&
+    value !== '' &&
+    Number.isInteger(Number(value))
+  );
+}
+
+const KIND_NAMES: ReadonlyMap<string, string> = new Map([
+  ['object', 'a mapping'],
+  ['array', 'a list'],
+  ['string', 'a string'],
+  ['number', 'a number'],
+  ['integer', 'a whole number'],
+  ['boolean', 'true or false'],
+  ['null', 'empty'],
+]);
+
+function reportType(visit: Visit, alternatives: readonly Schema[], findings: DiagnosticCollector): void {
+  const { node, path } = visit;
+  const types = [...new Set(alternatives.flatMap(typesOf))];
+  const expected = types.map((type) => KIND_NAMES.get(type) ?? type);
+  const hint = typeHint(node, types, path);
+  findings.add({
+    code: 'compose/wrong-type',
+    severity: 'error',
+    message: `${path || 'the file'} must be ${joinOr(expected)}, not ${describeKind(node)}`,
+    at: positionOf(node),
+    ...(hint !== undefined && { hint }),
+  });
+}
+
+function typeHint(node: Node, types: readonly string[], path: string): string | undefined {
+  if (node.kind === 'scalar' && node.value === null) {
+    return types.includes('object') || types.includes('array')
+      ? 'indent what belongs to it below, or remove the key'
+      : 'give a value or remove the key';
+  }
+  if (node.kind === 'scalar' && types.includes('string')) return `put it in quotes: "${sourceText(node)}"`;
+  if (node.kind === 'scalar' && types.includes('array')) return `write it as a list: [${sourceText(node)}]`;
+  if (node.kind === 'list' && types.includes('object')) return 'remove the leading dashes: this takes key: value pairs';
+  if (node.kind === 'map' && types.includes('array')) return 'start each item with a dash';
+  if (node.kind === 'map' && /\[\d+\]$/.test(path)) return 'an item that contains ": " needs quotes';
+  return undefined;
+}
+
+function sourceText(span: Span): string {
+  return span.source.text.slice(span.start, Math.min(span.end, span.start + 40)).trim();
+}
+
+function joinOr(words: readonly string[]): string {
+  if (words.length < 2) return words[0] ?? 'something else';
+  return `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
+}
+
+function checkMapping(map: Mapping, schema: Schema, path: string, findings: DiagnosticCollector): void {
+  for (const [key, { key: span, value }] of map.entries) {
+    const below = propertyOf(schema, key);
+    const at = path === '' ? key : `${path}.${key}`;
+    if (below !== undefined) checkNode({ node: value, schema: below, path: at }, findings);
+    else reportUnknown({ key, span, schema, path }, findings);
+  }
+}
+
+interface UnknownKey {
+  readonly key: string;
+  readonly span: Span;
+  readonly schema: Schema;
+  readonly path: string;
+}
+
+function reportUnknown({ key, span, schema, path }: UnknownKey, findings: DiagnosticCollector): void {
+  const where = path === '' ? 'at the top level' : `in ${path}`;
+  const known = Object.keys(schema.properties ?? {});
+  if (known.length === 0) {
+    const message = `${JSON.stringify(key)} ${where} is not a valid name`;
+    const hint = 'names are made of letters, digits, ".", "_" and "-"';
+    findings.add({ code: 'compose/invalid-name', severity: 'error', message, at: positionOf(span), hint });
+    return;
+  }
+  findings.add({
+    code: 'compose/unknown-key',
+    severity: 'error',
+    message: `unknown key ${JSON.stringify(key)} ${where}`,
+    at: positionOf(span),
+    hint: unknownHint(key, path, known),
+  });
+}
+
+function unknownHint(key: string, path: string, known: readonly string[]): string {
+  const near = LEGACY.get(key) ?? suggest(key, known);
+  if (near !== undefined && known.includes(near)) return `did you mean ${near}?`;
+  if (LEGACY.has(key)) return `use ${near}`;
+  if (path === '' && isServiceKey(key))
+    return `${key} belongs to a service: indent it below services and the service's name`;
+  if (isServiceKey(key)) return `${key} is a key of a service: check the indentation`;
+  if (path === '') return 'services go below `services:`; own data needs a key that starts with x-';
+  if (/^services\.[^.]+$/.test(path) && Object.hasOwn(COMPOSE_SCHEMA.properties ?? {}, key)) {
+    return `${key} is a top-level key: check the indentation`;
+  }
+  return `known here: ${known.slice(0, 12).join(', ')}${known.length > 12 ? ', …' : ''}; own data needs a key that starts with x-`;
+}
+
+/** Keys of earlier file formats. */
+const LEGACY: ReadonlyMap<string, string> = new Map([
+  ['net', 'network_mode'],
+  ['log_driver', 'logging.driver'],
+  ['log_opt', 'logging.options'],
+  ['volume_driver', 'driver under the top-level volumes'],
+  ['dockerfile', 'build.dockerfile'],
+  ['memory', 'mem_limit'],
+  ['depends', 'depends_on'],
+  ['env', 'environment'],
+  ['env-file', 'env_file'],
+  ['workdir', 'working_dir'],
+  ['cmd', 'command'],
+]);
+
+const SERVICE_KEYS = new Set(
+  Object.keys(propertyOf(COMPOSE_SCHEMA.properties?.['services'] ?? {}, 'any')?.properties ?? {}),
+);
+
+function isServiceKey(key: string): boolean {
+  return SERVICE_KEYS.has(key);
+}
+
+function checkItems(list: Sequence, schema: Schema, path: string, findings: DiagnosticCollector): void {
+  const items = schema.items;
+  if (items === undefined) return;
+  for (const [index, node] of list.items.entries()) {
+    checkNode({ node, schema: items, path: `${path}[${index}]` }, findings);
+  }
+}
+
+function checkScalar(node: Scalar, schema: Schema, { path }: Visit, findings: DiagnosticCollector): void {
+  const problem = scalarProblem(node, schema);
+  if (problem === undefined) {
+    warnYaml11(node, schema, path, findings);
+    return;
+  }
+  findings.add({ severity: 'error', at: positionOf(node), ...problem, message: `${path} ${problem.message}` });
+}
+
+function scalarProblem(node: Scalar, schema: Schema): { code: string; message: string; hint?: string } | undefined {
+  const shown = JSON.stringify(node.text.slice(0, 80));
+  if (schema.enum && !schema.enum.includes(node.text)) {
+    const near = suggest(node.text, schema.enum);
+    const message = `must be one of ${schema.enum.join(', ')}, not ${shown}`;
+    return { code: 'compose/invalid-value', message, ...(near !== undefined && { hint: `did you mean ${near}?` }) };
+  }
+  if (schema.pattern !== undefined && !patternOf(schema.pattern).test(node.text)) {
+    return { code: 'compose/invalid-value', message: `does not accept ${shown}` };
+  }
+  const value = node.value;
+  if (typeof value === 'number' && (value < (schema.minimum ?? -Infinity) || value > (schema.maximum ?? Infinity))) {
+    return {
+      code: 'compose/invalid-value',
+      message: `must be between ${schema.minimum} and ${schema.maximum ?? 'any'}`,
+    };
+  }
+  const format = FORMATS.get(schema.format ?? '');
+  if (typeof value !== 'string' || format === undefined || format.accepts(value)) return undefined;
+  return { code: 'compose/invalid-value', message: `must be ${format.expected}, not ${shown}` };
+}
+
+function warnYaml11(node: Scalar, schema: Schema, path: string, findings: DiagnosticCollector): void {
+  if (schema.format !== 'boolean' || typeof node.value !== 'string' || /^(true|false)$/i.test(node.value)) return;
+  findings.add({
+    code: 'compose/yaml11-boolean',
+    severity: 'warning',
+    message: `${path}: ${JSON.stringify(node.value)} is read as ${readBoolean(node.value)}`,
+    at: positionOf(node),
+    hint: `write ${readBoolean(node.value)}`,
+  });
+}
+
+/** Part of stage 8: keys that must be there once all files are merged. */
+export function checkRequired(tree: Mapping, findings: DiagnosticCollector): void {
+  requireBelow({ node: tree, schema: COMPOSE_SCHEMA, path: '' }, findings);
+}
+
+function requireBelow({ node, schema, path }: Visit, findings: DiagnosticCollector): void {
+  if (node.kind === 'scalar') return;
+  const fitting = alternativesOf(schema).find((alternative) => accepts(alternative, node));
+  if (!fitting) return;
+  if (node.kind === 'list') {
+    const items = fitting.items;
+    if (items)
+      for (const [i, item] of node.items.entries())
+        requireBelow({ node: item, schema: items, path: `${path}[${i}]` }, findings);
+    return;
+  }
+  for (const key of fitting.required ?? []) {
+    if (node.entries.has(key)) continue;
+    findings.add({
+      code: 'compose/missing-key',
+      severity: 'error',
+      message: `${path} needs the key ${key}`,
+      at: positionOf(node),
+    });
+  }
+  for (const [key, entry] of node.entries) {
+    const below = propertyOf(fitting, key);
+    if (below) requireBelow({ node: entry.value, schema: below, path: path === '' ? key : `${path}.${key}` }, findings);
+  }
+}

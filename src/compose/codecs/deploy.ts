@@ -1,0 +1,67 @@
+import { amount, bytes, type Codec, duration, list, number, object, text, textMap } from '../codec.ts';
+import type {
+  Deploy,
+  DeviceRequest,
+  GenericResource,
+  Placement,
+  ResourceSet,
+  Resources,
+  RestartPolicy,
+  UpdateConfig,
+} from '../deploy.ts';
+
+/** `all` is -1. */
+const count: Codec<number> = {
+  read: (node) => (node?.kind === 'scalar' && node.text === 'all' ? -1 : number.read(node)),
+  write: amount.write,
+};
+
+export const deviceRequest: Codec<DeviceRequest> = object<DeviceRequest>({
+  capabilities: list(text),
+  driver: text,
+  count,
+  deviceIds: list(text),
+  options: textMap,
+});
+
+const genericResource = object<GenericResource>({
+  discreteResourceSpec: object<NonNullable<GenericResource['discreteResourceSpec']>>({ kind: text, value: number }),
+});
+
+const resourceSet = object<ResourceSet>({
+  cpus: amount,
+  memory: bytes,
+  pids: amount,
+  devices: list(deviceRequest),
+  genericResources: list(genericResource),
+});
+
+const update = object<UpdateConfig>({
+  parallelism: number,
+  delay: duration,
+  failureAction: text,
+  monitor: duration,
+  maxFailureRatio: amount,
+  order: text,
+});
+
+const placement: Codec<Placement> = {
+  ...object<Placement>({
+    constraints: list(text),
+    preferences: list(object<Placement['preferences'][number]>({ spread: text })),
+    maxReplicasPerNode: amount,
+  }),
+  absent: { jsonOnly: new Map() },
+};
+
+export const deploy: Codec<Deploy> = object<Deploy>({
+  mode: text,
+  replicas: number,
+  labels: textMap,
+  updateConfig: update,
+  rollbackConfig: update,
+  resources: object<Resources>({ limits: resourceSet, reservations: resourceSet }),
+  restartPolicy: object<RestartPolicy>({ condition: text, delay: duration, maxAttempts: number, window: duration }),
+  placement,
+  endpointMode: text,
+});

@@ -1,0 +1,104 @@
+import {
+  child,
+  childMap,
+  childText,
+  type Entry,
+  type Mapping,
+  mappingAt,
+  type Node,
+  scalarAt,
+  sequenceAt,
+  withEntry,
+} from './node.ts';
+import { implicitDependencies } from './rules/implicit-dependencies.ts';
+
+/** Stage 9: fills in what the specification implies: the default network, implicit dependencies, names, build defaults. */
+export function applyDefaults(tree: Mapping, projectName: string): Mapping {
+  const services = mapEntries(childMap(tree, 'services'), (service) => defaultService(service));
+  let made = services ? withEntry(tree, 'services', services) : tree;
+  if (services?.entries.values().some(({ value }) => childMap(value, 'networks')?.entries.has('default'))) {
+    made = withDefaultNetwork(made);
+  }
+  for (const section of ['networks', 'volumes', 'secrets', 'configs', 'models']) {
+    const named = mapEntries(childMap(made, section), (value, key) => defaultName(section, value, key, projectName));
+    if (named) made = withEntry(made, section, named);
+  }
+  return withEntry(made, 'name', scalarAt(tree, projectName));
+}
+
+function mapEntries(map: Mapping | undefined, change: (value: Mapping, key: string) => Node): Mapping | undefined {
+  if (!map) return undefined;
+  const entries = new Map<string, Entry>();
+  for (const [key, entry] of map.entries) {
+    const value = entry.value.kind === 'map' ? entry.value : mappingAt(entry.value, []);
+    entries.set(key, key.startsWith('x-') ? entry : { key: entry.key, value: change(value, key) });
+  }
+  return { ...map, entries };
+}
+
+function withDefaultNetwork(tree: Mapping): Mapping {
+  const networks = childMap(tree, 'networks') ?? mappingAt(tree, []);
+  if (networks.entries.has('default')) return tree;
+  return withEntry(tree, 'networks', withEntry(networks, 'default', mappingAt(tree, [])));
+}
+
+function defaultName(section: string, value: Mapping, key: string, projectName: string): Mapping {
+  if (childText(value, 'name') !== undefined) return value;
+  const bare = section === 'models' || isTrue(child(value, 'external'));
+  return withEntry(value, 'name', scalarAt(value, bare ? key : `${projectName}_${key}`));
+}
+
+function isTrue(node: Node | undefined): boolean {
+  return node?.kind === 'scalar' && /^(?:true|1|t|y|yes|on)$/i.test(node.text);
+}
+
+function defaultService(service: Mapping): Mapping {
+  let made = service;
+  const networks = childMap(made, 'networks');
+  if (
+    childText(made, 'network_mode') === undefined &&
+    !child(made, 'provider') &&
+    (networks?.entries.size ?? 0) === 0
+  ) {
+    made = withEntry(made, 'networks', mappingAt(service, [['default', scalarAt(service, null)]]));
+  }
+  const build = childMap(made, 'build');
+  if (build) made = withEntry(made, 'build', defaultBuild(build));
+  const secrets = child(made, 'secrets');
+  if (secrets?.kind === 'list')
+    made = withEntry(made, 'secrets', sequenceAt(secrets, secrets.items.map(defaultSecret)));
+  const pull = child(made, 'pull_policy');
+  if (pull && childText(made, 'pull_policy') === 'if_not_present') {
+    made = withEntry(made, 'pull_policy', scalarAt(pull, 'missing'));
+  }
+  return defaultDependencies(made);
+}
+
+function defaultBuild(build: Mapping): Mapping {
+  let made = build;
+  if (childText(made, 'context') === undefined) made = withEntry(made, 'context', scalarAt(build, '.'));
+  if (childText(made, 'dockerfile') === undefined && childText(made, 'dockerfile_inline') === undefined) {
+    made = withEntry(made, 'dockerfile', scalarAt(build, 'Dockerfile'));
+  }
+  return made;
+}
+
+function defaultSecret(grant: Node): Node {
+  const source = childText(grant, 'source');
+  if (grant.kind !== 'map' || source === undefined || childText(grant, 'target') !== undefined) return grant;
+  return withEntry(grant, 'target', scalarAt(grant, `/run/secrets/${source}`));
+}
+
+function defaultDependencies(service: Mapping): Mapping {
+  const implied = implicitDependencies(service);
+  if (implied.length === 0) return service;
+  let dependencies = childMap(service, 'depends_on') ?? mappingAt(service, []);
+  for (const { name, at, restart } of implied) {
+    if (dependencies.entries.has(name)) continue;
+    const edge: [string, Node][] = [['condition', scalarAt(at, 'service_started')]];
+    if (restart) edge.push(['restart', scalarAt(at, true)]);
+    edge.push(['required', scalarAt(at, true)]);
+    dependencies = withEntry(dependencies, name, mappingAt(at, edge));
+  }
+  return withEntry(service, 'depends_on', dependencies);
+}

@@ -1,0 +1,181 @@
+import { expandTemplate, type Lookup } from './template.ts';
+
+/** One assignment; null: the bare key, taken from the caller's environment. */
+export interface DotenvEntry {
+  readonly key: string;
+  readonly value: string | null;
+}
+
+/** Why a file is refused, with the place. */
+export interface DotenvProblem {
+  readonly message: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+export interface DotenvResult {
+  readonly entries: readonly DotenvEntry[];
+  readonly problems: readonly DotenvProblem[];
+  /** Variables that were referred to and are not set. */
+  readonly unset: readonly string[];
+}
+
+const KEY = /[A-Za-z0-9_.[\]-]*/y;
+const ESCAPE = /\\([abfnrtv$"\\]|0\d{0,3})/g;
+const ESCAPED: ReadonlyMap<string, string> = new Map([
+  ['a', '\x07'],
+  ['b', '\b'],
+  ['f', '\f'],
+  ['n', '\n'],
+  ['r', '\r'],
+  ['t', '\t'],
+  ['v', '\v'],
+  // A dollar that is meant stays doubled for the expansion that follows.
+  ['$', '$$'],
+  ['"', '"'],
+  ['\\', '\\'],
+]);
+
+/**
+ * Parses a dotenv file: `export ` prefix, `=` or `:`, bare keys, comments, single quotes literal, double quotes with
+ * escapes, both over several lines; variables expand outside single quotes, from the file first, then from `lookup`.
+ */
+export function parseDotenv(text: string, lookup: Lookup): DotenvResult {
+  return new DotenvReader(text.replace(/^\uFEFF/, '').replaceAll('\r\n', '\n'), lookup).read();
+}
+
+/** `format: raw`: split at the first `=`, nothing else. */
+export function parseRawEnv(text: string): DotenvEntry[] {
+  const lines = text.replace(/^\uFEFF/, '').split(/\r?\n/);
+  return lines.flatMap((line) => {
+    const trimmed = line.trimStart();
+    if (trimmed === '' || trimmed.startsWith('#')) return [];
+    const equals = trimmed.indexOf('=');
+    return [
+      equals < 0
+        ? { key: trimmed.trim(), value: null }
+        : { key: trimmed.slice(0, equals).trim(), value: trimmed.slice(equals + 1) },
+    ];
+  });
+}
+
+class DotenvReader {
+  readonly #text: string;
+  readonly #lookup: Lookup;
+  readonly #values = new Map<string, string | null>();
+  readonly #problems: DotenvProblem[] = [];
+  readonly #unset: string[] = [];
+  #at = 0;
+
+  constructor(text: string, lookup: Lookup) {
+    this.#text = text;
+    this.#lookup = lookup;
+  }
+
+  read(): DotenvResult {
+    while (this.#skipToStatement()) {
+      const before = this.#at;
+      this.#statement();
+      if (this.#at === before) this.#at = this.#lineEnd();
+    }
+    const entries = Array.from(this.#values, ([key, value]) => ({ key, value }));
+    return { entries, problems: this.#problems, unset: this.#unset };
+  }
+
+  #skipToStatement(): boolean {
+    while (this.#at < this.#text.length) {
+      const char = this.#text[this.#at] ?? '';
+      if (char === '#') this.#at = this.#lineEnd();
+      else if (/\s/.test(char)) this.#at++;
+      else return true;
+    }
+    return false;
+  }
+
+  #lineEnd(): number {
+    const end = this.#text.indexOf('\n', this.#at);
+    return end < 0 ? this.#text.length : end;
+  }
+
+  #fail(message: string, at: number): void {
+    const before = this.#text.slice(0, at);
+    const line = before.split('\n').length;
+    this.#problems.push({ message, line, column: at - before.lastIndexOf('\n') });
+    this.#at = this.#lineEnd();
+  }
+
+  #statement(): void {
+    const exported = /export[ \t]+/y;
+    exported.lastIndex = this.#at;
+    if (exported.test(this.#text)) this.#at = exported.lastIndex;
+    const start = this.#at;
+    KEY.lastIndex = start;
+    const key = KEY.exec(this.#text)?.[0] ?? '';
+    let next = start + key.length;
+    while (this.#text[next] === ' ' || this.#text[next] === '\t') next++;
+    const separator = this.#text[next];
+    if (key !== '' && (separator === undefined || separator === '\n' || separator === '#')) {
+      this.#at = this.#lineEnd();
+      if (!this.#values.has(key)) this.#values.set(key, null);
+      return;
+    }
+    if (key === '' || (separator !== '=' && separator !== ':')) {
+      this.#fail(
+        key === '' ? 'a variable name is missing before this' : `unexpected character after the name ${key}`,
+        next,
+      );
+      return;
+    }
+    this.#at = next + 1;
+    while (this.#text[this.#at] === ' ' || this.#text[this.#at] === '\t') this.#at++;
+    const value = this.#value(this.#at > next + 1);
+    if (value !== undefined) this.#values.set(key, value);
+  }
+
+  #value(spaced: boolean): string | undefined {
+    const quote = this.#text[this.#at];
+    if (quote === "'" || quote === '"') return this.#quoted(quote);
+    const start = this.#at;
+    let raw = this.#text.slice(start, this.#lineEnd());
+    const comment = spaced && raw.startsWith('#') ? 0 : raw.search(/\s#/);
+    if (comment >= 0) raw = raw.slice(0, comment);
+    this.#at = this.#lineEnd();
+    return this.#expand(raw.trimEnd(), start);
+  }
+
+  #quoted(quote: string): string | undefined {
+    const start = this.#at;
+    let end = start + 1;
+    while (end < this.#text.length && this.#text[end] !== quote) end += this.#text[end] === '\\' ? 2 : 1;
+    if (end >= this.#text.length) {
+      this.#fail('the quoted value has no end', start);
+      this.#at = this.#text.length;
+      return undefined;
+    }
+    const raw = this.#text.slice(start + 1, end);
+    this.#at = end + 1;
+    const rest = this.#text.slice(this.#at, this.#lineEnd());
+    if (!/^[ \t]*(#.*)?$/.test(rest)) this.#fail('unexpected text after the closing quote', this.#at);
+    this.#at = this.#lineEnd();
+    return quote === "'" ? raw : this.#expand(applyEscapes(raw), start);
+  }
+
+  #expand(raw: string, at: number): string | undefined {
+    const result = expandTemplate(raw, (name) => this.#values.get(name) ?? this.#lookup(name));
+    if ('error' in result) {
+      const end = this.#at;
+      this.#fail(result.error.message, at);
+      this.#at = end;
+      return undefined;
+    }
+    for (const { name } of result.unset) this.#unset.push(name);
+    return result.value;
+  }
+}
+
+function applyEscapes(raw: string): string {
+  return raw.replace(ESCAPE, (whole, code: string) => {
+    if (code.startsWith('0')) return String.fromCharCode(Number.parseInt(code, 8) & 0xff);
+    return ESCAPED.get(code) ?? whole;
+  });
+}

@@ -1,0 +1,133 @@
+import { dirname } from 'node:path/posix';
+import { type LoadContext, loadLayer } from './load-context.ts';
+import { merge, mergeService } from './merge.ts';
+import { child, childMap, childText, type Entry, type Mapping, type Node, positionOf, withEntry } from './node.ts';
+import { absolutePath, isRemote } from './paths.ts';
+import { suggest } from './suggest.ts';
+
+const MAX_CHAIN = 100;
+
+/**
+ * Stage 6: services with `extends` become their base with the own definition on top. `earlier` is what previous files
+ * gave; a base may live there. Paths of a base keep starting at the folder of its file, for every node knows it.
+ */
+export async function extend(tree: Mapping, earlier: Mapping | undefined, context: LoadContext): Promise<Mapping> {
+  const services = childMap(tree, 'services');
+  if (!services?.entries.values().some(({ value }) => child(value, 'extends'))) return tree;
+  const run = new Extension(context);
+  const entries = new Map<string, Entry>();
+  for (const [name, entry] of services.entries) {
+    const value = await run.resolve(
+      { name, services, earlier: childMap(earlier, 'services'), file: tree.source.file },
+      [],
+    );
+    entries.set(name, { key: entry.key, value: value ?? entry.value });
+  }
+  return withEntry(tree, 'services', { ...services, entries });
+}
+
+/** A service and where its bases may be found. */
+interface Place {
+  readonly name: string;
+  readonly services: Mapping;
+  readonly earlier: Mapping | undefined;
+  readonly file: string;
+}
+
+class Extension {
+  readonly #context: LoadContext;
+  readonly #done = new Map<Node, Mapping>();
+  readonly #files = new Map<string, Promise<Mapping | undefined>>();
+
+  constructor(context: LoadContext) {
+    this.#context = context;
+  }
+
+  /** Undefined after a problem, which is reported. */
+  async resolve(place: Place, chain: readonly string[]): Promise<Mapping | undefined> {
+    const service = child(place.services, place.name) ?? child(place.earlier, place.name);
+    if (service?.kind !== 'map') return undefined;
+    const known = this.#done.get(service);
+    if (known) return known;
+    const extension = child(service, 'extends');
+    if (extension?.kind !== 'map') return service;
+    const made = await this.#extended(place, service, extension, chain);
+    if (made) this.#done.set(service, made);
+    return made;
+  }
+
+  async #extended(
+    place: Place,
+    service: Mapping,
+    extension: Mapping,
+    chain: readonly string[],
+  ): Promise<Mapping | undefined> {
+    const own = withEntry(service, 'extends', undefined);
+    const target = await this.#target(place, extension);
+    if (!target) return own;
+    const link = `${place.name} (${place.file})`;
+    if (chain.includes(link) || chain.length > MAX_CHAIN) {
+      const cycle = [...chain.slice(Math.max(0, chain.indexOf(link))), link].join(' → ');
+      this.#report(extension, 'compose/extends-cycle', `extends cycle: ${cycle}`, 'remove one of these extends');
+      return own;
+    }
+    const base = await this.resolve(target, [...chain, link]);
+    return base ? mergeService(withEntry(base, 'extends', undefined), own) : own;
+  }
+
+  async #target(place: Place, extension: Mapping): Promise<Place | undefined> {
+    const name = childText(extension, 'service');
+    if (name === undefined) return undefined;
+    const fileNode = child(extension, 'file');
+    if (fileNode?.kind !== 'scalar' || fileNode.text === '') {
+      return this.#named(name, { ...place, name }, extension);
+    }
+    if (isRemote(fileNode.text)) {
+      const message = `remote files are not supported in extends: ${fileNode.text}`;
+      this.#report(fileNode, 'compose/remote-extends', message, 'copy the file next to this one');
+      return undefined;
+    }
+    const file = absolutePath(fileNode.text, extension.source.base, this.#context.home);
+    // A file may extend a service of its own by naming itself; its trees are the ones at hand.
+    const tree = await this.#load(file, fileNode);
+    if (!tree) return undefined;
+    const services = childMap(tree, 'services');
+    if (!services) {
+      this.#report(fileNode, 'compose/unknown-service', `${file} has no services`, 'check the path');
+      return undefined;
+    }
+    return this.#named(name, { name, services, earlier: undefined, file }, extension);
+  }
+
+  #load(file: string, from: Node): Promise<Mapping | undefined> {
+    const known = this.#files.get(file);
+    if (known) return known;
+    const started = this.#mergedLayers(file, from);
+    this.#files.set(file, started);
+    return started;
+  }
+
+  async #mergedLayers(file: string, from: Node): Promise<Mapping | undefined> {
+    const { layers } = this.#context;
+    const loading = layers.get(file) ?? loadLayer(file, dirname(file), positionOf(from), this.#context);
+    layers.set(file, loading);
+    const documents = await loading;
+    return documents?.reduce<Mapping | undefined>((base, over) => merge(base, over), undefined);
+  }
+
+  #named(name: string, place: Place, extension: Mapping): Place | undefined {
+    if (child(place.services, name) || child(place.earlier, name)) return place;
+    const near = suggest(name, place.services.entries.keys());
+    const hint =
+      near === undefined
+        ? `services there: ${[...place.services.entries.keys()].slice(0, 10).join(', ')}`
+        : `did you mean ${near}?`;
+    const at = child(extension, 'service') ?? extension;
+    this.#report(at, 'compose/unknown-service', `there is no service ${name} in ${place.file} to extend`, hint);
+    return undefined;
+  }
+
+  #report(at: Node, code: string, message: string, hint: string): void {
+    this.#context.findings.add({ code, severity: 'error', message, at: positionOf(at), hint });
+  }
+}

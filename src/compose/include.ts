@@ -1,0 +1,146 @@
+import { dirname } from 'node:path/posix';
+import { parseDotenv } from './dotenv.ts';
+import { type LoadContext, readSource } from './load-context.ts';
+import { merge } from './merge.ts';
+import {
+  child,
+  childItems,
+  childText,
+  type Entry,
+  type Mapping,
+  type Node,
+  positionOf,
+  type Sequence,
+  withEntry,
+} from './node.ts';
+import { nodesEqual } from './nodes-equal.ts';
+import { absolutePath, isRemote } from './paths.ts';
+
+/** Loads files as one model up to the merge stage; `trail` is the chain of including files. */
+export type LoadFiles = (
+  files: readonly { readonly file: string; readonly from: Node }[],
+  base: string,
+  context: LoadContext,
+  trail: readonly string[],
+) => Promise<Mapping | undefined>;
+
+const MAX_CHAIN = 100;
+
+/** Stage 5: lays the including document on the models it includes. Two included models may not disagree. */
+export async function include(
+  tree: Mapping,
+  context: LoadContext,
+  trail: readonly string[],
+  loadFiles: LoadFiles,
+): Promise<Mapping> {
+  const entries = child(tree, 'include');
+  if (entries?.kind !== 'list') return tree;
+  let included: Mapping | undefined;
+  for (const entry of entries.items) {
+    const model = await loadEntry(entry, context, trail, loadFiles);
+    if (!model) continue;
+    if (included) reportClashes(included, model, context);
+    included = merge(included, model);
+  }
+  const own = withEntry(tree, 'include', undefined);
+  return included ? layUnder(withEntry(included, 'name', undefined), own) : own;
+}
+
+/** The own document keeps its tags: they may also speak of earlier `-f` files. */
+function layUnder(included: Mapping, own: Mapping): Mapping {
+  return merge(included, own, { keepTags: true });
+}
+
+async function loadEntry(
+  entry: Node,
+  context: LoadContext,
+  trail: readonly string[],
+  loadFiles: LoadFiles,
+): Promise<Mapping | undefined> {
+  const paths = childItems(entry, 'path').filter((item) => item.kind === 'scalar');
+  const first = paths[0];
+  if (!first) return undefined;
+  const files: { file: string; from: Node }[] = [];
+  for (const path of paths) {
+    if (isRemote(path.text)) {
+      report(
+        path,
+        'compose/remote-include',
+        `remote includes are not supported: ${path.text}`,
+        context,
+        'copy the file next to this one',
+      );
+      return undefined;
+    }
+    const file = absolutePath(path.text, entry.source.base, context.home);
+    if (trail.includes(file) || trail.length > MAX_CHAIN) {
+      const chain = [...trail.slice(Math.max(0, trail.indexOf(file))), file].join(' → ');
+      report(path, 'compose/include-cycle', `include cycle: ${chain}`, context, 'remove one of these includes');
+      return undefined;
+    }
+    files.push({ file, from: path });
+  }
+  const folder = childText(entry, 'project_directory');
+  const base =
+    folder === undefined ? dirname(files[0]?.file ?? '/') : absolutePath(folder, entry.source.base, context.home);
+  const inner = await withEnvironment(entry, base, context);
+  return loadFiles(files, base, inner, trail);
+}
+
+/** The included model sees the caller's variables over those of its own env files. */
+async function withEnvironment(entry: Node, base: string, context: LoadContext): Promise<LoadContext> {
+  const named = childItems(entry, 'env_file').filter((item) => item.kind === 'scalar');
+  const files = named.map((item) => ({ path: absolutePath(item.text, entry.source.base, context.home), at: item }));
+  const own = new Map<string, string>();
+  const lookup = (name: string) => context.lookup(name) ?? own.get(name);
+  const readInto = async (path: string, at: Node) => {
+    const source = await readSource(path, base, positionOf(at), context);
+    const { entries, problems } = parseDotenv(source?.text ?? '', lookup);
+    for (const { message, line, column } of problems) {
+      context.findings.add({
+        code: 'compose/invalid-env-file',
+        severity: 'error',
+        message,
+        at: { file: path, line, column },
+      });
+    }
+    for (const { key, value } of entries) if (value !== null) own.set(key, value);
+  };
+  if (files.length > 0) for (const { path, at } of files) await readInto(path, at);
+  else {
+    const path = absolutePath('.env', base, undefined);
+    const there = await context.reader.read(path).catch(() => undefined);
+    if (there !== undefined) await readInto(path, entry);
+  }
+  if (own.size === 0) return context;
+  return { ...context, lookup, layers: new Map() };
+}
+
+const SECTIONS = ['services', 'networks', 'volumes', 'secrets', 'configs', 'models'];
+
+function reportClashes(before: Mapping, added: Mapping, context: LoadContext): void {
+  for (const section of SECTIONS) {
+    const known = child(before, section);
+    const news = child(added, section);
+    if (known?.kind !== 'map' || news?.kind !== 'map') continue;
+    for (const [name, entry] of news.entries) reportClash(section, name, entry, known, context);
+  }
+}
+
+function reportClash(section: string, name: string, entry: Entry, known: Mapping, context: LoadContext): void {
+  const first = known.entries.get(name);
+  if (!first || nodesEqual(first.value, entry.value)) return;
+  const { file, line } = positionOf(first.key);
+  const message = `${section}.${name} is defined differently by two includes (first ${file}:${line})`;
+  report(entry.key, 'compose/include-conflict', message, context, 'rename one, or define it in the including file');
+}
+
+function report(
+  at: { source: Sequence['source']; start: number; end: number },
+  code: string,
+  message: string,
+  context: LoadContext,
+  hint: string,
+): void {
+  context.findings.add({ code, severity: 'error', message, at: positionOf(at), hint });
+}

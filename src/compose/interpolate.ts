@@ -1,0 +1,82 @@
+import type { DiagnosticCollector } from '../core/index.ts';
+import { type Entry, type Mapping, type Node, positionOf, type Scalar, type Span } from './node.ts';
+import { expandTemplate, type Lookup } from './template.ts';
+
+/**
+ * Stage 2: variables in every string value (keys are never touched). Unset variables become empty with one warning per
+ * name; `warned` carries the names from file to file.
+ */
+export function interpolate(
+  tree: Mapping,
+  lookup: Lookup,
+  warned: Set<string>,
+  findings: DiagnosticCollector,
+): Mapping {
+  // Aliased nodes are shared: each is expanded once and stays shared.
+  const done = new Map<Node, Node>();
+  const visit = (node: Node): Node => {
+    const known = done.get(node);
+    if (known) return known;
+    const made = node.kind === 'scalar' ? expandScalar(node, lookup, warned, findings) : visitCollection(node, visit);
+    done.set(node, made);
+    return made;
+  };
+  return visit(tree) as Mapping;
+}
+
+function visitCollection(node: Exclude<Node, Scalar>, visit: (node: Node) => Node): Node {
+  if (node.kind === 'list') {
+    const items = node.items.map(visit);
+    return items.every((item, index) => item === node.items[index]) ? node : { ...node, items };
+  }
+  let changed = false;
+  const entries = new Map<string, Entry>();
+  for (const [key, entry] of node.entries) {
+    const value = visit(entry.value);
+    if (value !== entry.value) changed = true;
+    entries.set(key, value === entry.value ? entry : { key: entry.key, value });
+  }
+  return changed ? { ...node, entries } : node;
+}
+
+function expandScalar(node: Scalar, lookup: Lookup, warned: Set<string>, findings: DiagnosticCollector): Node {
+  if (typeof node.value !== 'string' || !node.value.includes('$')) return node;
+  const result = expandTemplate(node.value, lookup);
+  if ('error' in result) {
+    const { kind, message, excerpt } = result.error;
+    findings.add({
+      code: CODES[kind],
+      severity: 'error',
+      message,
+      at: positionOf(partOf(node, excerpt)),
+      hint:
+        kind === 'required' ? 'set it in the environment or in the .env file' : 'write $$ for a literal dollar sign',
+    });
+    return { ...node, value: '', text: '', interpolated: true };
+  }
+  for (const { name, excerpt } of result.unset) {
+    if (warned.has(name)) continue;
+    warned.add(name);
+    findings.add({
+      code: 'compose/unset-variable',
+      severity: 'warning',
+      message: `the variable ${name} is not set; an empty string is used`,
+      at: positionOf(partOf(node, excerpt)),
+      hint: `set it, give a default as in \${${name}:-value}, or write $$ for a literal dollar sign`,
+    });
+  }
+  return { ...node, value: result.value, text: result.value, interpolated: true };
+}
+
+const CODES = {
+  syntax: 'compose/invalid-interpolation',
+  required: 'compose/required-variable',
+  limit: 'compose/interpolation-limit',
+} as const;
+
+/** The part of a scalar's source text that shows the excerpt; the whole scalar when escapes hide it. */
+function partOf(node: Span, excerpt: string): Span {
+  const found = excerpt === '' ? -1 : node.source.text.slice(node.start, node.end).indexOf(excerpt);
+  if (found < 0) return node;
+  return { source: node.source, start: node.start + found, end: node.start + found + excerpt.length };
+}

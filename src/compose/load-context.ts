@@ -1,0 +1,92 @@
+import { type DiagnosticCollector, describeError, type Position } from '../core/index.ts';
+import { canonicalise } from './canonicalise.ts';
+import { checkShape } from './check-shape.ts';
+import { interpolate } from './interpolate.ts';
+import type { Mapping } from './node.ts';
+import { parse } from './parse.ts';
+import type { Source, SourceReader } from './source.ts';
+import type { Lookup } from './template.ts';
+
+/** What all stages of one load share. */
+export interface LoadContext {
+  readonly reader: SourceReader;
+  readonly findings: DiagnosticCollector;
+  /** Text of every file read, by path. */
+  readonly sources: Map<string, string>;
+  /** Variables for interpolation. */
+  readonly lookup: Lookup;
+  /** Names of unset variables already warned about. */
+  readonly warned: Set<string>;
+  /** Extended files already loaded, by path; per set of variables. */
+  readonly layers: Map<string, Promise<readonly Mapping[] | undefined>>;
+  /** For `~`. */
+  readonly home: string | undefined;
+}
+
+/** Largest file taken; real ones stay far below. */
+const MAX_BYTES = 4 << 20;
+
+/** Reads a file as text; undefined after a problem, which is reported at `from`. */
+export async function readSource(
+  file: string,
+  base: string,
+  from: Position | undefined,
+  context: Pick<LoadContext, 'reader' | 'findings' | 'sources'>,
+): Promise<Source | undefined> {
+  const fail = (code: string, message: string, hint?: string) => {
+    context.findings.add({
+      code,
+      severity: 'error',
+      message,
+      ...(from && { at: from }),
+      ...(hint !== undefined && { hint }),
+    });
+    return undefined;
+  };
+  let content: Uint8Array | string | undefined;
+  try {
+    content = await context.reader.read(file);
+  } catch (error) {
+    return fail('compose/unreadable-file', `cannot read ${file}: ${describeError(error)}`);
+  }
+  if (content === undefined) return fail('compose/no-file', `${file} does not exist`, 'check the path');
+  if (content.length > MAX_BYTES) return fail('compose/too-large', `${file} is larger than ${MAX_BYTES >> 20} MiB`);
+  const text = typeof content === 'string' ? content : decode(content);
+  if (text === undefined) return fail('compose/not-utf8', `${file} is not UTF-8 text`, 'save it as UTF-8');
+  const plain = text.startsWith('\uFEFF') ? text.slice(1) : text;
+  context.sources.set(file, plain);
+  const nul = plain.indexOf('\0');
+  if (nul >= 0) {
+    const line = plain.slice(0, nul).split('\n').length;
+    return fail('compose/not-text', `${file} contains a NUL byte on line ${line}`);
+  }
+  return { file, text: plain, base };
+}
+
+function decode(bytes: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Stages 2 to 4 on the documents of one source. */
+export function prepare(documents: readonly Mapping[], context: LoadContext): Mapping[] {
+  return documents.map((document) => {
+    const expanded = interpolate(document, context.lookup, context.warned, context.findings);
+    checkShape(expanded, context.findings);
+    return canonicalise(expanded, context.findings);
+  });
+}
+
+/** Stages 1 to 4 on a file. */
+export async function loadLayer(
+  file: string,
+  base: string,
+  from: Position | undefined,
+  context: LoadContext,
+): Promise<readonly Mapping[] | undefined> {
+  const source = await readSource(file, base, from, context);
+  return source && prepare(parse(source, context.findings), context);
+}

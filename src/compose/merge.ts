@@ -1,0 +1,108 @@
+import type { Entry, Mapping, Node, Sequence } from './node.ts';
+import { isNull } from './node.ts';
+import { type PathTable, stepDown, stepIntoItems } from './path-table.ts';
+import { MERGE_RULES, type MergeRule, UNIQUE_RULES, type UniqueKey } from './rules/merge-rules.ts';
+
+/** Where two trees meet; `keepTags` leaves `!reset` and `!override` in place for a later merge with an earlier file. */
+export interface MergeOptions {
+  readonly keepTags?: boolean;
+}
+
+/**
+ * Stage 7: lays `over` on `base`. Mappings merge by key, lists append, scalars replace; the tables name the exceptions.
+ * Neither input is changed.
+ */
+export function merge(base: Mapping | undefined, over: Mapping, options: MergeOptions = {}): Mapping {
+  const merged = mergeMappings(base ?? { ...over, entries: new Map() }, over, MERGE_RULES, options);
+  return unify(merged, UNIQUE_RULES) as Mapping;
+}
+
+/** Merges one service on another, as `extends` does. */
+export function mergeService(base: Mapping, over: Mapping): Mapping {
+  const rules = stepDown(stepDown(MERGE_RULES, 'services'), '*');
+  const merged = mergeMappings(base, over, rules, { keepTags: true });
+  const unique = stepDown(stepDown(UNIQUE_RULES, 'services'), '*');
+  return unique ? (unify(merged, unique) as Mapping) : merged;
+}
+
+type Rules = PathTable<MergeRule> | undefined;
+
+function mergeMappings(base: Mapping, over: Mapping, rules: Rules, options: MergeOptions): Mapping {
+  const entries = new Map<string, Entry>(base.entries);
+  for (const [key, entry] of over.entries) {
+    const value = mergeNodes(entries.get(key)?.value, entry.value, stepDown(rules, key), options);
+    if (value === undefined) entries.delete(key);
+    else entries.set(key, { key: entry.key, value });
+  }
+  const { tag, ...rest } = over;
+  return { ...rest, entries, ...(base.tag !== undefined && { tag: base.tag }) };
+}
+
+/** Undefined: the value is gone. */
+function mergeNodes(base: Node | undefined, over: Node, rules: Rules, options: MergeOptions): Node | undefined {
+  if (over.tag === 'reset') return options.keepTags ? over : undefined;
+  if (over.tag === 'override') return options.keepTags ? over : settle(over, options);
+  if (base === undefined || base.tag === 'reset') return settle(over, options);
+  if (rules?.rule) return rules.rule(base, over, (below, top) => mergeNodes(below, top, undefined, options) ?? below);
+  if (isNull(over) && base.kind !== 'scalar') return base;
+  if (base.kind === 'map' && over.kind === 'map') return mergeMappings(base, over, rules, options);
+  if (base.kind === 'list' && over.kind === 'list') return append(base, over, options);
+  return settle(over, options);
+}
+
+function append(base: Sequence, over: Sequence, options: MergeOptions): Sequence {
+  const added = over.items.flatMap((item) => settle(item, options) ?? []);
+  return { ...over, items: [...base.items, ...added], ...(base.tag !== undefined && { tag: base.tag }) };
+}
+
+/** Takes the tags away that have nothing to act on. */
+function settle(node: Node, options: MergeOptions): Node | undefined {
+  if (options.keepTags) return node;
+  if (node.tag === 'reset') return undefined;
+  if (node.kind === 'scalar') return node.tag === undefined ? node : { ...node, ...untagged(node) };
+  if (!hasTags(node)) return node;
+  if (node.kind === 'list') {
+    return { ...untagged(node), items: node.items.flatMap((item) => settle(item, options) ?? []) };
+  }
+  const entries = new Map<string, Entry>();
+  for (const [key, entry] of node.entries) {
+    const value = settle(entry.value, options);
+    if (value !== undefined) entries.set(key, { key: entry.key, value });
+  }
+  return { ...untagged(node), entries };
+}
+
+function untagged<T extends Node>(node: T): T {
+  const { tag: _, ...rest } = node;
+  return rest as T;
+}
+
+function hasTags(node: Node): boolean {
+  if (node.tag !== undefined) return true;
+  if (node.kind === 'scalar') return false;
+  if (node.kind === 'list') return node.items.some(hasTags);
+  return node.entries.values().some((entry) => hasTags(entry.value));
+}
+
+/** Of list items with the same key the last stays, at the place of the first. */
+function unify(node: Node, table: PathTable<UniqueKey>): Node {
+  if (node.kind === 'scalar') return node;
+  if (node.kind === 'list') {
+    const below = stepIntoItems(table);
+    const items = table.rule ? uniqueItems(node.items, table.rule) : node.items;
+    return { ...node, items: below ? items.map((item) => unify(item, below)) : items };
+  }
+  const entries = new Map<string, Entry>();
+  for (const [key, entry] of node.entries) {
+    const below = key.startsWith('x-') ? undefined : stepDown(table, key);
+    entries.set(key, below ? { key: entry.key, value: unify(entry.value, below) } : entry);
+  }
+  return { ...node, entries };
+}
+
+function uniqueItems(items: readonly Node[], keyOf: UniqueKey): Node[] {
+  const found = new Map<string, Node>();
+  let loose = 0;
+  for (const item of items) found.set(keyOf(item) ?? `\0${loose++}`, item);
+  return [...found.values()];
+}

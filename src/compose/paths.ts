@@ -1,0 +1,18 @@
+import { isAbsolute, join, normalize } from 'node:path/posix';
+import { isWindowsPath } from './mount-codec.ts';
+
+/** Absolute form of a path written in a file: `~` is the home folder, relative ones start at `base`. */
+export function absolutePath(text: string, base: string, home: string | undefined): string {
+  if (isWindowsPath(text)) return text;
+  const path = home !== undefined && /^~(?=\/|$)/.test(text) ? join(home, text.slice(1)) : text;
+  const whole = normalize(isAbsolute(path) ? path : join(base, path));
+  return whole.length > 1 && whole.endsWith('/') ? whole.slice(0, -1) : whole;
+}
+
+/** Whether a build context or include is an address rather than a path. */
+export function isRemote(text: string): boolean {
+  return (
+    /^(?:https?|git|ssh|oci|docker-image|oci-layout|target|service):|^git@[\w.-]+:|^github\.com\//.test(text) ||
+    /^[a-z][a-z0-9+.-]*:\/\//.test(text)
+  );
+}

@@ -1,0 +1,134 @@
+import { type DotenvEntry, parseDotenv, parseRawEnv } from './dotenv.ts';
+import { type LoadContext, readSource } from './load-context.ts';
+import {
+  child,
+  childItems,
+  childMap,
+  childText,
+  type Entry,
+  isNull,
+  type Mapping,
+  mappingAt,
+  type Node,
+  positionOf,
+  scalarAt,
+  withEntry,
+} from './node.ts';
+
+/**
+ * Part of stage 12: container variables and labels from files, bare keys from the caller. `environment` wins over
+ * `env_file`, later files over earlier ones; `labels` over `label_file`.
+ */
+export async function resolveEnvironment(services: Mapping, context: LoadContext): Promise<Mapping> {
+  const entries = new Map<string, Entry>();
+  for (const [name, entry] of services.entries) {
+    const value = entry.value.kind === 'map' ? await resolveService(entry.value, context) : entry.value;
+    entries.set(name, { key: entry.key, value });
+  }
+  return { ...services, entries };
+}
+
+async function resolveService(service: Mapping, context: LoadContext): Promise<Mapping> {
+  let made = service;
+  const own = childMap(service, 'environment');
+  const files = childItems(service, 'env_file');
+  if (own || files.length > 0) {
+    const variables = new Map<string, Node>();
+    for (const item of files) await addFile(item, variables, context);
+    for (const [key, { value }] of own?.entries ?? []) variables.set(key, fill(key, value, context));
+    made = withEntry(made, 'environment', mappingAt(own ?? service, variables));
+  }
+  const labelFiles = childItems(service, 'label_file');
+  if (labelFiles.length > 0) {
+    const labels = new Map<string, Node>();
+    for (const item of labelFiles) await addLabels(item, labels, context);
+    for (const [key, { value }] of childMap(service, 'labels')?.entries ?? []) labels.set(key, value);
+    made = withEntry(made, 'labels', mappingAt(child(service, 'labels') ?? service, labels));
+  }
+  const build = childMap(made, 'build');
+  const args = childMap(build, 'args');
+  if (build && args) {
+    const filled = [...args.entries].map(([key, { value }]) => [key, fill(key, value, context)] as const);
+    // A build argument that nobody gives keeps the default of its ARG line.
+    const given = filled.filter(([, value]) => !isNull(value));
+    made = withEntry(made, 'build', withEntry(build, 'args', mappingAt(args, given)));
+  }
+  return withEntry(withEntry(made, 'env_file', undefined), 'label_file', undefined);
+}
+
+/** A bare key takes the caller's value. */
+function fill(key: string, value: Node, context: LoadContext): Node {
+  if (value.kind !== 'scalar' || value.value !== null) return value;
+  const found = context.lookup(key);
+  return found === undefined ? value : scalarAt(value, found);
+}
+
+async function addFile(item: Node, variables: Map<string, Node>, context: LoadContext): Promise<void> {
+  const path = childText(item, 'path');
+  if (path === undefined) return;
+  if (childText(item, 'required') === 'false' && (await isAbsent(path, context))) return;
+  const source = await readSource(path, '/', positionOf(child(item, 'path') ?? item), context);
+  if (!source) return;
+  const format = childText(item, 'format');
+  if (format !== undefined && format !== 'raw') {
+    const message = `unknown env_file format ${JSON.stringify(format)}`;
+    context.findings.add({
+      code: 'compose/invalid-value',
+      severity: 'error',
+      message,
+      at: positionOf(item),
+      hint: 'leave it out, or write raw',
+    });
+    return;
+  }
+  const text = source.text;
+  const entries = format === 'raw' ? parseRawEnv(text) : dotenvEntries(path, text, variables, context);
+  for (const { key, value } of entries) {
+    const found = value ?? context.lookup(key);
+    if (found !== undefined) variables.set(key, scalarAt(item, found));
+  }
+}
+
+function dotenvEntries(
+  path: string,
+  text: string,
+  variables: ReadonlyMap<string, Node>,
+  context: LoadContext,
+): readonly DotenvEntry[] {
+  const { entries, problems, unset } = parseDotenv(text, (name) => {
+    const earlier = variables.get(name);
+    return context.lookup(name) ?? (earlier?.kind === 'scalar' ? earlier.text : undefined);
+  });
+  for (const { message, line, column } of problems) {
+    context.findings.add({
+      code: 'compose/invalid-env-file',
+      severity: 'error',
+      message,
+      at: { file: path, line, column },
+    });
+  }
+  for (const name of unset) {
+    if (context.warned.has(name)) continue;
+    context.warned.add(name);
+    const message = `the variable ${name}, used in ${path}, is not set; an empty string is used`;
+    context.findings.add({ code: 'compose/unset-variable', severity: 'warning', message });
+  }
+  return entries;
+}
+
+async function addLabels(item: Node, labels: Map<string, Node>, context: LoadContext): Promise<void> {
+  if (item.kind !== 'scalar') return;
+  const source = await readSource(item.text, '/', positionOf(item), context);
+  if (!source) return;
+  for (const { key, value } of dotenvEntries(item.text, source.text, new Map(), context)) {
+    labels.set(key, scalarAt(item, value ?? ''));
+  }
+}
+
+async function isAbsent(path: string, context: LoadContext): Promise<boolean> {
+  try {
+    return (await context.reader.read(path)) === undefined;
+  } catch {
+    return false;
+  }
+}

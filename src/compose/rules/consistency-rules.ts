@@ -1,0 +1,350 @@
+import { child, childItems, childMap, childText, isNull, type Mapping, type Node } from '../node.ts';
+import { parseRange } from '../port-codec.ts';
+import { readBytes } from '../scalar-formats.ts';
+import { splitWords } from '../shell-words.ts';
+import { suggest } from '../suggest.ts';
+import { implicitDependencies } from './implicit-dependencies.ts';
+import type { RuleContext } from './rule-context.ts';
+
+type ServiceRule = (service: Mapping, context: RuleContext) => void;
+type ResourceRule = (resource: Mapping, section: string, context: RuleContext) => void;
+
+const has = (node: Node | undefined, key: string): boolean => {
+  const value = child(node, key);
+  return value !== undefined && !isNull(value) && !(value.kind === 'scalar' && value.text === '');
+};
+
+const isTrue = (node: Node | undefined) => node?.kind === 'scalar' && /^(?:true|1|t|y|yes|on)$/i.test(node.text);
+
+/** Reports a reference to an entry that the tree does not have. */
+function requireEntry(section: string, name: string, at: Node, { tree, name: owner, report }: RuleContext): void {
+  const known = [...(childMap(tree, section)?.entries.keys() ?? [])].filter((key) => !key.startsWith('x-'));
+  if (known.includes(name)) return;
+  const kind = section === 'services' ? 'service' : section.slice(0, -1);
+  const near = suggest(name, known);
+  const hint =
+    near !== undefined
+      ? `did you mean ${near}?`
+      : section === 'services'
+        ? `the services are: ${known.slice(0, 20).join(', ')}`
+        : `declare it under the top-level ${section}:`;
+  report(
+    at,
+    `compose/unknown-${kind}`,
+    `service ${owner} refers to the ${kind} ${JSON.stringify(name)}, which does not exist`,
+    hint,
+  );
+}
+
+const needsImage: ServiceRule = (service, { name, key, report }) => {
+  if (has(service, 'image') || child(service, 'build') || child(service, 'provider')) return;
+  report(key, 'compose/no-image', `service ${name} has neither image nor build`, 'add `image:` or `build:`');
+};
+
+const oneDockerfile: ServiceRule = (service, { name, report }) => {
+  const build = child(service, 'build');
+  const inline = child(build, 'dockerfile_inline');
+  if (!inline || !has(build, 'dockerfile')) return;
+  report(
+    inline,
+    'compose/conflict',
+    `service ${name} gives both build.dockerfile and build.dockerfile_inline`,
+    'keep one of them',
+  );
+};
+
+const oneNetworkWay: ServiceRule = (service, { name, report }) => {
+  const mode = child(service, 'network_mode');
+  if (!mode || !has(service, 'network_mode') || (childMap(service, 'networks')?.entries.size ?? 0) === 0) return;
+  report(mode, 'compose/conflict', `service ${name} gives both network_mode and networks`, 'keep one of them');
+};
+
+const references: ServiceRule = (service, context) => {
+  for (const [name, entry] of childMap(service, 'networks')?.entries ?? []) {
+    if (name !== 'default') requireEntry('networks', name, spanNode(entry.key, entry.value), context);
+  }
+  for (const mount of childItems(service, 'volumes')) {
+    const source = child(mount, 'source');
+    const name = childText(mount, 'source');
+    if (source && name !== undefined && childText(mount, 'type') === 'volume')
+      requireEntry('volumes', name, source, context);
+  }
+  const build = child(service, 'build');
+  for (const section of ['secrets', 'configs']) {
+    for (const grant of [...childItems(service, section), ...childItems(build, section)]) {
+      const name = childText(grant, 'source');
+      if (name !== undefined) requireEntry(section, name, child(grant, 'source') ?? grant, context);
+    }
+  }
+  for (const [name, entry] of childMap(service, 'models')?.entries ?? []) {
+    requireEntry('models', name, spanNode(entry.key, entry.value), context);
+  }
+};
+
+function spanNode({ source, start, end }: Pick<Node, 'source' | 'start' | 'end'>, _value: Node): Node {
+  return { kind: 'scalar', value: null, text: '', source, start, end };
+}
+
+const dependencies: ServiceRule = (service, context) => {
+  for (const [name, entry] of childMap(service, 'depends_on')?.entries ?? []) {
+    const at = spanNode(entry.key, entry.value);
+    if (name === context.name) {
+      context.report(at, 'compose/dependency-cycle', `service ${name} depends on itself`, 'remove this dependency');
+    } else requireEntry('services', name, at, context);
+  }
+  for (const { name, at, attribute } of implicitDependencies(service)) {
+    if (name !== context.name) requireEntry('services', name, at, context);
+    else context.report(at, 'compose/dependency-cycle', `service ${name} refers to itself in ${attribute}`);
+  }
+};
+
+const healthcheck: ServiceRule = (service, { name, report }) => {
+  const check = child(service, 'healthcheck');
+  const test = child(check, 'test');
+  if (test?.kind === 'list' && test.items.length > 0) {
+    const first = test.items[0];
+    const word = first?.kind === 'scalar' ? first.text : '';
+    if (!['NONE', 'CMD', 'CMD-SHELL'].includes(word)) {
+      const hint = `write ["CMD", ${JSON.stringify(word)}, …], or a plain string for a shell command`;
+      report(
+        first ?? test,
+        'compose/invalid-healthcheck',
+        `healthcheck.test of ${name} must start with NONE, CMD or CMD-SHELL`,
+        hint,
+      );
+    } else if (word === 'CMD-SHELL' && test.items.length !== 2) {
+      report(
+        test,
+        'compose/invalid-healthcheck',
+        `healthcheck.test of ${name}: CMD-SHELL takes exactly one command text`,
+        'put the whole command in one string',
+      );
+    }
+  }
+  const interval = child(check, 'start_interval');
+  if (interval && !has(check, 'start_period')) {
+    report(
+      interval,
+      'compose/invalid-healthcheck',
+      `healthcheck.start_interval of ${name} needs start_period`,
+      'add start_period',
+    );
+  }
+};
+
+const scale: ServiceRule = (service, { name, report }) => {
+  const replicas = childText(child(service, 'deploy'), 'replicas');
+  const own = child(service, 'scale');
+  const count = childText(service, 'scale') ?? replicas;
+  if (own && replicas !== undefined && Number(childText(service, 'scale')) !== Number(replicas)) {
+    report(own, 'compose/conflict', `service ${name}: scale and deploy.replicas differ`, 'keep one of them');
+  }
+  const fixed = child(service, 'container_name');
+  if (fixed && count !== undefined && Number(count) > 1) {
+    report(
+      fixed,
+      'compose/conflict',
+      `service ${name} has a fixed container_name and ${count} replicas`,
+      'remove container_name',
+    );
+  }
+};
+
+/** Attributes that say the same as one below deploy.resources. */
+const TWINS = [
+  ['mem_limit', 'limits', 'memory'],
+  ['cpus', 'limits', 'cpus'],
+  ['pids_limit', 'limits', 'pids'],
+  ['mem_reservation', 'reservations', 'memory'],
+] as const;
+
+const limits: ServiceRule = (service, { name, report }) => {
+  const resources = child(child(service, 'deploy'), 'resources');
+  for (const [own, group, key] of TWINS) {
+    const at = child(service, own);
+    const mine = childText(service, own);
+    const other = childText(child(resources, group), key);
+    if (!at || mine === undefined || other === undefined) continue;
+    const same = key === 'memory' ? readBytes(mine) === readBytes(other) : Number(mine) === Number(other);
+    if (!same)
+      report(
+        at,
+        'compose/conflict',
+        `service ${name}: ${own} and deploy.resources.${group}.${key} differ`,
+        'keep one of them',
+      );
+  }
+};
+
+const platform: ServiceRule = (service, { name, report }) => {
+  const at = child(service, 'platform');
+  const platforms = childItems(child(service, 'build'), 'platforms');
+  if (!at || platforms.length === 0) return;
+  if (platforms.some((item) => item.kind === 'scalar' && item.text === childText(service, 'platform'))) return;
+  report(
+    at,
+    'compose/conflict',
+    `service ${name}: build.platforms does not contain its platform`,
+    'add it to build.platforms',
+  );
+};
+
+const mounts: ServiceRule = (service, { name, report }) => {
+  for (const mount of childItems(service, 'volumes')) {
+    if (!has(mount, 'target') && mount.kind === 'map' && mount.entries.size > 1) {
+      report(
+        mount,
+        'compose/missing-key',
+        `a volume of service ${name} needs the key target`,
+        'give the path in the container',
+      );
+    }
+    const type = childText(mount, 'type');
+    const source = child(mount, 'source');
+    if (type === 'bind' && !has(mount, 'source')) {
+      report(
+        mount,
+        'compose/missing-key',
+        `a bind mount of service ${name} needs the key source`,
+        'give the path on the host',
+      );
+    }
+    if (type === 'tmpfs' && source && has(mount, 'source')) {
+      report(source, 'compose/conflict', `a tmpfs mount of service ${name} has no source`, 'remove source');
+    }
+  }
+};
+
+const ports: ServiceRule = (service, { name, report }) => {
+  for (const port of childItems(service, 'ports')) {
+    const target = child(port, 'target');
+    const text = childText(port, 'target');
+    if (!target || text === undefined) {
+      report(port, 'compose/missing-key', `a port of service ${name} needs the key target`, 'give the container port');
+      continue;
+    }
+    if (!(Number(text) >= 1 && Number(text) <= 65_535)) {
+      report(target, 'compose/invalid-port', `port ${text} of service ${name} is not between 1 and 65535`);
+    }
+    const published = child(port, 'published');
+    const shown = childText(port, 'published');
+    if (published && shown !== undefined && shown !== '' && parseRange(shown) === undefined) {
+      report(
+        published,
+        'compose/invalid-port',
+        `published port ${JSON.stringify(shown)} of service ${name} is neither a port nor a range`,
+      );
+    }
+  }
+  for (const item of childItems(service, 'expose')) {
+    const text = item.kind === 'scalar' ? item.text.replace(/\/(?:tcp|udp|sctp)$/, '') : '';
+    if (parseRange(text) === undefined)
+      report(item, 'compose/invalid-port', `expose of service ${name} takes ports, not ${JSON.stringify(text)}`);
+  }
+};
+
+const watch: ServiceRule = (service, { name, report }) => {
+  for (const rule of childItems(child(service, 'develop'), 'watch')) {
+    const action = childText(rule, 'action');
+    if (action?.startsWith('sync') && !has(rule, 'target')) {
+      report(
+        rule,
+        'compose/missing-key',
+        `a watch rule of service ${name} with action ${action} needs the key target`,
+        'give the path in the container',
+      );
+    }
+    if (action === 'sync+exec' && !child(child(rule, 'exec'), 'command')) {
+      report(rule, 'compose/missing-key', `a watch rule of service ${name} with action sync+exec needs exec.command`);
+    }
+  }
+};
+
+const RESTART = /^(?:no|always|unless-stopped|on-failure(?::\d+)?)$/;
+
+const texts: ServiceRule = (service, { name, report }) => {
+  const restart = child(service, 'restart');
+  const policy = childText(service, 'restart');
+  if (restart && policy !== undefined && policy !== '' && !RESTART.test(policy)) {
+    report(
+      restart,
+      'compose/invalid-value',
+      `restart of service ${name} is no, always, unless-stopped or on-failure[:n], not ${JSON.stringify(policy)}`,
+    );
+  }
+  for (const key of ['command', 'entrypoint']) {
+    const line = child(service, key);
+    const text = childText(service, key);
+    if (line?.kind === 'scalar' && text !== undefined && splitWords(text) === undefined) {
+      report(
+        line,
+        'compose/invalid-command',
+        `${key} of service ${name} has an unclosed quote`,
+        'close it, or write the command as a list',
+      );
+    }
+  }
+};
+
+const devices: ServiceRule = (service, { name, report }) => {
+  const reserved = childItems(child(child(child(service, 'deploy'), 'resources'), 'reservations'), 'devices');
+  for (const request of [...childItems(service, 'gpus'), ...reserved]) {
+    const count = child(request, 'count');
+    if (count && childItems(request, 'device_ids').length > 0) {
+      report(
+        count,
+        'compose/conflict',
+        `a device request of service ${name} gives both count and device_ids`,
+        'keep one of them',
+      );
+    }
+  }
+};
+
+/** Checks of one service; all run. */
+export const SERVICE_RULES: readonly ServiceRule[] = [
+  needsImage,
+  oneDockerfile,
+  oneNetworkWay,
+  references,
+  dependencies,
+  healthcheck,
+  scale,
+  limits,
+  platform,
+  mounts,
+  ports,
+  watch,
+  texts,
+  devices,
+];
+
+const externalAlone: ResourceRule = (resource, section, { name, report }) => {
+  if (!isTrue(child(resource, 'external'))) return;
+  for (const [key, entry] of resource.entries) {
+    if (key === 'external' || key === 'name' || key.startsWith('x-')) continue;
+    report(
+      entry.key,
+      'compose/conflict',
+      `${section}.${name} is external and gives ${key} as well`,
+      `remove ${key}: an external one is used as it is`,
+    );
+  }
+};
+
+const SOURCES = ['file', 'environment', 'content'];
+
+const oneSource: ResourceRule = (resource, section, { name, key, report }) => {
+  if ((section !== 'secrets' && section !== 'configs') || child(resource, 'external') || child(resource, 'driver'))
+    return;
+  const given = SOURCES.filter((source) => child(resource, source) !== undefined);
+  const kind = section.slice(0, -1);
+  if (given.length === 0) {
+    report(key, 'compose/missing-key', `${kind} ${name} needs one of ${SOURCES.join(', ')}, external`);
+  } else if (given.length > 1) {
+    report(key, 'compose/conflict', `${kind} ${name} gives ${given.join(' and ')}`, 'keep one of them');
+  }
+};
+
+/** Checks of one network, volume, secret or config; all run. */
+export const RESOURCE_RULES: readonly ResourceRule[] = [externalAlone, oneSource];

@@ -1,0 +1,11 @@
+import type { Mapping, Span } from '../node.ts';
+
+/** What a rule looks at and where it reports. */
+export interface RuleContext {
+  readonly tree: Mapping;
+  /** Key of the service or resource. */
+  readonly name: string;
+  /** Where that key is written. */
+  readonly key: Span;
+  readonly report: (at: Span, code: string, message: string, hint?: string) => void;
+}

@@ -1,0 +1,81 @@
+/** What this version does with an attribute it does not carry out. */
+export type Support =
+  /** refused: silently ignoring it would change what the stack does */
+  | 'unsupported'
+  /** kept with a warning: it means something on Windows only */
+  | 'windows'
+  /** kept with a warning: it means something on a cluster only */
+  | 'swarm';
+
+/** Attributes not carried out, by path; all others are. */
+export const SUPPORT: readonly (readonly [path: string, support: Support])[] = [
+  ...[
+    'blkio_config',
+    'build.additional_contexts',
+    'build.cache_from',
+    'build.cache_to',
+    'build.entitlements',
+    'build.extra_hosts',
+    'build.no_cache_filter',
+    'build.privileged',
+    'build.provenance',
+    'build.sbom',
+    'build.secrets',
+    'build.shm_size',
+    'build.ssh',
+    'build.ulimits',
+    'cgroup',
+    'cgroup_parent',
+    'cpu_period',
+    'cpu_quota',
+    'cpu_rt_period',
+    'cpu_rt_runtime',
+    'deploy.resources.reservations.devices',
+    'device_cgroup_rules',
+    'external_links',
+    'gpus',
+    'ipc',
+    'mac_address',
+    'mem_swappiness',
+    'models',
+    'networks.*.driver_opts',
+    'networks.*.gw_priority',
+    'networks.*.interface_name',
+    'networks.*.ipv6_address',
+    'networks.*.link_local_ips',
+    'networks.*.mac_address',
+    'oom_kill_disable',
+    'oom_score_adj',
+    'pid',
+    'post_start',
+    'pre_start',
+    'pre_stop',
+    'provider',
+    'runtime',
+    'storage_opt',
+    'use_api_socket',
+    'userns_mode',
+    'uts',
+    'volumes[].bind.recursive',
+    'volumes[].image',
+    'volumes[].volume.subpath',
+    'volumes_from',
+  ].map((path) => [`services.*.${path}`, 'unsupported'] as const),
+  ...['build.isolation', 'cpu_count', 'cpu_percent', 'credential_spec', 'isolation'].map(
+    (path) => [`services.*.${path}`, 'windows'] as const,
+  ),
+  ...[
+    'deploy.endpoint_mode',
+    'deploy.mode',
+    'deploy.placement',
+    'deploy.resources.reservations.generic_resources',
+    'deploy.rollback_config',
+    'deploy.update_config',
+  ].map((path) => [`services.*.${path}`, 'swarm'] as const),
+  ['configs.*.template_driver', 'swarm'],
+  ['secrets.*.driver', 'swarm'],
+  ['secrets.*.driver_opts', 'swarm'],
+  ['secrets.*.template_driver', 'swarm'],
+  ['configs.*.external', 'unsupported'],
+  ['secrets.*.external', 'unsupported'],
+];

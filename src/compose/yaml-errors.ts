@@ -1,0 +1,42 @@
+import type { YAMLError } from 'yaml';
+
+interface Explanation {
+  readonly code: string;
+  readonly message: string;
+  readonly hint?: string;
+}
+
+/** Says in terms of compose files what the YAML reader stumbled over. */
+export function explainYamlError(error: YAMLError, text: string): Explanation {
+  const line = lineAt(text, error.pos[0]);
+  if (error.code === 'TAB_AS_INDENT' || /^[ ]*\t/.test(line)) {
+    return { code: 'compose/tab-indent', message: 'a tab is used for indentation', hint: 'indent with spaces' };
+  }
+  const plain = error.message.charAt(0).toLowerCase() + error.message.slice(1);
+  const hint = hintFor(error.code, line);
+  return { code: CODES.get(error.code) ?? 'compose/yaml-syntax', message: plain, ...(hint !== undefined && { hint }) };
+}
+
+const CODES: ReadonlyMap<string, string> = new Map([
+  ['BAD_INDENT', 'compose/bad-indent'],
+  ['BLOCK_AS_IMPLICIT_KEY', 'compose/bad-indent'],
+  ['BAD_ALIAS', 'compose/unknown-alias'],
+]);
+
+function hintFor(code: string, line: string): string | undefined {
+  if (/:\s*[*@`%]/.test(line)) return 'a value that starts with a special character needs quotes';
+  if (code === 'BLOCK_AS_IMPLICIT_KEY' || /:\s+[^'"].*:\s/.test(line)) {
+    return 'a value that contains ": " needs quotes; otherwise check the indentation';
+  }
+  if (code === 'BAD_INDENT') return 'keys of one mapping start in the same column';
+  if (code === 'MISSING_CHAR') {
+    return /["']/.test(line) ? 'check that every quote is closed' : 'check that a ":" with a space follows the key';
+  }
+  return undefined;
+}
+
+function lineAt(text: string, offset: number): string {
+  const start = text.lastIndexOf('\n', offset - 1) + 1;
+  const end = text.indexOf('\n', offset);
+  return text.slice(start, end < 0 ? text.length : end);
+}
