@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { text as readAll } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
@@ -6,6 +7,7 @@ import { parseDetachKeys, watchDetachKeys } from './detach-keys.ts';
 import { errorResponse, STATUS_OF_KIND, statusOf } from './http-errors.ts';
 import type { ApiRequest } from './http-message.ts';
 import { createRouter } from './match-route.ts';
+import { formatDaemonOptions, parseDaemonOptions } from './options.ts';
 import { progressResponse } from './progress-stream.ts';
 import { flag, parseTime } from './query-values.ts';
 import { readJsonBody } from './read-body.ts';
@@ -14,6 +16,7 @@ import { ALL_ROUTES } from './routes/index.ts';
 import { matchesReference } from './routes/match-reference.ts';
 import { humanDuration } from './translate/human-duration.ts';
 import { readContainerSpec } from './translate/read-container-spec.ts';
+import { VERSION } from './version.ts';
 import { WireObject } from './wire-object.ts';
 
 const invalid = expect.objectContaining({ code: 'daemon/invalid' });
@@ -298,4 +301,38 @@ describe('ages', () => {
   ])('%d ms are %s', (ms, words) => {
     expect(humanDuration(ms)).toBe(words);
   });
+});
+
+describe('options', () => {
+  it('have defaults, variables and flags', () => {
+    expect(parseDaemonOptions([], {}, '/opt/x/dist')).toMatchObject({
+      dataDir: '/var/lib/tscompose',
+      runDir: '/run/tscompose',
+      instance: 'tsc',
+      socket: '/run/tscompose/tscompose.sock',
+      nativeDir: '/opt/x/dist/native',
+      idleSeconds: 600,
+    });
+    const given = parseDaemonOptions(['--run-dir=/tmp/r', '--idle-exit=0'], { TSCOMPOSE_INSTANCE: 'a1' }, '/opt/x/src');
+    expect(given).toMatchObject({ socket: '/tmp/r/tscompose.sock', instance: 'a1', nativeDir: '/opt/x/dist/native' });
+    expect(parseDaemonOptions(formatDaemonOptions(given), {}, '/elsewhere')).toEqual(given);
+  });
+
+  it.each([
+    ['--instance=toolongname'],
+    ['--instance=A'],
+    ['--log-level=loud'],
+    ['--idle-exit=-1'],
+    ['--unknown'],
+    ['word'],
+  ])('refuse %s', (flag) => {
+    expect(() => parseDaemonOptions([flag], {}, '/x')).toThrow(invalid);
+  });
+});
+
+it('the version is that of the package', () => {
+  const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
+  expect(VERSION).toBe(manifest.version);
 });

@@ -45,8 +45,8 @@ export function parseDaemonOptions(
     socketGroup: values['socket-group'],
     nativeDir: resolve(values['native-dir'] ?? defaultNativeDir(program)),
     logFile: values['log-file'] && resolve(values['log-file']),
-    logLevel: readLevel(values['log-level']),
-    idleSeconds: readSeconds(values['idle-exit']),
+    logLevel: readLevel(values['log-level'] ?? environment['TSCOMPOSE_LOG_LEVEL']),
+    idleSeconds: readSeconds(values['idle-exit'] ?? environment['TSCOMPOSE_IDLE_EXIT']),
   };
 }
 
