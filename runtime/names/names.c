@@ -1,10 +1,45 @@
 #include "names/names.h"
 
+#include <signal.h>
 #include <stdio.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "names/confine.h"
+#include "names/server.h"
+
+static int start(struct server **ret_server, struct err *err) {
+  int r = fd_close_from(NAMES_CONTROL_FD + 1, err);
+  r = r < 0 ? r : fd_set_cloexec(NAMES_CONTROL_FD, true, err);
+  r = r < 0 ? r : server_new(ret_server, err);
+  r = r < 0 ? r : server_watch_control(*ret_server, NAMES_CONTROL_FD, err);
+  return r < 0 ? r : confine(err);
+}
 
 int names_main(int argc, char **argv) {
-  (void)argc;
   (void)argv;
-  fputs("names: not built yet\n", stderr);
-  return 1;
+  struct err err = ERR_INIT;
+  struct server *server = NULL;
+  if (argc != 1) {
+    fputs("usage: tscompose-runtime names (control socket on descriptor 3)\n", stderr);
+    return 2;
+  }
+  (void)signal(SIGPIPE, SIG_IGN);
+  int r = start(&server, &err);
+  if (r < 0) {
+    fprintf(stderr, "names: %s\n", err.text);
+    return 1;
+  }
+  do {
+    err.text[0] = '\0';
+    r = server_turn(server, -1, &err);
+    if (r < 0) {
+      /* One bad message must not take the names of every container away. */
+      (void)fd_write_all(STDERR_FILENO, "names: ", 7, NULL);
+      (void)fd_write_all(STDERR_FILENO, err.text, strlen(err.text), NULL);
+      (void)fd_write_all(STDERR_FILENO, "\n", 1, NULL);
+    }
+  } while (r != 0 && r != -EBADF && r != -ENOTCONN);
+  server_free(server);
+  return r < 0 ? 1 : 0;
 }
