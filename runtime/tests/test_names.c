@@ -1,0 +1,325 @@
+/* The name server: packets as bytes, then the server in a network namespace of its own. Needs root. */
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "base/fd.h"
+#include "base/json.h"
+#include "base/str.h"
+#include "names/names.h"
+#include "names/server.h"
+#include "names/wire.h"
+#include "names/zone.h"
+#include "net/link.h"
+#include "net/sandbox.h"
+#include "sys/netlink.h"
+
+#define require(condition)                                                                                             \
+  do {                                                                                                                 \
+    if (!(condition)) {                                                                                                \
+      fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);                                          \
+      exit(1);                                                                                                         \
+    }                                                                                                                  \
+  } while (0)
+
+static size_t make_query(const char *name, uint16_t type, uint16_t id, uint8_t *out) {
+  memset(out, 0, DNS_HEADER);
+  dns_put16(out, id);
+  out[2] = 1;
+  out[5] = 1;
+  size_t at = DNS_HEADER;
+  for (const char *label = name; *label != '\0';) {
+    size_t n = strcspn(label, ".");
+    out[at++] = (uint8_t)n;
+    memcpy(out + at, label, n);
+    at += n;
+    label += n + (label[n] == '.');
+  }
+  out[at++] = 0;
+  dns_put16(out + at, type);
+  dns_put16(out + at + 2, 1);
+  return at + 4;
+}
+
+static void test_wire(void) {
+  uint8_t packet[600], out[DNS_PACKET_MAX];
+  struct dns_question question;
+  size_t size = make_query("Web.Example", DNS_A, 7, packet);
+  require(dns_read_query(packet, size, &question) == DNS_OK);
+  require(str_equal(question.name, "web.example") && question.type == DNS_A && question.end == size && !question.edns);
+  for (size_t cut = 0; cut < size; cut++) {
+    int code = dns_read_query(packet, cut, &question);
+    require(cut < DNS_HEADER ? code == -1 : code == DNS_FORMAT);
+    if (code == DNS_FORMAT) {
+      require(dns_write_code(packet, cut, &question, DNS_FORMAT, out) == DNS_HEADER && dns_code_of(out) == DNS_FORMAT);
+    }
+  }
+  /* a pointer to itself, a pointer forward, a reserved label kind */
+  for (int kind = 0x40; kind <= 0xc0; kind += 0x40) {
+    packet[DNS_HEADER] = (uint8_t)kind;
+    packet[DNS_HEADER + 1] = DNS_HEADER;
+    require(dns_read_query(packet, size, &question) == DNS_FORMAT);
+  }
+  /* the longest name, and one more */
+  char name[300] = "";
+  for (int i = 0; i < 126; i++) {
+    strcat(name, "a.");
+  }
+  size = make_query(name, DNS_A, 7, packet);
+  require(dns_read_query(packet, size, &question) == DNS_OK && strlen(question.name) == 251);
+  strcat(name, "a.a.");
+  size = make_query(name, DNS_A, 7, packet);
+  require(dns_read_query(packet, size, &question) == DNS_FORMAT);
+  struct in_addr address;
+  require(dns_reverse_address("2.0.20.172.in-addr.arpa", &address) && ntohl(address.s_addr) == 0xac140002);
+  require(!dns_reverse_address("2.0.20.in-addr.arpa", &address) && !dns_reverse_address("", &address) &&
+          !dns_reverse_address("2.0.20.172.in-addr.arpa.x", &address) &&
+          !dns_reverse_address("2.0.20.300.in-addr.arpa", &address));
+}
+
+static void test_many_addresses(void) {
+  uint8_t packet[600], out[DNS_PACKET_MAX];
+  struct in_addr addresses[100] = {0};
+  struct dns_question question;
+  size_t size = make_query("many", DNS_A, 7, packet);
+  require(dns_read_query(packet, size, &question) == DNS_OK);
+  size_t answer = dns_write_addresses(packet, &question, addresses, 100, 5, out, DNS_UDP_PLAIN);
+  require(answer <= DNS_UDP_PLAIN && dns_truncated(out) && dns_get16(out + 6) == 30);
+  answer = dns_write_addresses(packet, &question, addresses, 100, 5, out, DNS_PACKET_MAX);
+  require(!dns_truncated(out) && dns_get16(out + 6) == 100 && answer == size + 1600);
+}
+
+/* Random bytes and damaged queries: nothing may be read or written beyond the packet (run under the sanitizers). */
+static void test_hostile(void) {
+  uint32_t state = 12345;
+  uint8_t out[DNS_PACKET_MAX];
+  for (int round = 0; round < 200000; round++) {
+    size_t size = make_query("some.name.example", DNS_A, 7, out);
+    uint8_t *packet = malloc(size);
+    memcpy(packet, out, size);
+    for (int i = 0; i < 4; i++) {
+      state = state * 1664525 + 1013904223;
+      packet[(state >> 8) % size] = (uint8_t)(state >> 24);
+    }
+    size_t cut = (state >> 4) % (size + 1);
+    struct dns_question question;
+    int code = dns_read_query(packet, cut, &question);
+    if (code >= 0) {
+      require(dns_write_code(packet, cut, &question, DNS_FAILED, out) <= DNS_UDP_PLAIN);
+      (void)dns_answers(out, cut, packet, question.end);
+    }
+    free(packet);
+  }
+}
+
+struct world {
+  struct server *server;
+  struct sandbox_fds fds;
+  int home;
+  int client;
+  int stream;
+  int upstream;
+  int upstream_tcp;
+};
+
+static void tell(struct world *world, const char *message, int *fds, size_t count) {
+  struct err err = ERR_INIT;
+  if (server_message(world->server, message, strlen(message), fds, count, &err) < 0) {
+    fprintf(stderr, "%s: %s\n", message, err.text);
+    exit(1);
+  }
+}
+
+/* Lets the server work until the socket can be read. */
+static ssize_t receive(struct world *world, int socket, uint8_t *out, struct sockaddr_in *from) {
+  struct err err = ERR_INIT;
+  for (int i = 0; i < 400; i++) {
+    socklen_t length = sizeof(*from);
+    ssize_t n =
+        recvfrom(socket, out, DNS_PACKET_MAX, MSG_DONTWAIT, (struct sockaddr *)from, from == NULL ? NULL : &length);
+    if (n >= 0) {
+      return n;
+    }
+    require(server_turn(world->server, 20, &err) >= 0);
+  }
+  return -1;
+}
+
+static ssize_t ask(struct world *world, const char *name, uint16_t type, uint8_t *out) {
+  uint8_t query[600];
+  size_t size = make_query(name, type, 99, query);
+  require(send(world->client, query, size, 0) == (ssize_t)size);
+  ssize_t n = receive(world, world->client, out, NULL);
+  require(n < 0 || (dns_get16(out) == 99 && (out[2] & 0x80) != 0));
+  return n;
+}
+
+static void test_zones(struct world *world) {
+  uint8_t out[DNS_PACKET_MAX];
+  ssize_t n = ask(world, "WEB", DNS_A, out);
+  require(n > 0 && dns_code_of(out) == DNS_OK && dns_get16(out + 6) == 2);
+  uint8_t first = out[n - 1];
+  n = ask(world, "web", DNS_A, out);
+  require(out[n - 1] != first); /* the order turns */
+  n = ask(world, "web", DNS_AAAA, out);
+  require(n > 0 && dns_code_of(out) == DNS_OK && dns_get16(out + 6) == 0);
+  n = ask(world, "3.0.20.172.in-addr.arpa", DNS_PTR, out);
+  require(n > 0 && dns_get16(out + 6) == 1 && out[n - 5] == 3 && memcmp(out + n - 4, "web", 3) == 0);
+  n = ask(world, "only-me", DNS_A, out);
+  require(n > 0 && dns_get16(out + 6) == 1 && out[n - 1] == 9);
+  tell(world, "{\"op\":\"zone\",\"zone\":\"n1\",\"hosts\":{\"web\":[\"172.20.0.7\"]}}", NULL, 0);
+  n = ask(world, "web", DNS_A, out);
+  require(n > 0 && dns_get16(out + 6) == 1 && out[n - 1] == 7);
+}
+
+static void open_upstream(struct world *world, uint16_t *ret_port) {
+  struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t length = sizeof(at);
+  world->upstream = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  world->upstream_tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  require(bind(world->upstream, (struct sockaddr *)&at, sizeof(at)) == 0);
+  require(getsockname(world->upstream, (struct sockaddr *)&at, &length) == 0);
+  require(bind(world->upstream_tcp, (struct sockaddr *)&at, sizeof(at)) == 0 && listen(world->upstream_tcp, 5) == 0);
+  *ret_port = ntohs(at.sin_port);
+}
+
+static void test_relay(struct world *world) {
+  uint8_t query[600], seen[DNS_PACKET_MAX], out[DNS_PACKET_MAX];
+  struct sockaddr_in from;
+  size_t size = make_query("outside.example", DNS_A, 99, query);
+  require(send(world->client, query, size, 0) == (ssize_t)size);
+  ssize_t n = receive(world, world->upstream, seen, &from);
+  require(n == (ssize_t)size && memcmp(seen + 2, query + 2, size - 2) == 0);
+  /* forged: another id, another question, another sender; then the real one */
+  seen[2] |= 0x80;
+  seen[0] ^= 1;
+  require(sendto(world->upstream, seen, size, 0, (struct sockaddr *)&from, sizeof(from)) == (ssize_t)size);
+  seen[0] ^= 1;
+  seen[DNS_HEADER + 1] ^= 1;
+  require(sendto(world->upstream, seen, size, 0, (struct sockaddr *)&from, sizeof(from)) == (ssize_t)size);
+  seen[DNS_HEADER + 1] ^= 1;
+  require(setns(world->fds.netns, CLONE_NEWNET) == 0);
+  cleanup_close int stranger = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  require(setns(world->home, CLONE_NEWNET) == 0);
+  require(sendto(stranger, seen, size, 0, (struct sockaddr *)&from, sizeof(from)) == (ssize_t)size);
+  struct err err = ERR_INIT;
+  for (int i = 0; i < 5; i++) {
+    require(server_turn(world->server, 5, &err) >= 0);
+    require(recv(world->client, out, sizeof(out), MSG_DONTWAIT) < 0);
+  }
+  seen[3] = DNS_NO_NAME;
+  require(sendto(world->upstream, seen, size, 0, (struct sockaddr *)&from, sizeof(from)) == (ssize_t)size);
+  n = receive(world, world->client, out, NULL);
+  require(n == (ssize_t)size && dns_get16(out) == 99 && dns_code_of(out) == DNS_NO_NAME);
+}
+
+/* Over TCP: first asked over UDP, asked again over TCP when cut. */
+static void test_truncation(struct world *world) {
+  uint8_t query[600], seen[DNS_PACKET_MAX], out[DNS_PACKET_MAX];
+  struct sockaddr_in from;
+  struct err err = ERR_INIT;
+  size_t size = make_query("large.example", DNS_A, 55, query + 2);
+  dns_put16(query, (uint16_t)size);
+  /* in two pieces: a slow client */
+  require(send(world->stream, query, 5, 0) == 5);
+  require(server_turn(world->server, 50, &err) >= 0);
+  require(send(world->stream, query + 5, size - 3, 0) == (ssize_t)size - 3);
+  require(receive(world, world->upstream, seen, &from) == (ssize_t)size);
+  seen[2] |= 0x82;
+  require(sendto(world->upstream, seen, size, 0, (struct sockaddr *)&from, sizeof(from)) == (ssize_t)size);
+  int accepted = -1;
+  for (int i = 0; i < 100 && accepted < 0; i++) {
+    require(server_turn(world->server, 10, &err) >= 0);
+    accepted = accept4(world->upstream_tcp, NULL, NULL, SOCK_CLOEXEC);
+  }
+  require(accepted >= 0);
+  ssize_t n = receive(world, accepted, seen, NULL);
+  require(n == (ssize_t)size + 2 && memcmp(seen + 4, query + 4, size - 2) == 0);
+  size_t large = 3000;
+  memset(seen + 2 + size, 0, large - size);
+  dns_put16(seen, (uint16_t)large);
+  seen[4] |= 0x80;
+  require(send(accepted, seen, large + 2, 0) == (ssize_t)large + 2);
+  n = receive(world, world->stream, out, NULL);
+  require(n > 0);
+  while (n < (ssize_t)large + 2) {
+    ssize_t more = receive(world, world->stream, out + n, NULL);
+    require(more > 0);
+    n += more;
+  }
+  require(dns_get16(out) == large && dns_get16(out + 2) == 55);
+  close(accepted);
+}
+
+static void test_refusals(struct world *world) {
+  uint8_t out[DNS_PACKET_MAX];
+  struct err err = ERR_INIT;
+  tell(world, "{\"op\":\"sandbox\",\"name\":\"s1\",\"internal\":true}", NULL, 0);
+  require(ask(world, "outside.example", DNS_A, out) > 0 && dns_code_of(out) == DNS_FAILED);
+  require(ask(world, "web", DNS_A, out) > 0 && dns_code_of(out) == DNS_OK);
+  tell(world, "{\"op\":\"sandbox\",\"name\":\"s1\",\"internal\":false,\"upstreams\":[]}", NULL, 0);
+  require(ask(world, "outside.example", DNS_A, out) > 0 && dns_code_of(out) == DNS_FAILED);
+  static const char *const bad[] = {"",
+                                    "{",
+                                    "[]",
+                                    "{\"op\":1}",
+                                    "{\"op\":\"zone\"}",
+                                    "{\"op\":\"zone\",\"zone\":\"x\",\"hosts\":[]}",
+                                    "{\"op\":\"zone\",\"zone\":\"x\",\"hosts\":{\"a\":\"1.2.3.4\"}}",
+                                    "{\"op\":\"zone\",\"zone\":\"x\",\"hosts\":{\"a\":[\"x\"]}}",
+                                    "{\"op\":\"sandbox\"}",
+                                    "{\"op\":\"sandbox\",\"name\":\"s1\",\"upstreams\":[{\"address\":\"x\"}]}"};
+  for (size_t i = 0; i < array_length(bad); i++) {
+    require(server_message(world->server, bad[i], strlen(bad[i]), NULL, 0, &err) < 0);
+  }
+  require(send(world->client, "\0\1", 2, 0) == 2);
+  require(ask(world, "web", DNS_A, out) > 0 && dns_code_of(out) == DNS_OK);
+  tell(world, "{\"op\":\"drop\",\"name\":\"s1\"}", NULL, 0);
+  tell(world, "{\"op\":\"drop\",\"name\":\"s1\"}", NULL, 0);
+}
+
+int main(void) {
+  struct err err = ERR_INIT;
+  struct world world = {.fds = SANDBOX_FDS_NONE};
+  cleanup_json struct json config = {0};
+  uint16_t port = 0;
+  test_wire();
+  test_many_addresses();
+  test_hostile();
+  if (unshare(CLONE_NEWNET) < 0) {
+    fprintf(stderr, "test_names needs root\n");
+    return 1;
+  }
+  world.home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+  require(json_parse("{\"names\":true}", 14, &config, &err) == 0);
+  require(sandbox_make(&config, &world.fds, &err) == 0);
+  require(setns(world.fds.netns, CLONE_NEWNET) == 0);
+  open_upstream(&world, &port);
+  struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons(53), .sin_addr.s_addr = htonl(0x7f00000b)};
+  world.client = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  world.stream = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  require(connect(world.client, (struct sockaddr *)&server, sizeof(server)) == 0);
+  require(connect(world.stream, (struct sockaddr *)&server, sizeof(server)) == 0);
+  require(setns(world.home, CLONE_NEWNET) == 0);
+  require(server_new(&world.server, &err) == 0);
+  cleanup_free char *sandbox =
+      str_format("{\"op\":\"sandbox\",\"name\":\"s1\",\"zones\":[\"n1\"],\"extra\":{\"only-me\":[\"172.20.0.9\"]},"
+                 "\"upstreams\":[{\"address\":\"127.0.0.1\",\"port\":%u}]}",
+                 port);
+  int fds[] = {world.fds.names_udp, world.fds.names_tcp, world.fds.up_udp[0],
+               world.fds.up_udp[1], world.fds.up_tcp[0], world.fds.up_tcp[1]};
+  tell(&world, sandbox, fds, array_length(fds));
+  tell(&world, "{\"op\":\"zone\",\"zone\":\"n1\",\"hosts\":{\"web\":[\"172.20.0.2\",\"172.20.0.3\"]}}", NULL, 0);
+  test_zones(&world);
+  test_relay(&world);
+  test_truncation(&world);
+  test_refusals(&world);
+  server_free(world.server);
+  close(world.fds.netns);
+  puts("names: ok");
+  return 0;
+}
