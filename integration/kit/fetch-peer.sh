@@ -1,0 +1,42 @@
+#!/bin/sh
+# Downloads Debian packages of one suite and unpacks them below DIRECTORY/root, without installing anything.
+# usage: fetch-peer.sh CACHE SUITE MIRROR DIRECTORY PACKAGE...   (`+PACKAGE` brings its python3-* dependencies)
+set -eu
+cache=$1 suite=$2 mirror=$3 directory=$4
+shift 4
+mkdir -p "$cache"
+exec 9>"$cache/lock"
+flock 9
+[ ! -e "$directory/complete" ] || exit 0
+
+apt=$cache/apt-$suite
+mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/state"
+echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" >"$apt/sources.list"
+options="-o Dir::Etc::sourcelist=$apt/sources.list -o Dir::Etc::sourceparts=/dev/null -o Dir::State::lists=$apt/lists
+  -o Dir::State::status=/dev/null -o Dir::Cache=$apt/cache -o Acquire::Languages=none -o APT::Sandbox::User=root -qq"
+# shellcheck disable=SC2086
+apt-get $options update
+
+packages=
+for package in "$@"; do
+  case $package in
+    +*)
+      package=${package#+}
+      # shellcheck disable=SC2086
+      packages="$packages $package $(apt-cache $options depends --recurse --no-recommends --no-suggests --no-conflicts \
+        --no-breaks --no-replaces --no-enhances "$package" | grep '^python3-' | tr '\n' ' ')"
+      ;;
+    *) packages="$packages $package" ;;
+  esac
+done
+
+work=$directory.new
+rm -rf "$work" "$directory"
+mkdir -p "$work/debs" "$work/root"
+cd "$work/debs"
+# shellcheck disable=SC2086
+apt-get $options download $packages
+for deb in *.deb; do dpkg -x "$deb" "$work/root"; done
+rm -rf "$work/debs"
+touch "$work/complete"
+mv "$work" "$directory"

@@ -1,0 +1,118 @@
+import { mkdirSync } from 'node:fs';
+import { chmod } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pathExists, type RunResult, runProgram, writeAtomically } from '../../src/host/index.ts';
+
+/** Clients of other projects that our socket must satisfy unmodified. */
+export type PeerName = 'docker-cli-20' | 'docker-cli-28' | 'docker-compose-1' | 'docker-compose-2';
+
+/** Where the program is, or why it cannot be had here. */
+export type Peer = { readonly path: string } | { readonly reason: string };
+
+interface PeerSource {
+  readonly suite: 'bookworm' | 'forky';
+  readonly packages: readonly string[];
+  /** Below the unpacked root. */
+  readonly program: string;
+  /** A Python program is run by the machine's own Python with the unpacked modules. */
+  readonly python?: boolean;
+}
+
+const SOURCES: Readonly<Record<PeerName, PeerSource>> = {
+  'docker-cli-20': { suite: 'bookworm', packages: ['docker.io'], program: 'usr/bin/docker' },
+  'docker-cli-28': { suite: 'forky', packages: ['docker-cli'], program: 'usr/bin/docker' },
+  'docker-compose-1': {
+    suite: 'bookworm',
+    packages: ['+docker-compose'],
+    program: 'usr/bin/docker-compose',
+    python: true,
+  },
+  'docker-compose-2': {
+    suite: 'forky',
+    packages: ['docker-compose'],
+    program: 'usr/libexec/docker/cli-plugins/docker-compose',
+  },
+};
+
+/** `$TSCOMPOSE_PEERS`, else a cache that survives the tests. */
+export function peersDirectory(): string {
+  return process.env['TSCOMPOSE_PEERS'] ?? '/var/cache/tscompose-peers';
+}
+
+/** Finds a peer, downloading its Debian packages once. A peer that cannot be had is reported on stderr, never silently. */
+export async function peer(name: PeerName): Promise<Peer> {
+  const result = await findPeer(name).catch((error: unknown) => ({ reason: String(error) }));
+  if ('reason' in result) console.warn(`peer ${name} is not available: ${result.reason}`);
+  return result;
+}
+
+async function findPeer(name: PeerName): Promise<Peer> {
+  const source = SOURCES[name];
+  const cache = peersDirectory();
+  const directory = join(cache, name);
+  const program = join(directory, source.python ? 'run' : join('root', source.program));
+  if (await pathExists(program)) return { path: program };
+  if (!(await pathExists('/usr/bin/apt-get')))
+    return { reason: 'it is fetched with apt-get, which this machine lacks' };
+  mkdirSync(cache, { recursive: true });
+  const script = join(import.meta.dirname, 'fetch-peer.sh');
+  const fetched = await runProgram('/bin/sh', [
+    script,
+    cache,
+    source.suite,
+    await debianMirror(),
+    directory,
+    ...source.packages,
+  ]);
+  if (fetched.status !== 0) return { reason: `download failed: ${fetched.stderr.trim().slice(-400)}` };
+  if (source.python) await writePythonRunner(directory, program, source.program);
+  return { path: program };
+}
+
+/** The mirror this machine's own packages come from. */
+async function debianMirror(): Promise<string> {
+  const { stdout } = await runProgram('/usr/bin/apt-get', [
+    'indextargets',
+    '--format',
+    '$(SITE)',
+    'Created-By: Packages',
+  ]);
+  const site = stdout.split('\n').find((line) => /\/debian\/?$/.test(line));
+  if (site === undefined) throw new Error('no Debian mirror among the sources of apt');
+  return site;
+}
+
+async function writePythonRunner(directory: string, runner: string, program: string): Promise<void> {
+  const modules = join(directory, 'root/usr/lib/python3/dist-packages');
+  const text = `#!/bin/sh\nPYTHONPATH='${modules}' exec /usr/bin/python3 '${join(directory, 'root', program)}' "$@"\n`;
+  await writeAtomically(runner, text, { mode: 0o755 });
+  await chmod(runner, 0o755);
+}
+
+/** Runs a peer against a socket with an empty configuration of its own. */
+export function runPeer(
+  path: string,
+  args: readonly string[],
+  options: {
+    readonly host: string;
+    readonly home: string;
+    readonly input?: string | Uint8Array;
+    readonly environment?: Readonly<Record<string, string>>;
+    readonly cwd?: string;
+    readonly timeoutMs?: number;
+  },
+): Promise<RunResult> {
+  return runProgram(path, args, {
+    environment: {
+      PATH: '/usr/local/bin:/usr/bin:/bin',
+      LANG: 'C.UTF-8',
+      HOME: options.home,
+      DOCKER_HOST: options.host,
+      DOCKER_BUILDKIT: '0',
+      ...options.environment,
+    },
+    signal: AbortSignal.timeout(options.timeoutMs ?? 30_000),
+    ...(options.input !== undefined && { input: options.input }),
+    ...(options.cwd !== undefined && { cwd: options.cwd }),
+  });
+}
