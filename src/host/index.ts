@@ -2,8 +2,21 @@
  * host: the door to effects – files, child processes, sockets, time, randomness. Refuses policy: it does what it is told
  * and reports errors, it never decides.
  */
+
+export { createFileStream, fileSize, movePath, openFileStream } from './blob-files.ts';
+export {
+  cgroupHierarchies,
+  cgroupProcesses,
+  cgroupVersion,
+  freezeCgroup,
+  killCgroup,
+  readCgroupFile,
+  writeCgroupFile,
+} from './cgroups.ts';
 export { type Clock, newObjectId, systemClock, timestamp } from './clock.ts';
+export { type DeviceInfo, deviceInfo } from './device-info.ts';
 export { directorySize } from './disk-usage.ts';
+export { type ChangeWatch, type FileReader, fileIdentity, openReader, watchDirectory } from './file-reader.ts';
 export {
   type AtomicWriteOptions,
   isErrno,
@@ -19,6 +32,8 @@ export {
   writeAtomically,
 } from './files.ts';
 export { CLEAN_ENVIRONMENT, type RunOptions, type RunResult, runProgram, spawnProgram } from './processes.ts';
+export { readBytesIfExists } from './read-bytes.ts';
 export { readTextWithin } from './read-within.ts';
+export { connectUnix } from './sockets.ts';
 export { hashFile, hashTexts, listTree, resolveInside, type TreeEntryOnDisk } from './tree.ts';
 export { describePath, readFileStream, type TreeEntry, walkTree } from './walk-tree.ts';

@@ -33,39 +33,42 @@ export async function readLogs(
   await Promise.all(sources.map((source) => readOne(client, source, options)));
 }
 
+/** Log streams under way. */
+export interface LogFollower {
+  /** No new containers from now on; resolves when every stream has ended by itself or by the signal. */
+  drain(): Promise<void>;
+}
+
 /**
- * Follows the output of containers across restarts, and of those that join later, until the signal fires. `accept` says
- * which containers of an event are of interest.
+ * Follows the output of containers across restarts, and of those that join later. `accept` says which containers of an
+ * event are of interest.
  */
-export async function followProject(
+export function followProject(
   client: EngineClient,
   watch: ServiceWatch,
   sources: readonly LogSource[],
   options: FollowOptions & { readonly accept: (event: EngineEvent) => LogSource | undefined },
-): Promise<void> {
+): LogFollower {
   const reading = new Map<string, Promise<void>>();
-  const begin = (source: LogSource, since: string | undefined) => {
-    const { tail: _tail, since: _since, ...rest } = options;
-    const first = since === undefined ? options : { ...rest, since };
+  const begin = (source: LogSource, read: FollowOptions) => {
     // One reader per container at a time: a restarted one is read on from its new start.
     const previous = reading.get(source.id) ?? Promise.resolve();
-    reading.set(
-      source.id,
-      previous.then(() => readOne(client, source, first)),
-    );
+    // A container that is removed while it is followed ends its stream; that is no error of ours.
+    const next = previous.then(() => readOne(client, source, read)).catch(() => undefined);
+    reading.set(source.id, next);
   };
-  for (const source of sources) begin(source, undefined);
+  for (const source of sources) begin(source, options);
+  const { tail: _tail, since: _since, ...rest } = options;
   const unlisten = watch.listen((event) => {
-    if (event.action !== 'start') return;
-    const source = options.accept(event);
-    if (source) begin(source, nanosecondsToSince(event.timeNano));
+    const source = event.action === 'start' ? options.accept(event) : undefined;
+    if (source) begin(source, { ...rest, since: nanosecondsToSince(event.timeNano) });
   });
-  const { promise, resolve } = Promise.withResolvers<void>();
-  if (options.signal.aborted) resolve();
-  options.signal.addEventListener('abort', () => resolve(), { once: true });
-  await promise;
-  unlisten();
-  await Promise.allSettled(reading.values());
+  return {
+    drain: async () => {
+      unlisten();
+      await Promise.all(reading.values());
+    },
+  };
 }
 
 async function readOne(client: EngineClient, source: LogSource, options: FollowOptions): Promise<void> {

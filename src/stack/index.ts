@@ -2,6 +2,8 @@
  * stack: the manager's core – observe what an engine holds of a project, plan what has to change (pure, printable), execute
  * the plan along its graph, wait by events. Refuses to know how an engine works inside, and prints nothing.
  */
+/** Patterns of ignore files, for the watch rules of the command line. */
+export { compileIgnorePatterns, type IgnoreMatcher, parseIgnoreFile } from '../archive/index.ts';
 export { type BringUpOptions, type BringUpResult, bringUp } from './bring-up.ts';
 export { type BuildOptions, buildService } from './build-service.ts';
 export { compareDefinitions, defineContainer, hashDefinition } from './definition.ts';
@@ -10,6 +12,7 @@ export {
   type FollowOptions,
   followProject,
   LineSplitter,
+  type LogFollower,
   type LogLine,
   type LogSource,
   readLogs,
@@ -20,10 +23,12 @@ export { observe } from './observe.ts';
 export { isUp, type ObservedContainer, type ObservedState, replicasIn, toObservedContainer } from './observed-state.ts';
 export { formatOperation, formatPlan, type Operation, type Plan } from './plan.ts';
 export { type DownOptions, planDown, planStop } from './plan-down.ts';
+export { planStart } from './plan-start.ts';
 export { findOrphans, planUp, selectServices, type UpInput, type UpOptions } from './plan-up.ts';
 export {
   type ImageOptions,
   type ImageProgress,
+  lookUpImages,
   planImages,
   prepareImages,
 } from './prepare-images.ts';

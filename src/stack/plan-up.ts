@@ -23,6 +23,8 @@ export interface UpOptions {
   readonly start: boolean;
   /** Wait until every service is up (`--wait`). */
   readonly wait: boolean;
+  /** Only prepare for a one-off run of this service: its networks, volumes and dependencies, none of its own replicas. */
+  readonly oneOffOf?: string;
 }
 
 /** What planning needs to know. */
@@ -76,7 +78,10 @@ export function planUp(input: UpInput): Plan {
   const services = names.flatMap((name) => input.project.services.get(name) ?? []);
   const objects = new Map([...planNetworks(builder, input, services), ...planVolumes(builder, input, services)]);
   const steps = new Map<string, ServiceSteps>();
-  for (const service of services) steps.set(service.name, planService(builder, input, service, { steps, objects }));
+  for (const service of services) {
+    if (service.name === input.options.oneOffOf) planConditions(builder, input.project, service, { steps, objects });
+    else steps.set(service.name, planService(builder, input, service, { steps, objects }));
+  }
   if (input.options.removeOrphans) planOrphans(builder, input);
   if (input.options.wait) planFinalWaits(builder, services, steps);
   return builder.finish(input.project.name);

@@ -5,13 +5,13 @@ import { containerLabels, LABEL } from './labels.ts';
 import { toContainerSpec } from './service-spec.ts';
 
 export interface OneOffOptions {
-  readonly name?: string;
-  readonly command?: readonly string[];
-  readonly entrypoint?: readonly string[];
+  readonly name?: string | undefined;
+  readonly command?: readonly string[] | undefined;
+  readonly entrypoint?: readonly string[] | undefined;
   readonly environment: ReadonlyMap<string, string>;
   readonly labels: ReadonlyMap<string, string>;
-  readonly user?: string;
-  readonly workingDir?: string;
+  readonly user?: string | undefined;
+  readonly workingDir?: string | undefined;
   readonly tty: boolean;
   readonly stdin: boolean;
   readonly publish: readonly PortPublication[];

@@ -1,0 +1,27 @@
+import { defineConfig } from 'rolldown';
+
+/** Packages that dockerode names for BuildKit sessions and ssh: never used here, and 100 ms of every start. */
+const absent = new URL('./src/client/absent-module.ts', import.meta.url).pathname;
+
+export default defineConfig({
+  input: { tscompose: 'src/main.ts' },
+  platform: 'node',
+  // The daemon reads its package's files (schemas, native binaries) beside the bundle, never out of it.
+  external: [/^node:/],
+  resolve: {
+    alias: {
+      '@grpc/grpc-js': absent,
+      '@grpc/proto-loader': absent,
+      ssh2: absent,
+      'cpu-features': absent,
+    },
+  },
+  output: {
+    dir: 'dist',
+    format: 'esm',
+    entryFileNames: '[name].js',
+    chunkFileNames: 'chunks/[name]-[hash].js',
+    minify: 'dce-only',
+    cleanDir: false,
+  },
+});

@@ -1,0 +1,126 @@
+import { type EngineClient, openEngine, resolveEndpoint, runDirectory, startDaemon } from '../client/index.ts';
+import { ComposeError, formatFindings, type LoadResult, loadProject, type Project } from '../compose/index.ts';
+import { isKind, TscError } from '../core/index.ts';
+import { readBytesIfExists } from '../host/index.ts';
+import type { AnsiMode, Output } from './output.ts';
+
+/** Options given before the verb. */
+export interface RootOptions {
+  readonly file?: readonly string[];
+  readonly projectName?: string;
+  readonly projectDirectory?: string;
+  readonly envFile?: readonly string[];
+  readonly profile?: readonly string[];
+  readonly host?: string;
+  readonly ansi: AnsiMode;
+  readonly progress: 'auto' | 'tty' | 'plain' | 'quiet' | 'json';
+  readonly parallel?: number;
+  readonly dryRun?: boolean;
+}
+
+/** The project a command acts on: loaded from files, or only a name when `-p` says it and there is no file. */
+export interface Target {
+  readonly name: string;
+  readonly project?: Project;
+}
+
+/** What every command gets. */
+export interface Context {
+  readonly root: RootOptions;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly currentDirectory: string;
+  readonly output: Output;
+  /** The engine, started first when it is the local one and not running. */
+  engine(): Promise<EngineClient>;
+  /** Whether the engine has been asked for. */
+  connected(): boolean;
+  /** The project of the files; named services make their profiles active. */
+  load(services?: readonly string[], purpose?: 'run' | 'show'): Promise<LoadResult>;
+  /** The project of the files, or its bare name. */
+  target(services?: readonly string[]): Promise<Target>;
+}
+
+/** Milliseconds the local daemon has to open its socket. */
+const DAEMON_DEADLINE = 15_000;
+
+export function createContext(
+  root: RootOptions,
+  output: Output,
+  environment: Readonly<Record<string, string | undefined>>,
+): Context {
+  const currentDirectory = process.cwd();
+  let client: Promise<EngineClient> | undefined;
+  const load: Context['load'] = async (services = [], purpose = 'run') => {
+    const result = await loadProject({
+      ...(root.file && { files: root.file }),
+      ...(root.projectName && { projectName: root.projectName }),
+      ...(root.projectDirectory && { projectDirectory: root.projectDirectory }),
+      ...(root.envFile && { envFiles: root.envFile }),
+      ...(root.profile && { profiles: root.profile }),
+      ...(services.length > 0 && { services }),
+      currentDirectory,
+      environment,
+      purpose,
+      reader: { read: (path) => (path === '-' ? readStandardInput() : readBytesIfExists(path)) },
+    });
+    if (result.warnings.length > 0) output.note(formatFindings(result.warnings, result.sources));
+    return result;
+  };
+  return {
+    root,
+    environment,
+    currentDirectory,
+    output,
+    load,
+    connected: () => client !== undefined,
+    engine: () => {
+      client ??= connect(root, environment);
+      return client;
+    },
+    target: async (services = []) => {
+      const name = root.projectName || environment['COMPOSE_PROJECT_NAME'];
+      try {
+        const { project } = await load(services);
+        return { name: project.name, project };
+      } catch (error) {
+        const noFile = error instanceof ComposeError && isKind(error, 'not-found') && !root.file;
+        if (noFile && name) return { name };
+        throw error;
+      }
+    },
+  };
+}
+
+async function connect(
+  root: RootOptions,
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<EngineClient> {
+  const endpoint = await resolveEndpoint(root.host, environment);
+  // The transport loads while the daemon starts.
+  const opening = openEngine(endpoint);
+  if (endpoint.isLocalDefault && endpoint.socketPath) {
+    const dataDirectory = environment['TSCOMPOSE_DATA_DIR'];
+    await startDaemon({
+      socketPath: endpoint.socketPath,
+      runDirectory: runDirectory(environment),
+      instance: environment['TSCOMPOSE_INSTANCE'] || 'tsc',
+      deadline: DAEMON_DEADLINE,
+      ...(dataDirectory && { dataDirectory }),
+    });
+  }
+  return opening;
+}
+
+async function readStandardInput(): Promise<Uint8Array> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}
+
+/** The project of a target that must come from files. */
+export function requireProject(target: Target): Project {
+  if (target.project) return target.project;
+  throw new TscError('cli/not-found', `project ${target.name} has no compose file here`, {
+    hint: 'change to its folder, or name the file with -f',
+  });
+}
