@@ -1,6 +1,5 @@
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,15 +70,31 @@ static int check_free(const char *path, struct err *err) {
   return answered ? err_set(err, EBUSY, "%s is served by another engine", path) : 0;
 }
 
-static int open_to_group(const char *name, const char *group, struct err *err) {
-  const struct group *entry = NULL;
-  if (group != NULL) {
-    entry = getgrnam(group);
+/* Read by hand: getgrnam would load libraries, which a static binary must not. 1: found. */
+static int find_group(const char *name, gid_t *ret_group) {
+  cleanup_free char *text = NULL;
+  size_t size = 0, length = strlen(name);
+  if (file_read(AT_FDCWD, "/etc/group", &text, &size, /* err= */ NULL) < 0) {
+    return 0;
   }
-  if (entry == NULL) {
+  char *rest = NULL;
+  for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+    const char *number =
+        strncmp(line, name, length) == 0 && line[length] == ':' ? strchr(line + length + 1, ':') : NULL;
+    if (number != NULL && number[1] >= '0' && number[1] <= '9') {
+      *ret_group = (gid_t)strtoul(number + 1, NULL, 10);
+      return 1;
+    }
+  }
+  return 0;
+}
+
+static int open_to_group(const char *name, const char *group, struct err *err) {
+  gid_t number = 0;
+  if (group == NULL || !find_group(group, &number)) {
     return 0; /* stays 0600: without the group only root may drive the engine */
   }
-  if (chown(name, (uid_t)-1, entry->gr_gid) < 0 || chmod(name, 0660) < 0) {
+  if (chown(name, (uid_t)-1, number) < 0 || chmod(name, 0660) < 0) {
     return err_errno(err, "cannot give the API socket to group %s", group);
   }
   return 0;

@@ -13,7 +13,7 @@ static void send_reply(struct client *client, const struct str *out) {
   (void)client_send(client, FRAME_REPLY, out->data, out->size);
 }
 
-void control_reply(struct client *client, long long request, const struct err *err) {
+void client_reply(struct client *client, long long request, const struct err *err) {
   cleanup_str struct str out = STR_INIT;
   int r = err != NULL ? reply_error(&out, request, /* code= */ NULL, err) : reply_begin(&out, request);
   r = r < 0 || err != NULL ? r : str_addf(&out, ",\"pid\":%d}", client->monitor->pid);

@@ -149,7 +149,7 @@ static void start_failed(struct monitor *monitor, const struct err *err) {
   monitor->failure = *err;
   monitor->failure_code = failure_code(err);
   if (monitor->job.client != NULL) {
-    control_reply(monitor->job.client, monitor->job.request, err);
+    client_reply(monitor->job.client, monitor->job.request, err);
   }
   if (monitor->pid == 0) {
     finish(monitor);
@@ -174,7 +174,7 @@ void monitor_started(struct monitor *monitor, int status) {
   monitor->phase = PHASE_RUNNING;
   str_free(&monitor->early);
   if (monitor->job.client != NULL) {
-    control_reply(monitor->job.client, monitor->job.request, /* err= */ NULL);
+    client_reply(monitor->job.client, monitor->job.request, /* err= */ NULL);
   }
 }
 

@@ -169,7 +169,7 @@ int client_send(struct client *client, enum frame_type type, const char *data, s
 
 /* control.c: requests. A client that breaks the protocol is cut off by the caller (negative return). */
 int control_request(struct client *client, const char *text, size_t size);
-void control_reply(struct client *client, long long request, const struct err *err);
+void client_reply(struct client *client, long long request, const struct err *err);
 
 /* exit_record.c */
 int exit_record_text(const struct monitor *monitor, const char *event, struct str *ret_text);
