@@ -42,6 +42,8 @@ export interface SystemInfo {
   readonly CPUSet: boolean;
   readonly PidsLimit: boolean;
   readonly IPv4Forwarding: boolean;
+  readonly BridgeNfIptables: boolean;
+  readonly BridgeNfIp6tables: boolean;
   readonly OomKillDisable: boolean;
   readonly Debug: boolean;
   readonly NFd: number;

@@ -170,7 +170,12 @@ describe('container create', () => {
       },
       NetworkingConfig: { EndpointsConfig: { net: { Aliases: ['db'], IPAMConfig: { IPv4Address: '10.0.0.9' } } } },
     });
-    expect(spec.config).toEqual({ image: 'a', entrypoint: [], command: ['true'], exposedPorts: ['53/tcp', '80/tcp'] });
+    expect(spec.config).toEqual({
+      image: 'a',
+      entrypoint: [''],
+      command: ['true'],
+      exposedPorts: ['53/tcp', '80/tcp'],
+    });
     expect(spec.host).toMatchObject({
       networkMode: 'net',
       portBindings: [

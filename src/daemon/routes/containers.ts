@@ -1,8 +1,8 @@
-import { checkFilters, type FilesystemChange, type Filters, parseFilters } from '../../api/index.ts';
+import { checkFilters, type Filters, parseFilters } from '../../api/index.ts';
 import { TscError } from '../../core/index.ts';
 import type { ContainerFilter, PruneFilter, WaitCondition } from '../../engine/index.ts';
 import { type ApiResponse, empty, json, stream } from '../http-message.ts';
-import { type Route, type RouteCall, route } from '../match-route.ts';
+import { type Method, type Route, type RouteCall, route } from '../match-route.ts';
 import { flag, integer, parseTime, terminalSize } from '../query-values.ts';
 import { readJsonBody } from '../read-body.ts';
 import { containerInspect, containerSummary } from '../translate/container-view.ts';
@@ -19,7 +19,6 @@ export const containerRoutes: readonly Route[] = [
   route('POST', '/containers/prune', prune),
   route('GET', '/containers/{id}/json', inspect),
   route('GET', '/containers/{id}/top', top),
-  route('GET', '/containers/{id}/changes', changes),
   route('POST', '/containers/{id}/resize', resize),
   route('POST', '/containers/{id}/start', start),
   route('POST', '/containers/{id}/stop', stop),
@@ -30,8 +29,20 @@ export const containerRoutes: readonly Route[] = [
   route('POST', '/containers/{id}/pause', pause),
   route('POST', '/containers/{id}/unpause', unpause),
   route('POST', '/containers/{id}/wait', wait),
+  ...['changes', 'export', 'archive', 'checkpoints'].map((part) => notYet(['GET', 'HEAD', 'PUT', 'POST'], part)),
+  route('POST', '/commit', () => {
+    throw new TscError('daemon/unsupported', 'making an image of a container is not supported yet', {
+      hint: 'write a Dockerfile',
+    });
+  }),
   route('DELETE', '/containers/{id}', remove),
 ];
+
+function notYet(methods: readonly Method[], part: string): Route {
+  return route(methods, `/containers/{id}/${part}`, () => {
+    throw new TscError('daemon/unsupported', `${part} of a container is not supported yet`);
+  });
+}
 
 const LIST_FILTERS = [
   'ancestor',
@@ -86,14 +97,6 @@ async function top({ request, services, param }: RouteCall) {
   const args = (request.query.get('ps_args') ?? '').split(/\s+/).filter((word) => word !== '');
   const table = await services.engine.containers.top(param('id'), args.length === 0 ? undefined : args);
   return json({ Titles: table.titles, Processes: table.processes });
-}
-
-const CHANGE_KIND = { modified: 0, added: 1, deleted: 2 } as const;
-
-async function changes({ services, param }: RouteCall) {
-  const found = await services.engine.containers.changes(param('id'));
-  const rows: FilesystemChange[] = found.map((item) => ({ Path: item.path, Kind: CHANGE_KIND[item.kind] }));
-  return json(rows.length === 0 ? null : rows);
 }
 
 async function resize({ request, services, param }: RouteCall) {

@@ -38,6 +38,10 @@ async function version({ services }: RouteCall) {
     Arch: facts.architecture,
     KernelVersion: facts.kernelVersion,
     MinAPIVersion: MIN_API_VERSION,
+    BuildTime: '',
+    Experimental: 'false',
+    GitCommit: '',
+    GoVersion: '',
     NodeVersion: process.versions.node,
     Os: 'linux',
   };
@@ -109,6 +113,9 @@ function capabilities(facts: EngineInfo) {
     CPUSet: true,
     PidsLimit: true,
     IPv4Forwarding: true,
+    // Our bridges need no netfilter hook; old clients warn when these are absent.
+    BridgeNfIptables: true,
+    BridgeNfIp6tables: true,
     // cgroup v2 has no switch for it.
     OomKillDisable: facts.cgroupVersion === '1',
     Debug: false,
@@ -135,7 +142,7 @@ function capabilities(facts: EngineInfo) {
     },
     LiveRestoreEnabled: true,
     Isolation: '',
-    InitBinary: '',
+    InitBinary: 'tscompose-runtime',
     ContainerdCommit: { ID: '' },
     RuncCommit: { ID: '' },
     InitCommit: { ID: '' },

@@ -256,7 +256,7 @@ function portMap(details: ContainerDetails): PortMap {
   if (running) for (const port of details.config.exposedPorts) map[port] = null;
   for (const port of details.ports) {
     const key = `${port.containerPort}/${port.protocol}`;
-    map[key] = [...(map[key] ?? []), { HostIp: port.hostAddress, HostPort: String(port.hostPort) }];
+    map[key] = [...(map[key] ?? []), { HostIp: port.hostIp, HostPort: String(port.hostPort) }];
   }
   return map;
 }
@@ -264,7 +264,7 @@ function portMap(details: ContainerDetails): PortMap {
 function portSummaries(details: ContainerDetails): PortSummary[] {
   if (details.state.pid === 0) return [];
   const published = details.ports.map((port) => ({
-    IP: port.hostAddress,
+    IP: port.hostIp,
     PrivatePort: port.containerPort,
     PublicPort: port.hostPort,
     Type: port.protocol,

@@ -50,7 +50,8 @@ function readConfig(body: WireObject): Config {
     attachStderr: body.boolean('AttachStderr'),
     env: body.strings('Env'),
     command: nonEmpty(body.words('Cmd')),
-    entrypoint: readEntrypoint(body),
+    // One empty word is how clients say «none, not even the image's»; the engine knows it.
+    entrypoint: body.words('Entrypoint'),
     workdir: body.string('WorkingDir') || undefined,
     labels: body.map('Labels'),
     stopSignal: body.string('StopSignal') || undefined,
@@ -65,12 +66,6 @@ function readConfig(body: WireObject): Config {
 
 function nonEmpty(words: readonly string[] | undefined): readonly string[] | undefined {
   return words === undefined || words.length === 0 ? undefined : words;
-}
-
-// Absent: the image's. A list with one empty word is how clients say «none».
-function readEntrypoint(body: WireObject): readonly string[] | undefined {
-  const words = body.words('Entrypoint');
-  return words?.length === 1 && words[0] === '' ? [] : words;
 }
 
 function readHealthcheck(check: WireObject | undefined): Healthcheck | undefined {
@@ -88,7 +83,8 @@ function readHealthcheck(check: WireObject | undefined): Healthcheck | undefined
 function readNetworks(body: WireObject): Record<string, Endpoint> {
   const networks: Record<string, Endpoint> = Object.create(null);
   for (const [name, endpoint] of body.object('NetworkingConfig')?.members('EndpointsConfig') ?? []) {
-    networks[name] = readEndpoint(endpoint);
+    // The default network goes by its mode's name here, by its own everywhere else.
+    networks[name === 'default' ? 'bridge' : name] = readEndpoint(endpoint);
   }
   return networks;
 }
@@ -110,7 +106,7 @@ export function readEndpoint(endpoint: WireObject): Endpoint {
 
 // Until 1.43 the address stood beside the image; it means the network that the mode names.
 function withMacAddress(networks: Record<string, Endpoint>, mode: string, macAddress: string) {
-  const name = Object.keys(networks)[0] ?? mode;
+  const name = Object.keys(networks)[0] ?? (mode === 'default' ? 'bridge' : mode);
   networks[name] = { macAddress, ...networks[name] };
   return networks;
 }
