@@ -25,3 +25,5 @@ export type {
   TreeEntry,
   TreeMount,
 } from './layer-tool.ts';
+export { openLayerStore } from './open-layer-store.ts';
+export { openLayerTool } from './run-layer-tool.ts';

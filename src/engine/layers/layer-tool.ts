@@ -76,14 +76,18 @@ export interface ArchiveSource {
   readonly tree: ContainerTree;
   /** Absolute path in the tree. Parents may be symbolic links; the last one is followed only with a trailing `/` or `/.`. */
   readonly path: string;
+  /** Leave out what other file systems show (volumes), as `export` does. */
+  readonly oneFileSystem?: boolean;
   readonly signal?: AbortSignal;
 }
 
 export interface ExtractRequest extends ArchiveSource {
   /** Refuse to replace a directory by a non-directory and the other way round. */
   readonly noOverwriteDirNonDir?: boolean;
-  /** Keep the archive's owners; otherwise everything belongs to root. */
+  /** Keep the archive's owners; otherwise everything belongs to `owner`. */
   readonly keepOwner?: boolean;
+  /** Owner of everything that is created; root when absent. */
+  readonly owner?: { readonly uid: number; readonly gid: number };
 }
 
 /** One entry of a tree as `docker cp` asks for it. */
