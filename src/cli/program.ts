@@ -1,4 +1,5 @@
 import { Command, CommanderError, Option } from 'commander';
+import { TscError } from '../core/index.ts';
 import { createContext, type RootOptions } from './context.ts';
 import { exitCodeOf } from './exit-codes.ts';
 import { type Output, processOutput } from './output.ts';
@@ -53,7 +54,9 @@ async function runVerb(verb: Verb, invocation: Invocation): Promise<number> {
 function refuseDryRun(verb: Verb): void {
   if (verb.dryRun) return;
   const able = VERBS.filter(({ dryRun }) => dryRun).map(({ usage }) => usage.split(' ')[0]);
-  throw new CommanderError(1, 'tscompose.dryRun', `--dry-run is supported by: ${able.join(', ')}`);
+  throw new TscError('cli/unsupported', `--dry-run is not supported by ${verb.usage.split(' ')[0]}`, {
+    hint: `it is by: ${able.join(', ')}`,
+  });
 }
 
 type Act = (verb: Verb, values: readonly string[], root: RootOptions, options: object) => Promise<void>;

@@ -1,4 +1,5 @@
 import { open } from 'node:fs/promises';
+import { get } from 'node:http';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -24,6 +25,9 @@ export interface DaemonPlace {
   readonly deadline: number;
 }
 
+/** Milliseconds that a rival's socket may take once our keeper has found the lock taken. */
+const RIVAL_GRACE = 1000;
+
 /** Whether somebody accepts connections on the socket. */
 export function isListening(socketPath: string): Promise<boolean> {
   const { promise, resolve, reject } = Promise.withResolvers<boolean>();
@@ -39,9 +43,21 @@ export function isListening(socketPath: string): Promise<boolean> {
   return promise;
 }
 
+/** Whether the daemon behind the socket answers in time: the keeper holds the socket also while no daemon runs. */
+function answers(socketPath: string, milliseconds: number): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const call = get({ socketPath, path: '/_ping', timeout: milliseconds, agent: false }, (response) => {
+    response.resume();
+    resolve(true);
+  });
+  call.on('timeout', () => call.destroy());
+  call.on('error', () => resolve(false));
+  return promise;
+}
+
 /**
- * Starts keeper and daemon in a session of their own and resolves when the socket answers. The keeper binds the socket
- * before the daemon runs, so the first call waits in its queue until the daemon is ready. Does nothing when one is listening.
+ * Starts keeper and daemon in a session of their own and resolves when the daemon answers. Does nothing when somebody is
+ * listening.
  */
 export async function startDaemon(place: DaemonPlace): Promise<void> {
   if (await isListening(place.socketPath)) return;
@@ -58,6 +74,7 @@ export async function startDaemon(place: DaemonPlace): Promise<void> {
   await makeDirectory(place.runDirectory, 0o711);
   const logFile = join(place.runDirectory, 'daemon.log');
   const log = await open(logFile, 'a', 0o600);
+  const { size } = await log.stat();
   try {
     const child = spawnProgram(keeper, keeperArguments(root, place), {
       cwd: '/',
@@ -79,7 +96,7 @@ export async function startDaemon(place: DaemonPlace): Promise<void> {
         ...inherited('NODE_EXTRA_CA_CERTS', 'TSCOMPOSE_EXTRA_CA_CERTS', 'SSL_CERT_FILE'),
       },
     });
-    await waitForSocket(place, child, logFile);
+    await waitForSocket(place, child, { path: logFile, begin: size });
     child.unref();
   } finally {
     await log.close();
@@ -88,11 +105,15 @@ export async function startDaemon(place: DaemonPlace): Promise<void> {
 
 function keeperArguments(root: string, place: DaemonPlace): string[] {
   const data = place.dataDirectory ? ['--data-dir', place.dataDirectory] : [];
+  const level = process.env['TSCOMPOSE_LOG_LEVEL'];
+  const idle = process.env['TSCOMPOSE_IDLE_EXIT'];
   return [
     'keeper',
     ...['--run-dir', place.runDirectory, '--instance', place.instance, '--socket', place.socketPath, '--'],
     ...[join(root, 'src/launch/node'), join(root, 'dist/tscompose.js'), '--daemon'],
-    ...['--run-dir', place.runDirectory, '--instance', place.instance, ...data],
+    ...['--run-dir', place.runDirectory, '--instance', place.instance, '--socket', place.socketPath, ...data],
+    ...(level ? ['--log-level', level] : []),
+    ...(idle ? ['--idle-exit', idle] : []),
   ];
 }
 
@@ -109,7 +130,7 @@ function inherited(...names: string[]): Record<string, string> {
 async function waitForSocket(
   place: DaemonPlace,
   child: ReturnType<typeof spawnProgram>,
-  logFile: string,
+  log: { readonly path: string; readonly begin: number },
 ): Promise<void> {
   let ended: string | undefined;
   child.on('exit', (status, signal) => {
@@ -118,28 +139,22 @@ async function waitForSocket(
   child.on('error', (error) => {
     ended = `could not be started: ${error.message}`;
   });
-  const limit = performance.now() + place.deadline;
+  let limit = performance.now() + place.deadline;
   // The socket appears by rename; a connection attempt is the only test that means something, and is cheap.
   for (let pause = 2; performance.now() < limit; pause = Math.min(pause * 1.5, 50)) {
-    if (await isListening(place.socketPath)) return;
-    // A second command may have won the race for the lock: then this keeper ends and that one's socket appears.
-    if (ended !== undefined && !(await lockIsHeld(place.runDirectory))) break;
+    if ((await isListening(place.socketPath)) && (await answers(place.socketPath, limit - performance.now()))) return;
+    // Another command may have won the race for the lock: then this keeper ends, and that one's socket appears at once.
+    if (ended !== undefined) limit = Math.min(limit, performance.now() + RIVAL_GRACE);
     await new Promise((resolve) => setTimeout(resolve, pause));
   }
-  const lines = ((await readTextIfExists(logFile)) ?? '').trimEnd().split('\n').slice(-15).join('\n');
+  const text = Buffer.from((await readTextIfExists(log.path)) ?? '')
+    .subarray(log.begin)
+    .toString('utf8')
+    .trimEnd();
+  const lines = text.split('\n').slice(-15).join('\n');
   throw new TscError(
     'client/unavailable',
     `the tscompose daemon did not start: ${ended ?? `no answer on ${place.socketPath} within ${place.deadline / 1000} s`}`,
-    { hint: lines ? `last lines of ${logFile}:\n${lines}` : `its log is ${logFile}` },
+    { hint: lines ? `last lines of ${log.path}:\n${lines}` : `its log is ${log.path}` },
   );
-}
-
-/** Whether another keeper lives in this run directory: its socket is the proof once it is up. */
-async function lockIsHeld(runDirectory: string): Promise<boolean> {
-  return (await pathExists(join(runDirectory, 'lock'))) && (await hasKeeperProcess(runDirectory));
-}
-
-async function hasKeeperProcess(runDirectory: string): Promise<boolean> {
-  const pid = (await readTextIfExists(join(runDirectory, 'lock')))?.trim();
-  return pid !== undefined && /^\d+$/.test(pid) && (await pathExists(`/proc/${pid}`));
 }

@@ -19,6 +19,7 @@ interface Options {
 
 /** `tscompose logs` */
 export async function run(context: Context, services: readonly string[], options: Options): Promise<number> {
+  const tail = parseTail(options.tail);
   const target = await context.target(services);
   const client = await context.engine();
   const state = await observe(client, target.name);
@@ -29,7 +30,6 @@ export async function run(context: Context, services: readonly string[], options
   const view = new LogView(context.output, target.name, { prefix: options.logPrefix, colour: options.color });
   view.expect(sources.map(({ name }) => name));
   const stop = new AbortController();
-  const tail = parseTail(options.tail);
   const read = {
     follow: options.follow === true,
     signal: stop.signal,
