@@ -14,7 +14,7 @@ export {
   writeCgroupFile,
 } from './cgroups.ts';
 export { type Clock, newObjectId, systemClock, timestamp } from './clock.ts';
-export { type DeviceInfo, deviceInfo } from './device-info.ts';
+export { type DeviceInfo, deviceInfo, lstatIfExists } from './device-info.ts';
 export { directorySize } from './disk-usage.ts';
 export { type ChangeWatch, type FileReader, fileIdentity, openReader, watchDirectory } from './file-reader.ts';
 export {

@@ -125,6 +125,7 @@ export interface ContainerService {
   /** Frames in order; ends at the end of the log, or with `follow` when the container stops or the signal fires. */
   logs(ref: string, query: LogQuery): Promise<AsyncIterable<LogFrame>>;
   top(ref: string, args?: readonly string[]): Promise<ProcessTable>;
+  /** Against the image. */
   changes(ref: string): Promise<readonly FileChange[]>;
   stats(ref: string): Promise<ContainerStats>;
   update(

@@ -1,4 +1,5 @@
-import type { ContainerId, ObjectId } from '../../core/index.ts';
+import type { ContainerId } from '../../core/index.ts';
+import type { BoundPort } from '../network/index.ts';
 
 /** What runs inside: the part of a container that an image may supply. Complete once a container exists. */
 export interface ContainerConfig {
@@ -288,25 +289,18 @@ export interface EndpointDetails {
   readonly dnsNames: readonly string[];
 }
 
-export interface PublishedPort {
-  readonly containerPort: number;
-  readonly protocol: 'tcp' | 'udp' | 'sctp';
-  readonly hostAddress: string;
-  readonly hostPort: number;
-}
-
 /** Everything `inspect` shows. */
 export interface ContainerDetails extends ContainerRecord {
   readonly path: string;
   readonly args: readonly string[];
   readonly endpoints: readonly EndpointDetails[];
-  readonly ports: readonly PublishedPort[];
+  readonly ports: readonly BoundPort[];
   readonly logPath: string;
   readonly hostsPath: string;
   readonly hostnamePath: string;
   readonly resolvConfPath: string;
   readonly sandboxPath: string;
-  readonly execIds: readonly ObjectId[];
+  readonly execIds: readonly string[];
   readonly lowerDirectories: readonly string[];
   readonly upperDirectory: string;
   readonly workDirectory: string;

@@ -5,4 +5,5 @@
  */
 export type * from './container.ts';
 export type * from './container-service.ts';
+export { type ContainerRoom, type ContainerRoomOptions, openContainers } from './room.ts';
 export type * from './run-step.ts';

@@ -1,4 +1,7 @@
 /**
  * logs: reads what monitors write – json-file lines, rotated files, tail, time range, follow. Refuses to write a log.
  */
+
+export { nanosecondsOf } from './log-line.ts';
 export type { LogFrame, LogQuery } from './log-query.ts';
+export { type LogSource, readLogs } from './read-logs.ts';

@@ -1,0 +1,162 @@
+import { makeDirectory, readTextWithin, writeAtomically } from '../../host/index.ts';
+import {
+  buildOciConfig,
+  chooseCapabilities,
+  defaultSeccompProfile,
+  type NamespaceChoice,
+  type OciConfigInput,
+  type OciMount,
+  type ProcessInput,
+  type SeccompProfile,
+} from '../runtime/index.ts';
+import type { ContainerRecord } from './container.ts';
+import { type ContainerContext, type ContainerPaths, cgroupPath, pathsOf } from './context.ts';
+import { allDevices, devicesOf, ownPowers } from './host-facts.ts';
+import { limitsOf, rlimitsOf } from './limits.ts';
+import { logFileOf } from './log-options.ts';
+import { chooseNamespaces } from './namespaces.ts';
+import { ociMountOf } from './resolve-mounts.ts';
+import { parseSecurityOptions } from './security-options.ts';
+import { type ResolvedUser, resolveUser } from './user-lookup.ts';
+
+const DEFAULT_PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+/** Account files larger than this are not read: an image decides their size. */
+const ACCOUNT_FILE_LIMIT = 4 << 20;
+
+export interface BundleInput {
+  readonly record: ContainerRecord;
+  readonly networkPath: string | null;
+  /** Layers of the image, top first. */
+  readonly lower: readonly string[];
+  /** hosts, hostname, resolv.conf. */
+  readonly nameMounts: readonly OciMount[];
+}
+
+/** Writes config.json and the monitor's orders; returns the path of the latter. */
+export async function writeBundle(context: ContainerContext, input: BundleInput): Promise<string> {
+  const { record } = input;
+  const paths = pathsOf(context, record.id);
+  await Promise.all([paths.rootfs, paths.upper, paths.work, paths.run].map((path) => makeDirectory(path)));
+  const config = buildOciConfig(await ociInputOf(context, input, paths));
+  const { tty, openStdin, stdinOnce } = record.config;
+  const size = record.host.consoleSize;
+  const orders = {
+    kind: 'container',
+    id: record.id,
+    container: record.id,
+    run_dir: paths.run,
+    runtime: null,
+    runtime_root: `${context.runDir}/runtime`,
+    bundle: paths.bundle,
+    terminal: tty,
+    rows: size?.rows ?? 0,
+    cols: size?.columns ?? 0,
+    stdin: openStdin,
+    stdin_once: stdinOnce,
+    log: logFileOf(record.host.logging, paths.log),
+  };
+  await Promise.all([
+    writeAtomically(`${paths.bundle}/config.json`, JSON.stringify(config)),
+    writeAtomically(paths.monitorFile, JSON.stringify(orders)),
+  ]);
+  return paths.monitorFile;
+}
+
+async function ociInputOf(
+  context: ContainerContext,
+  { record, lower, networkPath, nameMounts }: BundleInput,
+  paths: ContainerPaths,
+): Promise<OciConfigInput> {
+  const { config, host } = record;
+  const layers = [paths.upper, ...lower];
+  const user = await resolveUser(config.user, host.groupAdd, accountReader(layers));
+  const devices = await devicesOf(host.devices, host.deviceCgroupRules);
+  const mounts = await Promise.all(record.mounts.map(ociMountOf));
+  const covered = new Set(mounts.map((mount) => mount.destination));
+  const powers = await ownPowers();
+  const capabilities = chooseCapabilities({
+    privileged: host.privileged,
+    add: host.capAdd,
+    drop: host.capDrop,
+    available: powers.capabilities,
+  });
+  const hostname = hostnameOf(record);
+  return {
+    id: record.id,
+    rootPath: paths.rootfs,
+    overlay: { lower, upper: paths.upper, work: paths.work },
+    readonlyRootfs: host.readonlyRootfs,
+    hostname,
+    domainname: config.domainname,
+    process: processOf(record, { user, capabilities, rlimits: rlimitsOf(host.ulimits, powers) }),
+    namespaces: {
+      ...chooseNamespaces(context, record),
+      network: networkPath === null ? 'host' : ({ path: networkPath } satisfies NamespaceChoice),
+    },
+    cgroupsPath: cgroupPath(context.instance, record.id),
+    limits: limitsOf(host.resources),
+    devices: host.privileged ? await allDevices() : devices.nodes,
+    deviceRules: devices.rules,
+    // A user's own mount on /etc/hosts and its like wins.
+    mounts: [...nameMounts.filter((mount) => !covered.has(mount.destination)), ...mounts],
+    shmSizeBytes: host.shmSizeBytes,
+    sysctls: Object.fromEntries(Object.entries(host.sysctls).filter(([key]) => !key.startsWith('net.'))),
+    seccomp: seccompOf(record, capabilities),
+    maskedPaths: host.maskedPaths,
+    readonlyPaths: host.readonlyPaths,
+    privileged: host.privileged,
+    init: host.init,
+    annotations: host.annotations,
+  };
+}
+
+/** Reads account files of a root given as layers, top first. */
+export function accountReader(layers: readonly string[]): (path: string) => Promise<string | undefined> {
+  return (path) => readTextWithin(layers, path, ACCOUNT_FILE_LIMIT);
+}
+
+/** The name the container has for itself. */
+export function hostnameOf(record: ContainerRecord): string {
+  return record.config.hostname || record.id.slice(0, 12);
+}
+
+function seccompOf(record: ContainerRecord, capabilities: readonly string[]): SeccompProfile | undefined {
+  const { seccomp } = parseSecurityOptions(record.host.securityOpt);
+  if (seccomp === 'unconfined' || (record.host.privileged && seccomp === 'default')) return undefined;
+  return seccomp === 'default' ? defaultSeccompProfile(new Set(capabilities)) : seccomp;
+}
+
+function processOf(
+  record: ContainerRecord,
+  given: { readonly user: ResolvedUser } & Pick<ProcessInput, 'capabilities' | 'rlimits'>,
+): ProcessInput {
+  const { config, host } = record;
+  return {
+    args: [...config.entrypoint, ...config.command],
+    env: completeEnv(config.env, { hostname: hostnameOf(record), tty: config.tty, home: given.user.home }),
+    cwd: config.workdir || '/',
+    terminal: config.tty,
+    ...(host.consoleSize && { consoleSize: host.consoleSize }),
+    user: given.user,
+    capabilities: given.capabilities,
+    rlimits: given.rlimits,
+    noNewPrivileges: parseSecurityOptions(host.securityOpt).noNewPrivileges,
+    oomScoreAdj: host.oomScoreAdj,
+  };
+}
+
+/** The environment with what every process gets: PATH, HOSTNAME, TERM on a terminal, HOME. */
+export function completeEnv(
+  env: readonly string[],
+  facts: { readonly hostname: string; readonly tty: boolean; readonly home: string },
+): string[] {
+  const defaults = [
+    DEFAULT_PATH,
+    ...(facts.hostname === '' ? [] : [`HOSTNAME=${facts.hostname}`]),
+    ...(facts.tty ? ['TERM=xterm'] : []),
+    `HOME=${facts.home}`,
+  ];
+  const keyOf = (entry: string) => entry.split('=', 1)[0];
+  const own = new Set(env.map(keyOf));
+  return [...defaults.filter((entry) => !own.has(keyOf(entry))), ...env];
+}

@@ -1,0 +1,165 @@
+import { shortId, TscError, UndoList } from '../../core/index.ts';
+import { newObjectId, timestamp } from '../../host/index.ts';
+import type { EndpointSpec } from '../network/index.ts';
+import { chooseCapabilities } from '../runtime/index.ts';
+import { completeConfig, completeHost, completeNetworks } from './complete-spec.ts';
+import type { ContainerRecord, ContainerSpec, HostConfig } from './container.ts';
+import { generateName } from './container-table.ts';
+import { type ContainerContext, publishContainerEvent, saveRecord, saveState } from './context.ts';
+import { devicesOf, ownPowers } from './host-facts.ts';
+import { limitsOf, rlimitsOf } from './limits.ts';
+import { LiveContainer } from './live-container.ts';
+import { logFileOf } from './log-options.ts';
+import { checkModes } from './namespaces.ts';
+import { portRequests } from './ports.ts';
+import { resolveMounts } from './resolve-mounts.ts';
+import { parseSecurityOptions } from './security-options.ts';
+import { parseSignal } from './signals.ts';
+import { checkSysctls, networkSysctls } from './sysctls.ts';
+
+const ZERO_TIME = '0001-01-01T00:00:00Z';
+
+/** Makes a container: everything a start could refuse for its form is refused here. On failure nothing is left. */
+export async function createContainer(
+  context: ContainerContext,
+  spec: ContainerSpec,
+): Promise<{ readonly id: ContainerRecord['id']; readonly warnings: readonly string[] }> {
+  const id = newObjectId();
+  const undo = new UndoList();
+  const name = spec.name?.replace(/^\//, '') || generateName(id, (candidate) => context.table.isTaken(candidate));
+  context.table.reserveName(name, id);
+  undo.add('free the name', () => context.table.releaseName(name, id));
+  try {
+    const image = await context.images.resolve(spec.config.image);
+    const config = completeConfig(spec.config, image.config.run);
+    const host = joinByIds(context, completeHost(spec.host));
+    await checkHost(host, config.networkDisabled);
+    portRequests(config, host);
+    if (config.stopSignal !== undefined) parseSignal(config.stopSignal);
+    const networks = completeNetworks(config.networkDisabled ? { ...host, networkMode: 'none' } : host, spec.networks);
+    await context.store.prepare(id);
+    undo.add('remove the directory', () => context.store.remove(id));
+    const mounts = await resolveMounts(context, config, host);
+    undo.add('remove anonymous volumes', async () => {
+      for (const mount of mounts)
+        if (mount.anonymous && mount.name) await context.volumes.remove(mount.name, { force: true });
+    });
+    const container = new LiveContainer({
+      version: 1,
+      id,
+      name,
+      created: timestamp(context.clock),
+      imageId: image.id,
+      config,
+      host,
+      networks,
+      mounts,
+      state: {
+        status: 'created',
+        pid: 0,
+        exitCode: 0,
+        oomKilled: false,
+        error: '',
+        startedAt: ZERO_TIME,
+        finishedAt: ZERO_TIME,
+        restartCount: 0,
+      },
+      stoppedByUser: false,
+    });
+    undo.add('give addresses back', () => context.networks.release(id));
+    await prepareNetwork(context, container.record);
+    await saveState(context, container);
+    await saveRecord(context, container);
+    context.table.add(container);
+    publishContainerEvent(context, container, 'create');
+    return { id, warnings: [] };
+  } catch (error) {
+    for (const failure of await undo.run())
+      context.logger.warn({ container: id, error: failure.error }, `cannot undo: ${failure.what}`);
+    throw error;
+  }
+}
+
+/** References to other containers become ids: names may move to another container later. */
+function joinByIds(context: ContainerContext, host: HostConfig): HostConfig {
+  const pin = (mode: string) =>
+    mode.startsWith('container:') ? `container:${context.table.get(mode.slice('container:'.length)).id}` : mode;
+  return { ...host, networkMode: pin(host.networkMode), pidMode: pin(host.pidMode), ipcMode: pin(host.ipcMode) };
+}
+
+async function checkHost(host: HostConfig, networkDisabled: boolean): Promise<void> {
+  checkModes(host);
+  limitsOf(host.resources);
+  parseSecurityOptions(host.securityOpt);
+  logFileOf(host.logging, '/log');
+  const powers = await ownPowers();
+  rlimitsOf(host.ulimits, powers);
+  chooseCapabilities({
+    privileged: host.privileged,
+    add: host.capAdd,
+    drop: host.capDrop,
+    available: powers.capabilities,
+  });
+  await devicesOf(host.devices, host.deviceCgroupRules);
+  checkSysctls(host, networkDisabled);
+  if (host.cgroupParent !== '')
+    throw new TscError('container/unsupported', 'a cgroup parent of your own is not supported');
+  if (!['', 'tscompose', 'runc', 'io.containerd.runc.v2'].includes(host.runtime)) {
+    throw new TscError('container/unsupported', `runtime ${JSON.stringify(host.runtime)} is not supported`, {
+      hint: 'leave the runtime out to use the bundled one',
+    });
+  }
+  if (host.autoRemove && host.restartPolicy.name !== 'no') {
+    throw new TscError(
+      'container/invalid',
+      `conflicting options: restart policy ${host.restartPolicy.name} and auto-remove`,
+    );
+  }
+  const { name, maximumRetries } = host.restartPolicy;
+  if (!['no', 'always', 'on-failure', 'unless-stopped'].includes(name))
+    throw new TscError('container/invalid', `invalid restart policy ${JSON.stringify(name)}`);
+  if (maximumRetries < 0 || (maximumRetries > 0 && name !== 'on-failure'))
+    throw new TscError('container/invalid', `a maximum of retries needs restart policy on-failure, not ${name}`);
+}
+
+/** Records the container's place on its networks; nothing for one that lives in the network of another. */
+export async function prepareNetwork(context: ContainerContext, record: ContainerRecord): Promise<void> {
+  const { host, config } = record;
+  if (host.networkMode.startsWith('container:')) return;
+  const special = new Set(['none', 'host', 'bridge']);
+  const endpoints = Object.entries(record.networks).map(([network, settings]): EndpointSpec => {
+    const own = [...settings.aliases, shortId(record.id), ...(config.hostname === '' ? [] : [config.hostname])];
+    return {
+      network,
+      aliases: special.has(network) ? settings.aliases : [...new Set(own)],
+      ...(settings.ipv4 && { ipv4: settings.ipv4 }),
+      ...(settings.macAddress && { mac: settings.macAddress }),
+      ...(settings.driverOptions && { driverOptions: settings.driverOptions }),
+    };
+  });
+  const links = linksOf(context, record);
+  await context.networks.prepare({
+    containerId: record.id,
+    name: record.name,
+    endpoints,
+    dns: {
+      ...(host.dns.length > 0 && { servers: host.dns }),
+      ...(host.dnsSearch.length > 0 && { search: host.dnsSearch }),
+      ...(host.dnsOptions.length > 0 && { options: host.dnsOptions }),
+    },
+    sysctls: networkSysctls(host),
+    ...(Object.keys(links).length > 0 && { links }),
+  });
+}
+
+/** `container[:alias]` → alias and id. */
+function linksOf(context: ContainerContext, record: ContainerRecord): Record<string, string> {
+  const texts = [...record.host.links, ...Object.values(record.networks).flatMap((settings) => settings.links)];
+  return Object.fromEntries(
+    texts.map((text) => {
+      const [target = '', alias] = text.split(':');
+      const other = context.table.get(target);
+      return [alias || other.record.name, other.id];
+    }),
+  );
+}

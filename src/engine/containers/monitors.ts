@@ -1,0 +1,107 @@
+import { PassThrough, Writable } from 'node:stream';
+import { isKind } from '../../core/index.ts';
+import {
+  connectMonitor,
+  type ExitRecord,
+  type KeeperLink,
+  type MonitorLink,
+  readExitRecord,
+} from '../runtime/index.ts';
+import { encodeOutput } from './frames.ts';
+import type { MonitorSpawner, ProcessMonitor, ProcessStreams, StreamChoice } from './process-monitor.ts';
+
+const BUFFER = 256 << 10;
+
+/** Monitors as children of the keeper. */
+export function createMonitorSpawner(keeper: Pick<KeeperLink, 'spawn'>): MonitorSpawner {
+  return {
+    async spawn(ordersFile, runDirectory) {
+      const { ready } = await keeper.spawn(['monitor', ordersFile], 'container');
+      const link = await connectMonitor(socketOf(runDirectory));
+      return new LinkedMonitor(link, runDirectory, Number(ready['pid'] ?? 0));
+    },
+    async find(runDirectory) {
+      try {
+        const link = await connectMonitor(socketOf(runDirectory));
+        const { state, pid } = await link.state();
+        return { monitor: new LinkedMonitor(link, runDirectory, pid), running: state !== 'created' };
+      } catch (error) {
+        if (isKind(error, 'unavailable')) return undefined;
+        throw error;
+      }
+    },
+    readExit: (runDirectory) => readExitRecord(`${runDirectory}/exit.json`),
+  };
+}
+
+const socketOf = (runDirectory: string) => `${runDirectory}/m.sock`;
+
+class LinkedMonitor implements ProcessMonitor {
+  readonly #link: MonitorLink;
+  readonly #runDirectory: string;
+  readonly exited: Promise<ExitRecord | undefined>;
+  #pid: number;
+
+  constructor(link: MonitorLink, runDirectory: string, pid: number) {
+    this.#link = link;
+    this.#runDirectory = runDirectory;
+    this.#pid = pid;
+    // The record on disk speaks when the connection broke before the event came.
+    this.exited = link.exit.catch(() => readExitRecord(`${runDirectory}/exit.json`).catch(() => undefined));
+  }
+
+  get pid(): number {
+    return this.#pid;
+  }
+
+  async start(): Promise<void> {
+    this.#pid = (await this.#link.start()) || this.#pid;
+  }
+
+  kill(signal: number): Promise<void> {
+    return this.#link.kill(signal);
+  }
+
+  resize(rows: number, columns: number): Promise<void> {
+    return this.#link.resize(rows, columns);
+  }
+
+  async attach(choice: StreamChoice): Promise<ProcessStreams> {
+    const link = await connectMonitor(socketOf(this.#runDirectory));
+    const output = readOutput(link, choice.terminal);
+    await link.attach({ stdin: choice.stdin, stdout: choice.stdout, stderr: choice.stderr });
+    const input = new Writable({
+      highWaterMark: BUFFER,
+      write: (chunk: Buffer, _encoding, done) => void link.writeStdin(chunk).then(() => done(), done),
+      final: (done) => {
+        link.endStdin();
+        done();
+      },
+    });
+    // The process may end while somebody still writes to it.
+    input.on('error', () => undefined);
+    return { output, input, close: () => link.close() };
+  }
+
+  onOom(listener: () => void): void {
+    this.#link.onOom(listener);
+  }
+
+  close(): void {
+    this.#link.close();
+  }
+}
+
+/** The link's output as a stream; a reader that stops reading holds the link back. */
+function readOutput(link: MonitorLink, terminal: boolean): PassThrough {
+  const output = new PassThrough({ highWaterMark: BUFFER });
+  output.on('drain', () => link.resume());
+  link.onOutput((frame) => {
+    if (output.writableEnded) return;
+    const more = output.write(terminal ? Buffer.from(frame.payload) : encodeOutput(frame.stream, frame.payload));
+    if (!more) link.pause();
+  });
+  void link.closed.then(() => output.end());
+  output.on('close', () => link.close());
+  return output;
+}

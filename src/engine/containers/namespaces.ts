@@ -1,0 +1,46 @@
+import { TscError } from '../../core/index.ts';
+import type { NamespaceChoice } from '../runtime/index.ts';
+import type { ContainerRecord, HostConfig } from './container.ts';
+import type { ContainerContext } from './context.ts';
+
+type Chosen = Readonly<Record<'pid' | 'ipc' | 'uts' | 'cgroup', NamespaceChoice>>;
+
+/** The namespaces of a container apart from its network. A namespace of another container needs that one to run. */
+export function chooseNamespaces(context: ContainerContext, record: ContainerRecord): Chosen {
+  const { host } = record;
+  return {
+    pid: choose(context, host.pidMode, 'pid'),
+    ipc: choose(context, ['private', 'shareable', 'none'].includes(host.ipcMode) ? '' : host.ipcMode, 'ipc'),
+    uts:
+      host.utsMode === 'host' || (host.utsMode === '' && host.networkMode === 'host' && record.config.hostname === '')
+        ? 'host'
+        : 'new',
+    cgroup: host.cgroupnsMode === 'host' ? 'host' : 'new',
+  };
+}
+
+function choose(context: ContainerContext, mode: string, type: 'pid' | 'ipc'): NamespaceChoice {
+  if (mode === '') return 'new';
+  if (mode === 'host') return 'host';
+  const other = context.table.get(mode.slice('container:'.length));
+  if (!other.isRunning)
+    throw new TscError(
+      'container/conflict',
+      `cannot join the ${type} namespace of container ${other.record.name}: it does not run`,
+    );
+  return { path: `/proc/${other.state.pid}/ns/${type}` };
+}
+
+/** Checks the modes' spelling at create. Throws `container/invalid`, `container/unsupported`. */
+export function checkModes(host: HostConfig): void {
+  const wrong = (what: string, value: string) =>
+    new TscError('container/invalid', `invalid ${what} mode ${JSON.stringify(value)}`);
+  const joins = (value: string) => /^container:./.test(value);
+  if (host.pidMode !== '' && host.pidMode !== 'host' && !joins(host.pidMode)) throw wrong('pid', host.pidMode);
+  if (!['private', 'shareable', 'none', 'host'].includes(host.ipcMode) && !joins(host.ipcMode))
+    throw wrong('ipc', host.ipcMode);
+  if (!['', 'host'].includes(host.utsMode)) throw wrong('uts', host.utsMode);
+  if (!['private', 'host'].includes(host.cgroupnsMode)) throw wrong('cgroup namespace', host.cgroupnsMode);
+  if (!['', 'host'].includes(host.usernsMode))
+    throw new TscError('container/unsupported', `user namespace mode ${host.usernsMode} is not supported`);
+}

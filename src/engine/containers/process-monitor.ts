@@ -1,0 +1,42 @@
+import type { Readable, Writable } from 'node:stream';
+import type { ExitRecord } from '../runtime/index.ts';
+
+/** A live stream of a process. */
+export interface ProcessStreams {
+  /** Frames, or raw bytes of a terminal. */
+  readonly output: Readable;
+  readonly input: Writable;
+  close(): void;
+}
+
+export interface StreamChoice {
+  readonly stdin: boolean;
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+  readonly terminal: boolean;
+}
+
+/** The monitor of one process, over its socket. */
+export interface ProcessMonitor {
+  /** 0 while there is none: an exec's process appears with its start. */
+  readonly pid: number;
+  /** Lets the held process run. Throws when the command cannot be executed. */
+  start(): Promise<void>;
+  kill(signal: number): Promise<void>;
+  resize(rows: number, columns: number): Promise<void>;
+  attach(choice: StreamChoice): Promise<ProcessStreams>;
+  /** Settles once; undefined when the monitor was lost without a record. */
+  readonly exited: Promise<ExitRecord | undefined>;
+  onOom(listener: () => void): void;
+  close(): void;
+}
+
+/** Makes monitors and finds them again. */
+export interface MonitorSpawner {
+  /** Spawns the monitor of the orders; a container's process exists afterwards and is held. Throws what the runtime said when it cannot be created. */
+  spawn(ordersFile: string, runDirectory: string): Promise<ProcessMonitor>;
+  /** The monitor that lives in a run directory, found after a restart of the daemon; undefined when none answers. */
+  find(runDirectory: string): Promise<{ readonly monitor: ProcessMonitor; readonly running: boolean } | undefined>;
+  /** The exit record a monitor left; undefined when there is none. */
+  readExit(runDirectory: string): Promise<ExitRecord | undefined>;
+}

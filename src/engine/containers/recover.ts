@@ -1,0 +1,174 @@
+import { describeError } from '../../core/index.ts';
+import { killCgroup, listDirectory, readJsonIfExists, removeTree } from '../../host/index.ts';
+import type { ContainerRecord, ContainerState } from './container.ts';
+import {
+  type ContainerContext,
+  cgroupPath,
+  pathsOf,
+  type StoredContainer,
+  type StoredState,
+  saveState,
+} from './context.ts';
+import { recordExit, scheduleRestart, watchRun } from './exit.ts';
+import { startHealthChecks } from './health.ts';
+import { LiveContainer } from './live-container.ts';
+import { removeContainer } from './remove.ts';
+import { hasProcesses } from './stop.ts';
+
+const UNKNOWN_STATE: ContainerState = {
+  status: 'exited',
+  pid: 0,
+  exitCode: 255,
+  oomKilled: false,
+  error: 'the state was lost',
+  startedAt: '0001-01-01T00:00:00Z',
+  finishedAt: '0001-01-01T00:00:00Z',
+  restartCount: 0,
+};
+
+/** Loads all records into the table, so that other rooms can ask who uses what; nothing is done about them yet. */
+export async function loadContainers(context: ContainerContext): Promise<void> {
+  const { records, incomplete, damaged } = await context.store.load();
+  for (const { key, error } of damaged)
+    context.logger.error(
+      { container: key, error: describeError(error) },
+      'cannot read the record of a container; it is left alone',
+    );
+  for (const id of incomplete) {
+    // A create that did not get to its record, or a remove that lost it: nobody was told that it exists.
+    await killCgroup(cgroupPath(context.instance, id));
+    await removeTree(pathsOf(context, id).run);
+    await context.store.remove(id);
+  }
+  for (const [id, stored] of records) {
+    const state = await readState(context, id);
+    const container = new LiveContainer({ ...stored, ...state });
+    try {
+      context.table.reserveName(stored.name, container.id);
+    } catch (error) {
+      context.logger.error(
+        { container: id, error: describeError(error) },
+        'two containers have one name; the second is reached by its id',
+      );
+    }
+    context.table.add(container);
+  }
+}
+
+async function readState(context: ContainerContext, id: string): Promise<StoredState> {
+  try {
+    const value = (await readJsonIfExists(pathsOf(context, id).state)) as StoredState | undefined;
+    if (value && typeof value.state?.status === 'string')
+      return { state: value.state, stoppedByUser: value.stoppedByUser === true };
+  } catch (error) {
+    context.logger.warn({ container: id, error: describeError(error) }, 'cannot read the state of a container');
+  }
+  return { state: UNKNOWN_STATE, stoppedByUser: false };
+}
+
+/** Compares every container with what lives: finds monitors again, takes over exits, ends what has no monitor, restarts. */
+export async function recoverContainers(context: ContainerContext): Promise<void> {
+  await Promise.all(
+    context.table.all.map(async (container) => {
+      try {
+        await context.lock.run(container.id, () => recoverOne(context, container));
+      } catch (error) {
+        context.logger.error({ container: container.id, error: describeError(error) }, 'cannot recover a container');
+      }
+    }),
+  );
+  await removeStrayRunDirectories(context);
+}
+
+async function recoverOne(context: ContainerContext, container: LiveContainer): Promise<void> {
+  const { status } = container.state;
+  if (status === 'removing' || status === 'dead') {
+    container.setState({ status: 'dead', pid: 0 });
+    await killCgroup(cgroupPath(context.instance, container.id));
+    await removeContainer(context, container, { volumes: true });
+    return;
+  }
+  const paths = pathsOf(context, container.id);
+  const found = await context.spawner.find(paths.run);
+  if (found?.running) {
+    await adopt(context, container, found.monitor);
+    return;
+  }
+  if (found) {
+    // Held before its start: the start was interrupted, and nobody was told that it runs.
+    await found.monitor.kill(9).catch(() => undefined);
+    await found.monitor.exited;
+    found.monitor.close();
+  }
+  if (status === 'running' || status === 'paused') {
+    const exit = found ? await found.monitor.exited : await context.spawner.readExit(paths.run);
+    await recordExit(context, container, undefined, exit);
+  } else {
+    if (await hasProcesses(context, container.id)) await killCgroup(cgroupPath(context.instance, container.id));
+    await context.networks.withdraw(container.id);
+    if (!context.table.sharing(container.id).some((other) => other.isRunning))
+      await context.networks.closeSandbox(container.id);
+    resume(context, container);
+  }
+}
+
+/** What was going to happen by itself still does: a pending restart, and policies that bring a container up at start. */
+function resume(context: ContainerContext, container: LiveContainer): void {
+  const { restartPolicy } = container.record.host;
+  const { status } = container.state;
+  const wasUp = status === 'restarting';
+  const always = restartPolicy.name === 'always' && status === 'exited' && !container.record.stoppedByUser;
+  if (!wasUp && !always) return;
+  container.setState({ status: 'restarting' });
+  scheduleRestart(context, container, 0);
+}
+
+async function adopt(
+  context: ContainerContext,
+  container: LiveContainer,
+  monitor: Parameters<typeof watchRun>[2],
+): Promise<void> {
+  const { health } = container.state;
+  container.setState({ status: container.state.status === 'paused' ? 'paused' : 'running', pid: monitor.pid });
+  watchRun(context, container, monitor);
+  if (!container.record.host.networkMode.startsWith('container:'))
+    container.sandbox = await context.networks.openSandbox(container.id);
+  await saveState(context, container);
+  startHealthChecks(context, container, health);
+}
+
+/** Execs end with the daemon's memory of them: their processes go on, their directories are of no use once they are dead. */
+async function removeStrayRunDirectories(context: ContainerContext): Promise<void> {
+  const known = new Set(context.table.all.map((container) => pathsOf(context, container.id).run));
+  for (const name of await listDirectory(`${context.runDir}/c`)) {
+    const path = `${context.runDir}/c/${name}`;
+    if (!known.has(path)) await removeTree(path);
+  }
+  for (const name of await listDirectory(`${context.runDir}/e`)) {
+    const path = `${context.runDir}/e/${name}`;
+    const found = await context.spawner.find(path);
+    if (!found) await removeTree(path);
+    else
+      void found.monitor.exited.then(async () => {
+        found.monitor.close();
+        await removeTree(path);
+      });
+  }
+}
+
+/** Checks what was read as a record. */
+export function parseStoredContainer(value: unknown): StoredContainer {
+  const record = value as Partial<ContainerRecord> | null;
+  const whole =
+    record?.version === 1 &&
+    typeof record.id === 'string' &&
+    /^[0-9a-f]{64}$/.test(record.id) &&
+    typeof record.name === 'string' &&
+    typeof record.imageId === 'string' &&
+    typeof record.config === 'object' &&
+    typeof record.host === 'object' &&
+    typeof record.networks === 'object' &&
+    Array.isArray(record.mounts);
+  if (!whole) throw new Error('not a container record');
+  return record as StoredContainer;
+}

@@ -1,0 +1,48 @@
+import { TscError } from '../../core/index.ts';
+import type { SeccompProfile } from '../runtime/index.ts';
+
+export interface SecurityChoice {
+  readonly noNewPrivileges: boolean;
+  /** `default`, none, or the caller's own. */
+  readonly seccomp: 'default' | 'unconfined' | SeccompProfile;
+}
+
+/** Reads `security_opt`. Label and AppArmor settings that ask for nothing are fine; others are refused. Throws `container/invalid`, `container/unsupported`. */
+export function parseSecurityOptions(options: readonly string[]): SecurityChoice {
+  let choice: SecurityChoice = { noNewPrivileges: false, seccomp: 'default' };
+  for (const option of options) {
+    const [, key = option, value = ''] = /^([^=:]+)[=:](.*)$/s.exec(option) ?? [];
+    if (key === 'no-new-privileges') choice = { ...choice, noNewPrivileges: parseFlag(option, value) };
+    else if (key === 'seccomp') choice = { ...choice, seccomp: parseSeccomp(value) };
+    else if (key === 'apparmor' && value === 'unconfined') continue;
+    else if (key === 'label' && value === 'disable') continue;
+    else
+      throw new TscError(
+        'container/unsupported',
+        `security option ${JSON.stringify(option.slice(0, 200))} is not supported`,
+        {
+          hint: 'supported are no-new-privileges, seccomp=, apparmor=unconfined and label=disable',
+        },
+      );
+  }
+  return choice;
+}
+
+function parseFlag(option: string, value: string): boolean {
+  if (value === '' || value === 'true' || value === '1') return true;
+  if (value === 'false' || value === '0') return false;
+  throw new TscError('container/invalid', `invalid security option ${JSON.stringify(option)}`);
+}
+
+function parseSeccomp(value: string): SecurityChoice['seccomp'] {
+  if (value === 'unconfined') return 'unconfined';
+  if (value === 'default' || value === 'builtin') return 'default';
+  try {
+    const profile: unknown = JSON.parse(value);
+    if (typeof profile === 'object' && profile !== null && 'defaultAction' in profile && 'syscalls' in profile)
+      return profile as SeccompProfile;
+  } catch (error) {
+    throw new TscError('container/invalid', 'the seccomp profile is not valid JSON', { cause: error });
+  }
+  throw new TscError('container/invalid', 'the seccomp profile has no defaultAction or syscalls');
+}

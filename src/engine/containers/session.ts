@@ -1,0 +1,62 @@
+import { PassThrough, type Readable, type Writable } from 'node:stream';
+import type { AttachOptions, AttachSession } from './container-service.ts';
+import type { ProcessMonitor } from './process-monitor.ts';
+
+/** Bytes of stdin or output held for a session before its process exists or while its client is slow. */
+const BUFFER = 1 << 20;
+
+/** A session that may be opened before its process exists: it is bound to a monitor at start. */
+export interface PendingSession {
+  readonly session: AttachSession;
+  bind(monitor: ProcessMonitor): Promise<void>;
+  /** Output that comes before that of the process. */
+  prepend(data: Buffer): void;
+  /** No process will come. */
+  abandon(): void;
+}
+
+/** Opens a session that is not bound yet. */
+export function createSession(options: AttachOptions & { readonly tty: boolean }): PendingSession {
+  const output = new PassThrough({ highWaterMark: BUFFER });
+  const input = new PassThrough({ highWaterMark: BUFFER });
+  const { promise: done, resolve: finish } = Promise.withResolvers<void>();
+  let release: (() => void) | undefined;
+  const close = () => {
+    release?.();
+    release = undefined;
+    if (!output.writableEnded) output.end();
+    input.destroy();
+    finish();
+  };
+  output.once('close', close);
+  // A client that goes away in the middle is no error of ours.
+  output.on('error', close);
+  input.on('error', () => undefined);
+  if (!options.stdin) input.resume();
+
+  const bind = async (monitor: ProcessMonitor) => {
+    const streams = await monitor.attach({
+      stdin: options.stdin,
+      stdout: options.stdout,
+      stderr: options.stderr,
+      terminal: options.tty,
+    });
+    release = streams.close;
+    connect(streams.output, output);
+    if (options.stdin) connect(input, streams.input);
+    streams.output.once('close', close);
+    streams.output.once('end', close);
+  };
+  return {
+    session: { output, input, tty: options.tty, done, close },
+    bind,
+    prepend: (data) => void output.write(data),
+    abandon: close,
+  };
+}
+
+function connect(from: Readable, to: Writable): void {
+  from.on('error', () => to.destroy());
+  to.on('error', () => undefined);
+  from.pipe(to);
+}

@@ -1,0 +1,130 @@
+import { TscError, UndoList } from '../../core/index.ts';
+import { makeDirectory, pathExists, removeTree, timestamp, writeAtomically } from '../../host/index.ts';
+import type { Sandbox } from '../network/index.ts';
+import type { OciMount } from '../runtime/index.ts';
+import { hostnameOf, writeBundle } from './bundle.ts';
+import { type ContainerContext, pathsOf, publishContainerEvent, saveState } from './context.ts';
+import { seedVolumes } from './copy-up.ts';
+import { watchRun } from './exit.ts';
+import { startHealthChecks } from './health.ts';
+import type { LiveContainer } from './live-container.ts';
+import { networkOwner, ownNetwork } from './network-owner.ts';
+import { portRequests } from './ports.ts';
+import type { ProcessMonitor } from './process-monitor.ts';
+import { classifyStartFailure } from './start-failure.ts';
+
+/** Starts a container whose lock the caller holds. On failure everything is undone and the record says why. */
+export async function startContainer(context: ContainerContext, container: LiveContainer): Promise<void> {
+  const undo = new UndoList();
+  container.restartTimer?.abort();
+  try {
+    await bringUp(context, container, undo);
+  } catch (cause) {
+    for (const failure of await undo.run())
+      context.logger.warn({ container: container.id, error: failure.error }, `cannot undo: ${failure.what}`);
+    const command = container.record.config.entrypoint[0] ?? container.record.config.command[0] ?? '';
+    const { exitCode, error } = classifyStartFailure(cause, command);
+    const status = container.state.status === 'restarting' ? 'exited' : container.state.status;
+    container.setState({ status, pid: 0, exitCode, error: error.message });
+    await saveState(context, container);
+    for (const pending of container.pending) pending.abandon();
+    container.pending.clear();
+    throw error;
+  }
+}
+
+async function bringUp(context: ContainerContext, container: LiveContainer, undo: UndoList): Promise<void> {
+  const { record, id } = container;
+  const paths = pathsOf(context, id);
+  const image = await context.images.resolve(record.imageId);
+  const [sandbox, lower] = await Promise.all([
+    openSandbox(context, container, undo),
+    context.images.lowerDirectories(image),
+  ]);
+  await removeTree(paths.run);
+  await makeDirectory(paths.run);
+  await seedVolumes(context, record.mounts, lower);
+  const nameMounts = await writeNameFiles(context, container);
+  const orders = await writeBundle(context, { record, lower, networkPath: sandbox.path, nameMounts });
+  const monitor = await context.spawner.spawn(orders, paths.run);
+  undo.add('kill the held process', async () => {
+    await monitor.kill(9).catch(() => undefined);
+    await monitor.exited;
+    monitor.close();
+  });
+  for (const pending of container.pending) await pending.bind(monitor);
+  container.pending.clear();
+  const ports = ownNetwork(container) ? portRequests(record.config, record.host) : [];
+  if (ownNetwork(container)) {
+    await context.networks.publish(id, ports);
+    undo.add('withdraw ports and names', () => context.networks.withdraw(id));
+  }
+  await letRun(context, container, monitor);
+}
+
+async function letRun(context: ContainerContext, container: LiveContainer, monitor: ProcessMonitor): Promise<void> {
+  await monitor.start();
+  container.record = { ...container.record, stoppedByUser: false };
+  const { health: _health, ...state } = container.state;
+  container.record = {
+    ...container.record,
+    state: {
+      ...state,
+      status: 'running',
+      pid: monitor.pid,
+      exitCode: 0,
+      oomKilled: false,
+      error: '',
+      startedAt: timestamp(context.clock),
+      restartCount: container.backoff.count,
+    },
+  };
+  watchRun(context, container, monitor);
+  await saveState(context, container);
+  publishContainerEvent(context, container, 'start');
+  startHealthChecks(context, container);
+}
+
+async function openSandbox(context: ContainerContext, container: LiveContainer, undo: UndoList): Promise<Sandbox> {
+  const owner = networkOwner(context, container);
+  if (owner !== container && !owner.isRunning) {
+    throw new TscError('container/conflict', `cannot join network of a non running container: ${owner.record.name}`, {
+      hint: 'start it first',
+    });
+  }
+  const sandbox = await context.networks.openSandbox(owner.id);
+  if (owner === container) undo.add('close the network namespace', () => context.networks.closeSandbox(container.id));
+  container.sandbox = sandbox;
+  return sandbox;
+}
+
+/** hosts, hostname and resolv.conf; a container in the network of another shares that one's. */
+async function writeNameFiles(context: ContainerContext, container: LiveContainer): Promise<OciMount[]> {
+  const owner = networkOwner(context, container);
+  const paths = pathsOf(context, owner.id);
+  if (owner === container || !(await pathExists(paths.hosts))) {
+    const { config, host } = container.record;
+    const files = await context.networks.nameFiles(owner.id, {
+      hostname: hostnameOf(container.record),
+      domainname: config.domainname,
+      extraHosts: host.extraHosts,
+    });
+    const write = (path: string, text: string) => writeAtomically(path, text, { mode: 0o644 });
+    await Promise.all([
+      write(paths.hosts, files.hosts),
+      write(paths.resolvConf, files.resolvConf),
+      write(paths.hostname, `${hostnameOf(container.record)}\n`),
+    ]);
+  }
+  const mount = (destination: string, source: string): OciMount => ({
+    destination,
+    type: 'bind',
+    source,
+    options: ['rbind', 'rprivate'],
+  });
+  return [
+    mount('/etc/hosts', paths.hosts),
+    mount('/etc/hostname', paths.hostname),
+    mount('/etc/resolv.conf', paths.resolvConf),
+  ];
+}

@@ -1,0 +1,131 @@
+import { readFile, rmdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { isErrno, pathExists, readTextIfExists } from './files.ts';
+
+/** Where the hierarchies are mounted: `''` is the unified one (v2, also beside v1 on hybrid hosts). */
+let hierarchies: Promise<ReadonlyMap<string, string>> | undefined;
+
+async function findHierarchies(): Promise<ReadonlyMap<string, string>> {
+  const found = new Map<string, string>();
+  for (const line of (await readFile('/proc/self/mountinfo', 'utf8')).split('\n')) {
+    const [left = '', right = ''] = line.split(' - ');
+    const place = left.split(' ')[4] ?? '';
+    const [type, , options = ''] = right.split(' ');
+    if (!place.startsWith('/sys/fs/cgroup')) continue;
+    if (type === 'cgroup2') found.set('', place);
+    if (type === 'cgroup') for (const controller of options.split(',')) found.set(controller, place);
+  }
+  return found;
+}
+
+/** Mount point of each cgroup controller; the key `''` is the unified hierarchy. Read once. */
+export function cgroupHierarchies(): Promise<ReadonlyMap<string, string>> {
+  hierarchies ??= findHierarchies();
+  return hierarchies;
+}
+
+/** `2` when every controller is on the unified hierarchy, else `1`. */
+export async function cgroupVersion(): Promise<'1' | '2'> {
+  return (await cgroupHierarchies()).has('memory') ? '1' : '2';
+}
+
+/** A file of a cgroup; the v1 controller where there is one, else the unified hierarchy. Undefined when absent. */
+export async function readCgroupFile(
+  path: string,
+  file: { readonly v1: readonly [controller: string, name: string]; readonly v2: string },
+): Promise<string | undefined> {
+  const mounts = await cgroupHierarchies();
+  const [controller, name] = file.v1;
+  const v1 = mounts.get(controller);
+  const full = v1 ? join(v1, path, name) : join(mounts.get('') ?? '/sys/fs/cgroup', path, file.v2);
+  try {
+    return await readTextIfExists(full);
+  } catch (error) {
+    // The cgroup is going away under us.
+    if (isErrno(error, 'ENODEV', 'EOPNOTSUPP')) return undefined;
+    throw error;
+  }
+}
+
+/** Processes in a cgroup (not below it), from whatever hierarchy has it. */
+export async function cgroupProcesses(path: string): Promise<number[]> {
+  const mounts = await cgroupHierarchies();
+  const pids = new Set<number>();
+  for (const place of new Set([mounts.get('pids'), mounts.get('')])) {
+    if (place === undefined) continue;
+    const text = (await readTextIfExists(join(place, path, 'cgroup.procs'))) ?? '';
+    for (const line of text.split('\n')) if (line !== '') pids.add(Number(line));
+  }
+  return [...pids];
+}
+
+/** Stops or continues all processes of a cgroup; false when the cgroup is not there. */
+export async function freezeCgroup(path: string, frozen: boolean): Promise<boolean> {
+  const mounts = await cgroupHierarchies();
+  const v1 = mounts.get('freezer');
+  const [file, value] = v1
+    ? [join(v1, path, 'freezer.state'), frozen ? 'FROZEN' : 'THAWED']
+    : [join(mounts.get('') ?? '/sys/fs/cgroup', path, 'cgroup.freeze'), frozen ? '1' : '0'];
+  if (!(await pathExists(file))) return false;
+  await writeFile(file, value);
+  return true;
+}
+
+const KILL_ROUNDS = 200;
+const KILL_PAUSE_MS = 25;
+
+/** Kills every process of a cgroup and removes its empty directories; true when nothing is left. Absent is fine. */
+export async function killCgroup(path: string): Promise<boolean> {
+  const mounts = await cgroupHierarchies();
+  const unified = mounts.get('');
+  await freezeCgroup(path, false);
+  if (unified) await writeIfExists(join(unified, path, 'cgroup.kill'), '1');
+  for (let round = 0; round < KILL_ROUNDS; round += 1) {
+    const pids = await cgroupProcesses(path);
+    if (pids.length === 0) break;
+    for (const pid of pids) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch (error) {
+        if (!isErrno(error, 'ESRCH')) throw error;
+      }
+    }
+    await delay(KILL_PAUSE_MS);
+  }
+  let gone = true;
+  for (const place of new Set(mounts.values())) gone = (await removeEmpty(join(place, path))) && gone;
+  return gone;
+}
+
+async function writeIfExists(path: string, text: string): Promise<void> {
+  try {
+    await writeFile(path, text, { flag: 'r+' });
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT', 'ENODEV')) throw error;
+  }
+}
+
+async function removeEmpty(directory: string): Promise<boolean> {
+  try {
+    await rmdir(directory);
+    return true;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return true;
+    if (isErrno(error, 'EBUSY', 'ENOTEMPTY')) return false;
+    throw error;
+  }
+}
+
+/** Writes a limit into the file of a cgroup's controller. */
+export async function writeCgroupFile(
+  path: string,
+  file: { readonly v1: readonly [controller: string, name: string]; readonly v2: string },
+  value: { readonly v1: string; readonly v2: string },
+): Promise<void> {
+  const mounts = await cgroupHierarchies();
+  const [controller, name] = file.v1;
+  const v1 = mounts.get(controller);
+  if (v1) await writeFile(join(v1, path, name), value.v1);
+  else await writeFile(join(mounts.get('') ?? '/sys/fs/cgroup', path, file.v2), value.v2);
+}
