@@ -1,0 +1,316 @@
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { connectMonitor, type KeeperLink, type MonitorLink, readExitRecord } from '../../src/engine/runtime/index.ts';
+import { pathExists } from '../../src/host/index.ts';
+import { isAlive, killIfThere, TestKeeper, until } from '../kit/keeper.ts';
+
+const FAKE = join(import.meta.dirname, 'fake-runtime.sh');
+
+/** One container (or exec) of the fake runtime, running shell text. */
+class Case {
+  readonly directory: string;
+  readonly name: string;
+  readonly #link: KeeperLink;
+  pid = 0;
+
+  constructor(link: KeeperLink, base: string, name: string) {
+    this.#link = link;
+    this.name = name;
+    this.directory = join(base, name);
+  }
+
+  async spawn(script: string, options: Record<string, unknown> = {}): Promise<this> {
+    await mkdir(join(this.directory, 'bundle'), { recursive: true });
+    await mkdir(join(this.directory, 'run'), { mode: 0o700, recursive: true });
+    await writeFile(join(this.directory, 'bundle/command'), script);
+    const file = join(this.directory, 'monitor.json');
+    const config = {
+      kind: 'container',
+      id: this.name,
+      container: this.name,
+      run_dir: join(this.directory, 'run'),
+      runtime: FAKE,
+      runtime_root: join(this.directory, 'root'),
+      bundle: join(this.directory, 'bundle'),
+      terminal: false,
+      stdin: false,
+      log: { path: this.logPath, max_size: 0, max_file: 1 },
+      ...options,
+    };
+    await writeFile(file, JSON.stringify(config));
+    this.pid = (await this.#link.spawn(['monitor', file])).pid;
+    return this;
+  }
+
+  get logPath(): string {
+    return join(this.directory, 'log');
+  }
+
+  connect(): Promise<MonitorLink> {
+    return connectMonitor(join(this.directory, 'run/m.sock'));
+  }
+
+  exitRecord() {
+    return readExitRecord(join(this.directory, 'run/exit.json'));
+  }
+
+  /** All `log` values of one stream in the live file and `older` rotated ones, joined. */
+  async logged(stream = 'stdout', older = 0): Promise<string> {
+    const names = [...Array(older).keys()].map((n) => `${this.logPath}.${older - n}`);
+    const texts = await Promise.all([...names, this.logPath].map((name) => readFile(name, 'utf8')));
+    const lines = texts.flatMap((text) => text.trimEnd().split('\n'));
+    return lines
+      .map((line) => JSON.parse(line) as { log: string; stream: string })
+      .filter((line) => line.stream === stream)
+      .map((line) => line.log)
+      .join('');
+  }
+}
+
+function collect(link: MonitorLink): { stdout: () => string; stderr: () => string } {
+  const chunks = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
+  link.onOutput((frame) => chunks[frame.stream].push(Buffer.from(frame.payload)));
+  return {
+    stdout: () => Buffer.concat(chunks.stdout).toString(),
+    stderr: () => Buffer.concat(chunks.stderr).toString(),
+  };
+}
+
+describe('monitor', () => {
+  let keeper: TestKeeper;
+  let link: KeeperLink;
+  let base: string;
+  let count = 0;
+  const make = () => new Case(link, base, `case${++count}`);
+
+  beforeEach(async () => {
+    keeper = await TestKeeper.start();
+    link = await keeper.link();
+    base = await mkdtemp(join(tmpdir(), 'tsc-monitor-'));
+  });
+  afterEach(async () => {
+    for (const child of (await link.list()).children) killIfThere(child.pid);
+    await keeper.stop();
+    await rm(base, { recursive: true, force: true });
+  });
+
+  it('holds the process until start, keeps its output and tells its end after the last of it', async () => {
+    const one = await make().spawn('echo out; echo err >&2; exit 7');
+    await using monitor = await one.connect();
+    expect(await monitor.state()).toMatchObject({ state: 'created' });
+    const output = collect(monitor);
+    await monitor.attach({ stdout: true, stderr: true });
+    const exited = Promise.withResolvers<number>();
+    link.onExit((exit) => exit.pid === one.pid && exited.resolve(exit.exitCode));
+    expect(await monitor.start()).toBeGreaterThan(1);
+    const record = await monitor.exit;
+    expect(record).toMatchObject({ id: one.name, exitCode: 7, signal: null, oomKilled: false, error: null });
+    expect([output.stdout(), output.stderr()]).toEqual(['out\n', 'err\n']);
+    expect(await one.exitRecord()).toEqual(record);
+    expect(await one.logged()).toBe('out\n');
+    expect(await one.logged('stderr')).toBe('err\n');
+    expect(record.startedAt && record.startedAt < record.finishedAt).toBe(true);
+    expect(await exited.promise).toBe(0);
+    expect((await readdir(join(one.directory, 'run'))).sort()).toEqual(['exit.json', 'pid']);
+    expect(await pathExists(join(one.directory, 'root', one.name))).toBe(false);
+  });
+
+  it('reports a failing create with the words of the runtime and leaves nothing', async () => {
+    const one = make();
+    await mkdir(join(one.directory, 'bundle'), { recursive: true });
+    await writeFile(join(one.directory, 'bundle/create-fails'), '');
+    await expect(one.spawn('true')).rejects.toMatchObject({
+      code: 'monitor/failed',
+      message: 'create failed: no such thing',
+    });
+    const two = make();
+    await mkdir(join(two.directory, 'bundle'), { recursive: true });
+    await writeFile(join(two.directory, 'bundle/create-mutters'), '');
+    await expect(two.spawn('true')).rejects.toMatchObject({ message: 'words on stderr' });
+    for (const each of [one, two]) expect(await readdir(join(each.directory, 'run'))).toEqual([]);
+    await until('the monitors to go', async () => (await link.list()).children.length === 0);
+  });
+
+  it('refuses what it does not offer, and a second monitor in the same directory', async () => {
+    await expect(make().spawn('true', { log: { path: '/tmp/x', compress: true } })).rejects.toMatchObject({
+      code: 'monitor/unsupported',
+    });
+    await expect(make().spawn('true', { kind: 'pod' })).rejects.toMatchObject({ code: 'monitor/invalid' });
+    const one = await make().spawn('true');
+    await expect(one.spawn('true')).rejects.toMatchObject({ code: 'monitor/in-use' });
+    await using monitor = await one.connect();
+    await monitor.start();
+    expect((await monitor.exit).exitCode).toBe(0);
+  });
+
+  it('records a failing start', async () => {
+    const one = await make().spawn('true');
+    await writeFile(join(one.directory, 'root/start-fails'), '');
+    await using monitor = await one.connect();
+    await expect(monitor.start()).rejects.toThrow('No such file');
+    expect(await monitor.exit).toMatchObject({ exitCode: 127, error: 'exec nothing: No such file or directory' });
+  });
+
+  it('runs an exec only at start, and records one that cannot run', async () => {
+    const one = make();
+    const script = join(base, 'process');
+    await writeFile(script, 'echo in exec; exit 3');
+    await one.spawn('', { kind: 'exec', process: script, log: null });
+    await using monitor = await one.connect();
+    const output = collect(monitor);
+    await monitor.attach({ stdout: true });
+    expect(await monitor.state()).toMatchObject({ state: 'created', pid: 0 });
+    await monitor.start();
+    expect(await monitor.exit).toMatchObject({ exitCode: 3 });
+    expect(output.stdout()).toBe('in exec\n');
+
+    const two = await make().spawn('', { kind: 'exec', process: '/nonexistent/process', log: null });
+    await using second = await two.connect();
+    await expect(second.start()).rejects.toThrow('cannot open /nonexistent/process');
+    expect(await second.exit).toMatchObject({ exitCode: 127, startedAt: null });
+  });
+
+  it('answers the start of a process that ends at once', async () => {
+    for (let round = 0; round < 20; round++) {
+      const one = make();
+      const script = join(base, 'quick');
+      await writeFile(script, 'exit 5');
+      await one.spawn('', { kind: 'exec', process: script, log: null });
+      await using monitor = await one.connect();
+      expect(await monitor.start()).toBeGreaterThan(1);
+      expect(await monitor.exit).toMatchObject({ exitCode: 5, error: null });
+    }
+  });
+
+  it('feeds stdin with backpressure and closes it at the end', async () => {
+    const one = await make().spawn('sleep 0.2; cat', { stdin: true });
+    await using monitor = await one.connect();
+    const output = collect(monitor);
+    await monitor.attach({ stdin: true, stdout: true });
+    await monitor.start();
+    const block = Buffer.alloc(1 << 20, 'abcdefg\n');
+    for (let n = 0; n < 4; n++) await monitor.writeStdin(block);
+    monitor.endStdin();
+    expect((await monitor.exit).exitCode).toBe(0);
+    expect(output.stdout() === block.toString().repeat(4)).toBe(true);
+  });
+
+  it('closes stdin when the first client is gone, if asked', async () => {
+    const one = await make().spawn('cat; echo end', { stdin: true, stdin_once: true });
+    await using watcher = await one.connect();
+    {
+      await using monitor = await one.connect();
+      await monitor.attach({ stdin: true });
+      await watcher.attach({ stdout: true });
+      await monitor.start();
+      await monitor.writeStdin('last words\n');
+    }
+    const output = collect(watcher);
+    expect((await watcher.exit).exitCode).toBe(0);
+    expect(await one.logged()).toBe('last words\nend\n');
+    expect(output.stdout()).toMatch(/end\n$/);
+  });
+
+  it('cuts a slow reader off and goes on', async () => {
+    const one = await make().spawn('head -c 8000000 /dev/zero | tr "\\0" x; echo; echo done');
+    await using slow = await one.connect();
+    await using quick = await one.connect();
+    await slow.attach({ stdout: true });
+    slow.pause();
+    await quick.start();
+    expect((await quick.exit).exitCode).toBe(0);
+    expect((await one.logged()).length).toBe(8_000_000 + 6);
+    slow.resume();
+    await expect(slow.exit).rejects.toMatchObject({ code: 'monitor/unavailable' });
+  });
+
+  it('loses none of 500,000 lines, in the log and to a reader', async () => {
+    const one = await make().spawn('seq 500000');
+    await using monitor = await one.connect();
+    let bytes = 0;
+    monitor.onOutput((frame) => {
+      bytes += frame.payload.length;
+    });
+    await monitor.attach({ stdout: true });
+    await monitor.start();
+    await monitor.exit;
+    const wanted = `${Array.from({ length: 500_000 }, (_, n) => n + 1).join('\n')}\n`;
+    expect(bytes).toBe(wanted.length);
+    expect((await one.logged()) === wanted).toBe(true);
+  });
+
+  it('rotates by size and keeps the number of files asked for', async () => {
+    const log = { max_size: 10_000, max_file: 3 };
+    const one = make();
+    await one.spawn('seq 1000', { log: { path: one.logPath, ...log } });
+    await using monitor = await one.connect();
+    await monitor.start();
+    await monitor.exit;
+    const logged = await one.logged('stdout', 2);
+    expect(`${Array.from({ length: 1000 }, (_, n) => n + 1).join('\n')}\n`.endsWith(logged)).toBe(true);
+    expect((await readdir(one.directory)).filter((name) => name.startsWith('log')).sort()).toEqual([
+      'log',
+      'log.1',
+      'log.2',
+    ]);
+    for (const old of ['log.1', 'log.2']) {
+      const size = (await readFile(join(one.directory, old))).length;
+      expect(size).toBeGreaterThanOrEqual(10_000);
+      expect(size).toBeLessThan(10_100);
+    }
+  });
+
+  it('does not wait for a daemonised grandchild that holds the output', async () => {
+    const one = await make().spawn('sleep 30 & echo $!; exit 0');
+    await using monitor = await one.connect();
+    await monitor.start();
+    expect((await monitor.exit).exitCode).toBe(0);
+    process.kill(Number(await one.logged()), 'SIGKILL');
+  });
+
+  it('signals the process, and only while it runs', async () => {
+    const one = await make().spawn('exec sleep 30');
+    await using monitor = await one.connect();
+    await monitor.start();
+    await expect(monitor.resize(10, 10)).rejects.toMatchObject({ code: 'monitor/invalid' });
+    await monitor.kill(15);
+    expect(await monitor.exit).toMatchObject({ exitCode: 143, signal: 15 });
+  });
+
+  it('drops a client that breaks the protocol and serves the others', async () => {
+    const one = await make().spawn('exec sleep 30');
+    await using rude = await one.connect();
+    await using monitor = await one.connect();
+    await monitor.start();
+    await rude.writeStdin('not attached');
+    await rude.closed;
+    expect(await monitor.state()).toMatchObject({ state: 'running' });
+    await monitor.kill(9);
+    expect((await monitor.exit).signal).toBe(9);
+  });
+
+  it('outlives its daemon, and lets a long path be used', async () => {
+    const long = join(base, 'long'.repeat(30));
+    await mkdir(long);
+    await copyFile(FAKE, join(long, 'fake'));
+    await symlink(long, join(base, 'short'));
+    const one = await new Case(link, long, 'far').spawn('echo before; read -r line; echo "got $line"', { stdin: true });
+    {
+      await using monitor = await one.connect();
+      await monitor.start();
+    }
+    const daemon = await keeper.daemon();
+    process.kill(daemon.pid, 'SIGKILL');
+    await keeper.daemon(daemon.pid);
+    link = await keeper.link();
+    expect((await link.list()).children).toMatchObject([{ pid: one.pid }]);
+    expect(await isAlive(one.pid)).toBe(true);
+    await using monitor = await one.connect();
+    await monitor.attach({ stdin: true });
+    await monitor.writeStdin('on\n');
+    expect((await monitor.exit).exitCode).toBe(0);
+    expect(await one.logged()).toBe('before\ngot on\n');
+  });
+});
