@@ -1,0 +1,115 @@
+import { TscError } from '../../../core/index.ts';
+import type { KeeperPort } from '../keeper-port.ts';
+import { renderChange, renderRemoval, renderTable } from './render-nft.ts';
+import type { Ruleset } from './ruleset.ts';
+
+/** Who carries rulesets into a kernel. */
+export interface Firewall {
+  /** Makes the table be this one. Calls that come while one is under way are answered by one later transaction. */
+  apply(ruleset: Ruleset): Promise<void>;
+  /** Whether the table is still there. */
+  isLoaded(): Promise<boolean>;
+  /** Forgets what was applied, so that the next apply replaces the whole table. */
+  forget(): void;
+  /** Takes the table away; an absent one is fine. */
+  remove(): Promise<void>;
+}
+
+/** How one transaction reaches the kernel. */
+type Transact = (script: string) => Promise<void>;
+
+/** Runs the newest wanted state next; whoever asked meanwhile shares that run. */
+class Coalescer {
+  #wanted: Ruleset | undefined;
+  #next: Promise<void> | undefined;
+  #running: Promise<void> = Promise.resolve();
+  readonly #carry: (ruleset: Ruleset) => Promise<void>;
+
+  constructor(carry: (ruleset: Ruleset) => Promise<void>) {
+    this.#carry = carry;
+  }
+
+  push(ruleset: Ruleset): Promise<void> {
+    this.#wanted = ruleset;
+    this.#next ??= this.#running.then(() => {
+      this.#next = undefined;
+      const wanted = this.#wanted;
+      const run = wanted ? this.#carry(wanted) : Promise.resolve();
+      // A failure belongs to those who asked; the next run starts clean.
+      this.#running = run.then(
+        () => undefined,
+        () => undefined,
+      );
+      return run;
+    });
+    return this.#next;
+  }
+}
+
+/** A firewall of nft: whole table first, element changes afterwards. `jump` is told when the table comes and goes. */
+export function createNftFirewall(keeper: KeeperPort, table: string, nft: string): Firewall {
+  let applied: Ruleset | undefined;
+  const transact: Transact = async (script) => {
+    const result = await keeper.run({ file: nft, args: ['-f', '-'], stdin: script });
+    if (result.status !== 0) {
+      throw new TscError('network/failed', `cannot change the firewall: nft: ${firstLine(result.stderr)}`, {
+        hint: 'check that nftables is installed and the kernel offers nf_tables with nat, fib and concatenated sets',
+      });
+    }
+  };
+  const carry = async (ruleset: Ruleset): Promise<void> => {
+    const change = applied ? renderChange(applied, ruleset) : renderTable(ruleset);
+    if (change === '') return;
+    try {
+      await transact(change);
+    } catch (error) {
+      if (!applied) throw error;
+      // Somebody changed or removed our table: the whole table puts it right.
+      applied = undefined;
+      await transact(renderTable(ruleset));
+    }
+    applied = ruleset;
+  };
+  const coalescer = new Coalescer(carry);
+  return {
+    apply: (ruleset) => coalescer.push(ruleset),
+    async isLoaded() {
+      const result = await keeper.run({ file: nft, args: ['list', 'chain', 'inet', table, 'guard'] });
+      return result.status === 0 && result.stdout.includes('drop');
+    },
+    forget() {
+      applied = undefined;
+    },
+    async remove() {
+      applied = undefined;
+      await transact(renderRemoval(table));
+    },
+  };
+}
+
+/** A firewall that only remembers; for tests of what uses one. */
+export function createMemoryFirewall(): Firewall & { current(): Ruleset | undefined; readonly transactions: string[] } {
+  let applied: Ruleset | undefined;
+  const transactions: string[] = [];
+  const coalescer = new Coalescer(async (ruleset) => {
+    const change = applied ? renderChange(applied, ruleset) : renderTable(ruleset);
+    applied = ruleset;
+    if (change !== '') transactions.push(change);
+  });
+  return {
+    transactions,
+    current: () => applied,
+    apply: (ruleset) => coalescer.push(ruleset),
+    isLoaded: async () => applied !== undefined,
+    forget() {
+      applied = undefined;
+    },
+    async remove() {
+      applied = undefined;
+    },
+  };
+}
+
+function firstLine(text: string): string {
+  return text.trim().split('\n')[0] ?? '';
+}

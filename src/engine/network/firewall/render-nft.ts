@@ -1,0 +1,108 @@
+import { type Element, type Ruleset, SETS, type SetName } from './ruleset.ts';
+
+/** Sets in a fixed order. */
+const SET_NAMES = Object.keys(SETS) as SetName[];
+
+/**
+ * The rules, the same for every instance; what varies lies in the sets.
+ *
+ * guard (before connection tracking): nothing from outside reaches the host's loopback or a container's own address, and no
+ * bridge sends with a source that is not its own. publish: published ports, only for addresses of this host. leaving: loopback
+ * and hairpin connections come back through us; containers go out under the host's address. passing: bridges are closed to each
+ * other except for published ports; internal ones are closed. entering: internal containers do not reach the host.
+ */
+const CHAINS = `	chain guard {
+		type filter hook prerouting priority raw; policy accept;
+		iifname "lo" accept
+		ip daddr 127.0.0.0/8 drop
+		ip saddr 127.0.0.0/8 drop
+		iifname @bridges ip saddr . iifname != @members drop
+		ip daddr . iifname @members accept
+		ip daddr @subnets drop
+	}
+	chain publish {
+		dnat ip to ip daddr . meta l4proto . th dport map @at_address
+		dnat ip to meta l4proto . th dport map @everywhere
+	}
+	chain arriving {
+		type nat hook prerouting priority dstnat; policy accept;
+		fib daddr type local jump publish
+	}
+	chain own {
+		type nat hook output priority -100; policy accept;
+		fib daddr type local jump publish
+	}
+	chain leaving {
+		type nat hook postrouting priority srcnat; policy accept;
+		oifname @bridges ip saddr 127.0.0.0/8 masquerade
+		oifname @bridges ip saddr . oifname @members ct status dnat masquerade
+		ip saddr . oifname @members accept
+		ip saddr @masqueraded masquerade
+	}
+	chain passing {
+		type filter hook forward priority filter; policy accept;
+		iifname @bridges jump out_of_bridge
+		oifname @bridges jump into_bridge
+	}
+	chain out_of_bridge {
+		iifname . oifname @same accept
+		ct state invalid drop
+		ct state established,related accept
+		meta nfproto ipv6 drop
+		iifname @internal drop
+	}
+	chain into_bridge {
+		ct state established,related accept
+		oifname @internal drop
+		ct status dnat accept
+		drop
+	}
+	chain entering {
+		type filter hook input priority filter; policy accept;
+		iifname @internal ct state established,related accept
+		iifname @internal drop
+	}
+`;
+
+function elementText(element: Element): string {
+  return element.value === undefined ? element.key : `${element.key} : ${element.value}`;
+}
+
+function renderSet(name: SetName, elements: readonly Element[]): string {
+  const { kind, type, interval } = SETS[name];
+  const lines = [`	${kind} ${name} {`, `		type ${type}`];
+  if (interval) lines.push('		flags interval');
+  if (elements.length > 0) lines.push(`		elements = { ${elements.map(elementText).join(', ')} }`);
+  return `${lines.join('\n')}\n	}\n`;
+}
+
+/** Replaces the whole table in one transaction. */
+export function renderTable(ruleset: Ruleset): string {
+  const name = `table inet ${ruleset.table}`;
+  const sets = SET_NAMES.map((set) => renderSet(set, ruleset.elements[set])).join('');
+  // Named first so that the delete never fails.
+  return `${name}\ndelete ${name}\n${name} {\n${sets}${CHAINS}}\n`;
+}
+
+/** Takes the table away; an absent one is fine. */
+export function renderRemoval(table: string): string {
+  return `table inet ${table}\ndelete table inet ${table}\n`;
+}
+
+/**
+ * The element changes that lead from one state of the table to another, as one transaction; empty when nothing changed.
+ * Deletes come before adds: a moved port is a new value under the same key.
+ */
+export function renderChange(from: Ruleset, to: Ruleset): string {
+  const deletes: string[] = [];
+  const adds: string[] = [];
+  for (const set of SET_NAMES) {
+    const before = new Map(from.elements[set].map((element) => [elementText(element), element]));
+    const after = new Map(to.elements[set].map((element) => [elementText(element), element]));
+    const gone = [...before].filter(([text]) => !after.has(text)).map(([, element]) => element.key);
+    const fresh = [...after].filter(([text]) => !before.has(text)).map(([text]) => text);
+    if (gone.length > 0) deletes.push(`delete element inet ${to.table} ${set} { ${gone.join(', ')} }\n`);
+    if (fresh.length > 0) adds.push(`add element inet ${to.table} ${set} { ${fresh.join(', ')} }\n`);
+  }
+  return [...deletes, ...adds].join('');
+}

@@ -1,0 +1,111 @@
+import { isIP } from 'node:net';
+import { TscError } from '../../../core/index.ts';
+import { parseAddress } from '../ipv4.ts';
+import type { DnsSettings, Endpoint, NameFilesSpec } from '../network.ts';
+
+/** What a resolv.conf says. */
+export interface ResolvConf {
+  readonly servers: readonly string[];
+  readonly search: readonly string[];
+  readonly options: readonly string[];
+}
+
+/** Reads resolv.conf; the last `search` or `domain` line counts, as in libc. */
+export function parseResolvConf(text: string): ResolvConf {
+  const servers: string[] = [];
+  const options: string[] = [];
+  let search: string[] = [];
+  for (const line of text.split('\n')) {
+    const [key, ...words] = line
+      .replace(/[#;].*/, '')
+      .trim()
+      .split(/\s+/);
+    if (key === 'nameserver' && words[0]) servers.push(words[0]);
+    else if (key === 'search' || key === 'domain') search = words.filter((word) => word !== '.');
+    else if (key === 'options') options.push(...words);
+  }
+  return { servers, search, options };
+}
+
+/** A server questions are relayed to; `host`: asked from the host's namespace. */
+export interface Upstream {
+  readonly address: string;
+  readonly host: boolean;
+}
+
+function isLoopback(address: string): boolean {
+  return address === '::1' || address.startsWith('127.');
+}
+
+/** Where a sandbox's questions go: the container's own servers, or the host's; those on loopback only the host can reach. */
+export function chooseUpstreams(dns: DnsSettings | undefined, host: ResolvConf): readonly Upstream[] {
+  const own = dns?.servers ?? [];
+  for (const server of own) {
+    if (isIP(server) === 0)
+      throw new TscError('network/invalid', `name server ${JSON.stringify(server)} is not an IP address`);
+  }
+  // A link-local server with a zone (`fe80::1%eth0`) cannot be asked without knowing the host's links.
+  const servers = own.length > 0 ? own : host.servers.filter((server) => isIP(server) !== 0 && !server.includes('%'));
+  return servers.map((address) => ({
+    address,
+    host: isIP(address) === 6 || (own.length === 0 && isLoopback(address)),
+  }));
+}
+
+/** Text of a container's /etc/resolv.conf in front of our name server. */
+export function renderResolvConf(dns: DnsSettings | undefined, host: ResolvConf, ownNames: boolean): string {
+  const search = dns?.search?.length ? dns.search.filter((domain) => domain !== '.') : host.search;
+  const options = dns?.options?.length ? dns.options : ownNames ? host.options.filter(isPortable) : host.options;
+  const servers = ownNames ? ['127.0.0.11'] : dns?.servers?.length ? dns.servers : host.servers;
+  const lines = servers.map((server) => `nameserver ${server}`);
+  if (search.length > 0) lines.push(`search ${search.join(' ')}`);
+  // Names of one label are ours to answer: they are asked as they are, before any search domain.
+  const all = ownNames && !options.some((option) => option.startsWith('ndots:')) ? [...options, 'ndots:0'] : options;
+  if (all.length > 0) lines.push(`options ${all.join(' ')}`);
+  return `${lines.join('\n')}\n`;
+}
+
+/** Options of the host that are about its own server are not the container's. */
+function isPortable(option: string): boolean {
+  return !/^(edns0|trust-ad|use-vc|inet6)$/.test(option) && !option.startsWith('ndots:');
+}
+
+const LOCAL_HOSTS = ['127.0.0.1\tlocalhost', '::1\tlocalhost ip6-localhost ip6-loopback'];
+
+function splitExtraHost(entry: string): readonly [string, string] {
+  // Both `name:address` and `name=address` are written in compose files.
+  const at = entry.search(/[:=]/);
+  const name = entry.slice(0, at);
+  const address = entry.slice(at + 1).replace(/^\[(.*)\]$/, '$1');
+  if (at <= 0 || /\s/.test(entry))
+    throw new TscError('network/invalid', `extra host ${JSON.stringify(entry)} is not NAME:ADDRESS`);
+  return [name, address];
+}
+
+/** Text of a container's /etc/hosts. `hostAddress`: the host as this container reaches it, if it does. */
+export function renderHosts(
+  spec: NameFilesSpec,
+  endpoints: readonly Endpoint[],
+  hostAddress: string | undefined,
+): string {
+  const lines = [...LOCAL_HOSTS];
+  const names = spec.domainname ? `${spec.hostname}.${spec.domainname} ${spec.hostname}` : spec.hostname;
+  for (const endpoint of endpoints) if (endpoint.address !== '') lines.push(`${endpoint.address}\t${names}`);
+  for (const entry of spec.extraHosts ?? []) {
+    const [name, address] = splitExtraHost(entry);
+    const real = address === 'host-gateway' ? hostAddress : address;
+    if (real === undefined) {
+      throw new TscError(
+        'network/unsupported',
+        `extra host ${name}: this container has no way to the host (host-gateway)`,
+        {
+          hint: 'attach it to a network that is not internal',
+        },
+      );
+    }
+    if (isIP(real) === 0 || (isIP(real) === 4 && parseAddress(real) === undefined))
+      throw new TscError('network/invalid', `extra host ${name}: ${JSON.stringify(address)} is not an IP address`);
+    lines.push(`${real}\t${name}`);
+  }
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,112 @@
+import { isIP } from 'node:net';
+import { TscError } from '../../core/index.ts';
+import { parseAddress } from './ipv4.ts';
+import type { BoundPort, PortRequest, Protocol } from './network.ts';
+
+/** First port handed out when the caller names none; the kernel's own ephemeral range starts there too. */
+const EPHEMERAL = { first: 32768, last: 60999 };
+
+/** One socket to reserve: an address family at a host port. */
+export interface PortPlan {
+  readonly protocol: Protocol;
+  readonly containerPort: number;
+  /** Host addresses this publication covers, IPv4 first: `0.0.0.0` and `::`, or the one given. */
+  readonly hostIps: readonly string[];
+  /** Host ports to try, in order. */
+  readonly candidates: { readonly first: number; readonly last: number };
+  readonly ephemeral: boolean;
+}
+
+function checkPort(port: number, what: string): number {
+  if (!Number.isInteger(port) || port < 1 || port > 65535)
+    throw new TscError('network/invalid', `${what} ${port} is not a port (1 to 65535)`);
+  return port;
+}
+
+function hostIpsOf(hostIp: string | undefined, ipv6: boolean): readonly string[] {
+  const ip = (hostIp ?? '').replace(/^\[(.*)\]$/, '$1');
+  if (ip === '') return ipv6 ? ['0.0.0.0', '::'] : ['0.0.0.0'];
+  const family = isIP(ip);
+  if (family === 0 || (family === 4 && parseAddress(ip) === undefined)) {
+    throw new TscError(
+      'network/invalid',
+      `host address ${JSON.stringify(hostIp)} of a published port is not an IP address`,
+      {
+        hint: 'use an address of this host, for example 127.0.0.1',
+      },
+    );
+  }
+  if (family === 6 && !ipv6)
+    throw new TscError('network/unsupported', `cannot publish on ${ip}: this host has no IPv6`);
+  return [ip];
+}
+
+/** What has to be reserved for the requests. `ipv6`: whether the host has it. Throws network/invalid. */
+export function planPorts(requests: readonly PortRequest[], ipv6: boolean): readonly PortPlan[] {
+  const seen = new Set<string>();
+  const plans: PortPlan[] = [];
+  for (const request of requests) {
+    const key = JSON.stringify([request.protocol, request.containerPort, request.hostIp ?? '', request.hostPort ?? 0]);
+    // The same line twice is one publication (image EXPOSE with -P, merged files).
+    if (seen.has(key)) continue;
+    seen.add(key);
+    if (request.protocol !== 'tcp' && request.protocol !== 'udp')
+      throw new TscError(
+        'network/unsupported',
+        `protocol ${JSON.stringify(request.protocol)} cannot be published; tcp and udp can`,
+      );
+    checkPort(request.containerPort, 'container port');
+    plans.push({
+      protocol: request.protocol,
+      containerPort: request.containerPort,
+      hostIps: hostIpsOf(request.hostIp, ipv6),
+      ...candidatesOf(request.hostPort),
+    });
+  }
+  // Fixed ports first, so that an ephemeral choice never takes a port asked for below it.
+  return plans.sort((a, b) => Number(a.ephemeral) - Number(b.ephemeral));
+}
+
+function candidatesOf(hostPort: PortRequest['hostPort']): Pick<PortPlan, 'candidates' | 'ephemeral'> {
+  if (hostPort === undefined || hostPort === 0) return { candidates: EPHEMERAL, ephemeral: true };
+  if (typeof hostPort === 'number') {
+    checkPort(hostPort, 'host port');
+    return { candidates: { first: hostPort, last: hostPort }, ephemeral: false };
+  }
+  checkPort(hostPort.first, 'host port');
+  checkPort(hostPort.last, 'host port');
+  if (hostPort.last < hostPort.first)
+    throw new TscError('network/invalid', `host port range ${hostPort.first}-${hostPort.last} is backwards`);
+  return { candidates: hostPort, ephemeral: hostPort.first !== hostPort.last };
+}
+
+/** A port somebody of ours holds, for choosing and for naming the holder. */
+export interface HeldPort extends BoundPort {
+  readonly containerId: string;
+  readonly containerName: string;
+}
+
+function isWildcard(ip: string): boolean {
+  return ip === '0.0.0.0' || ip === '::';
+}
+
+/** The one of ours that stands in the way of this address and port. */
+export function findHolder(
+  held: readonly HeldPort[],
+  protocol: Protocol,
+  hostIp: string,
+  port: number,
+): HeldPort | undefined {
+  return held.find(
+    (other) =>
+      other.protocol === protocol &&
+      other.hostPort === port &&
+      isIP(other.hostIp) === isIP(hostIp) &&
+      (other.hostIp === hostIp || isWildcard(other.hostIp) || isWildcard(hostIp)),
+  );
+}
+
+/** Key under which the keeper holds the socket. */
+export function portKey(containerId: string, port: BoundPort): string {
+  return `${containerId}/${port.protocol}/${port.hostIp}/${port.hostPort}`;
+}
