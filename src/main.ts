@@ -1,4 +1,9 @@
 /** argv decides what this program is: the daemon, the way into the keeper, or the command. Each loads only its own half. */
+import { enableCompileCache } from 'node:module';
+
+// Beside the bundle, where only its owner writes: a cache in a shared /tmp could be planted by somebody else.
+if (import.meta.dirname.endsWith('/dist')) enableCompileCache(`${import.meta.dirname}/cache`);
+
 const [first, ...rest] = process.argv.slice(2);
 
 if (first === '--daemon' || first === '--daemon-entry') {
