@@ -1,0 +1,74 @@
+import { appendFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { Readable } from 'node:stream';
+import { startTestDaemon } from '../kit/daemon.ts';
+import { busyboxRootfsBytes } from '../kit/images.ts';
+import { AREAS } from './areas.ts';
+import { type Contender, callOk } from './contender.ts';
+import { startDockerd } from './dockerd.ts';
+import { formatResults, type Result, runMeasure } from './measure.ts';
+
+const ROOT = resolve(import.meta.dirname, '../..');
+
+/** `npm run bench -- AREA… [--json FILE]`: us and every peer in turn, medians and ratios of this run only. */
+async function main(argv: readonly string[]): Promise<void> {
+  const jsonAt = argv.indexOf('--json');
+  const jsonFile = jsonAt < 0 ? undefined : argv[jsonAt + 1];
+  const names = argv.filter((_, index) => jsonAt < 0 || (index !== jsonAt && index !== jsonAt + 1));
+  const areas = names.length > 0 ? names : Object.keys(AREAS);
+  const unknown = areas.filter((name) => !(name in AREAS));
+  if (unknown.length > 0)
+    throw new Error(`unknown area ${unknown.join(', ')}; areas: ${Object.keys(AREAS).join(', ')}`);
+  const directory = mkdtempSync('/tmp/tsc-bench-');
+  const contenders: Contender[] = [];
+  try {
+    const dockerd = await startDockerd(directory);
+    contenders.push(dockerd);
+    contenders.unshift(await startOurs(dockerd.docker));
+    for (const contender of contenders) {
+      await callOk(
+        contender,
+        'POST',
+        '/images/create?fromSrc=-&repo=bench&tag=latest',
+        Readable.from([await busyboxRootfsBytes()]),
+      );
+    }
+    for (const name of areas) await runArea(name, contenders, { directory, jsonFile });
+  } finally {
+    for (const contender of contenders) await contender.stop();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+async function runArea(
+  name: string,
+  contenders: readonly Contender[],
+  place: { directory: string; jsonFile: string | undefined },
+): Promise<void> {
+  const names = contenders.map((contender) => contender.name);
+  console.log(`\n${name}`);
+  for (const measure of AREAS[name]?.(contenders, place.directory) ?? []) {
+    const results: Result[] = await runMeasure(measure, names);
+    console.log(formatResults(results));
+    if (place.jsonFile !== undefined) {
+      appendFileSync(place.jsonFile, results.map((row) => `${JSON.stringify({ area: name, ...row })}\n`).join(''));
+    }
+  }
+}
+
+async function startOurs(docker: readonly string[]): Promise<Contender> {
+  const daemon = await startTestDaemon({ flags: ['--log-level=warn'] });
+  return {
+    name: 'tscompose',
+    socket: daemon.socket,
+    compose: [join(ROOT, 'src/launch/tscompose')],
+    // The same client on both sides, so that the engines differ and nothing else.
+    docker,
+    pid: daemon.keeperPid,
+    stop: async () => {
+      await daemon.stop();
+    },
+  };
+}
+
+await main(process.argv.slice(2));
