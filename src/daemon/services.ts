@@ -1,4 +1,4 @@
-import type { BuildService, Engine } from '../engine/index.ts';
+import type { BuildService, ContainerFiles, Engine } from '../engine/index.ts';
 import type { Clock } from '../host/index.ts';
 
 /** Where requests and failures are noted; a pino logger fits. */
@@ -13,6 +13,7 @@ export interface DaemonLogger {
 export interface DaemonServices {
   readonly engine: Engine;
   readonly build: BuildService;
+  readonly files: ContainerFiles;
   readonly instance: string;
   /** Version of tscompose. */
   readonly version: string;

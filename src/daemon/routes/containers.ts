@@ -29,7 +29,7 @@ export const containerRoutes: readonly Route[] = [
   route('POST', '/containers/{id}/pause', pause),
   route('POST', '/containers/{id}/unpause', unpause),
   route('POST', '/containers/{id}/wait', wait),
-  ...['changes', 'export', 'archive', 'checkpoints'].map((part) => notYet(['GET', 'HEAD', 'PUT', 'POST'], part)),
+  ...['changes', 'checkpoints'].map((part) => notYet(['GET', 'POST'], part)),
   route('POST', '/commit', () => {
     throw new TscError('daemon/unsupported', 'making an image of a container is not supported yet', {
       hint: 'write a Dockerfile',

@@ -4,6 +4,7 @@
  */
 import type { Route } from '../match-route.ts';
 import { buildRoutes } from './build.ts';
+import { containerFileRoutes } from './container-files.ts';
 import { containerStreamRoutes } from './container-streams.ts';
 import { containerRoutes } from './containers.ts';
 import { eventRoutes } from './events.ts';
@@ -19,6 +20,7 @@ export const ALL_ROUTES: readonly Route[] = [
   ...systemRoutes,
   ...containerRoutes,
   ...containerStreamRoutes,
+  ...containerFileRoutes,
   ...execRoutes,
   ...imageRoutes,
   ...buildRoutes,
