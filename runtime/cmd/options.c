@@ -1,0 +1,120 @@
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/str.h"
+#include "cmd/cmd.h"
+
+static const struct option_spec *find(const struct option_spec *table, const char *argument, const char **ret_value) {
+  *ret_value = NULL;
+  for (const struct option_spec *option = table; option->name != NULL; option++) {
+    if (argument[1] != '-') {
+      if (option->letter != 0 && argument[1] == option->letter) {
+        *ret_value = argument[2] == '\0' ? NULL : argument + 2;
+        return option;
+      }
+      continue;
+    }
+    size_t length = strlen(option->name);
+    if (strncmp(argument + 2, option->name, length) == 0 &&
+        (argument[2 + length] == '\0' || argument[2 + length] == '=')) {
+      *ret_value = argument[2 + length] == '=' ? argument + 3 + length : NULL;
+      return option;
+    }
+  }
+  return NULL;
+}
+
+static int store(const struct option_spec *option, const char *value, struct err *err) {
+  long long number = 0;
+  switch (option->kind) {
+  case OPTION_TEXT:
+    *(const char **)option->to = value;
+    return 0;
+  case OPTION_FLAG:
+    *(bool *)option->to = true;
+    return 0;
+  case OPTION_NUMBER:
+    if (str_to_long(value, 0, INT_MAX, &number) < 0) {
+      return err_set(err, EINVAL, "--%s: '%s' is not a number", option->name, value);
+    }
+    *(int *)option->to = (int)number;
+    return 0;
+  case OPTION_LIST:
+    return str_list_add(option->to, value) < 0 ? err_oom(err) : 0;
+  case OPTION_REFUSED:
+    return err_set(err, ENOTSUP, "option --%s is not supported", option->name);
+  }
+  return -EINVAL;
+}
+
+int options_read(int argc, char **argv, const struct option_spec *table, int *ret_next, struct err *err) {
+  int i = 1;
+  while (i < argc && argv[i][0] == '-' && argv[i][1] != '\0') {
+    if (strcmp(argv[i], "--") == 0) {
+      i++;
+      break;
+    }
+    const char *value = NULL;
+    const struct option_spec *option = find(table, argv[i], &value);
+    if (option == NULL) {
+      return err_set(err, EINVAL, "unknown option %s", argv[i]);
+    }
+    bool wants_value = option->kind == OPTION_TEXT || option->kind == OPTION_NUMBER || option->kind == OPTION_LIST;
+    if (!wants_value && value != NULL && option->kind != OPTION_REFUSED) {
+      return err_set(err, EINVAL, "option --%s takes no value", option->name);
+    }
+    if (wants_value && value == NULL) {
+      if (i + 1 >= argc) {
+        return err_set(err, EINVAL, "option --%s needs a value", option->name);
+      }
+      value = argv[++i];
+    }
+    int r = store(option, value, err);
+    if (r < 0) {
+      return r;
+    }
+    i++;
+  }
+  *ret_next = i;
+  return 0;
+}
+
+int signal_number(const char *text) {
+  static const struct {
+    const char *name;
+    int number;
+  } names[] = {
+      {"HUP", SIGHUP},   {"INT", SIGINT},   {"QUIT", SIGQUIT},     {"ILL", SIGILL},   {"TRAP", SIGTRAP},
+      {"ABRT", SIGABRT}, {"IOT", SIGABRT},  {"BUS", SIGBUS},       {"FPE", SIGFPE},   {"KILL", SIGKILL},
+      {"USR1", SIGUSR1}, {"SEGV", SIGSEGV}, {"USR2", SIGUSR2},     {"PIPE", SIGPIPE}, {"ALRM", SIGALRM},
+      {"TERM", SIGTERM}, {"STKFLT", 16},    {"CHLD", SIGCHLD},     {"CLD", SIGCHLD},  {"CONT", SIGCONT},
+      {"STOP", SIGSTOP}, {"TSTP", SIGTSTP}, {"TTIN", SIGTTIN},     {"TTOU", SIGTTOU}, {"URG", SIGURG},
+      {"XCPU", SIGXCPU}, {"XFSZ", SIGXFSZ}, {"VTALRM", SIGVTALRM}, {"PROF", SIGPROF}, {"WINCH", SIGWINCH},
+      {"IO", SIGIO},     {"POLL", SIGIO},   {"PWR", SIGPWR},       {"SYS", SIGSYS},
+  };
+  long long number = 0;
+  if (str_to_long(text, 0, 64, &number) == 0) {
+    return (int)number;
+  }
+  if (strncasecmp(text, "SIG", 3) == 0) {
+    text += 3;
+  }
+  for (size_t i = 0; i < array_length(names); i++) {
+    if (strcasecmp(names[i].name, text) == 0) {
+      return names[i].number;
+    }
+  }
+  int offset = 0;
+  char rest = 0;
+  if (sscanf(text, "RTMIN+%d%c", &offset, &rest) == 1 && offset >= 0 && 34 + offset <= 64) {
+    return 34 + offset;
+  }
+  if (sscanf(text, "RTMAX-%d%c", &offset, &rest) == 1 && offset >= 0 && 64 - offset >= 34) {
+    return 64 - offset;
+  }
+  return strcasecmp(text, "RTMIN") == 0 ? 34 : strcasecmp(text, "RTMAX") == 0 ? 64 : -1;
+}

@@ -1,0 +1,96 @@
+/*
+ * Containers on disk and the verbs on them. <root>/<id>/: state.json (atomic), start (fifo: one byte starts the
+ * process), start-error (why it could not be executed), seccomp (the program exec loads). Everything 0700. A failed
+ * verb leaves nothing: processes, cgroups and the directory are undone.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "base/json.h"
+#include "cgroup/cgroup.h"
+#include "setup/setup.h"
+#include "spec/plan.h"
+
+enum container_status { CONTAINER_CREATING, CONTAINER_CREATED, CONTAINER_RUNNING, CONTAINER_PAUSED, CONTAINER_STOPPED };
+extern const char *const container_status_names[];
+
+struct container {
+  struct json document; /* state.json */
+  int directory;        /* <root>/<id> */
+  const char *id, *bundle, *created, *rootfs;
+  pid_t pid;
+  uint64_t start_time;
+  struct cgroup cgroup;
+  struct json process; /* default for exec */
+};
+
+int container_check_id(const char *id, struct err *err);
+
+/* Opens and reads; `lock` also takes the container's lock until it is closed. -ENOENT: no such container. */
+int container_open(const char *root, const char *id, bool lock, struct container *ret_container, struct err *err);
+void container_close(struct container *container);
+#define cleanup_container __attribute__((cleanup(container_close)))
+#define CONTAINER_INIT                                                                                                 \
+  { .directory = -1 }
+
+enum container_status container_status(const struct container *container);
+
+/* The specification's state, one line of JSON; the caller frees. */
+int container_state_text(const struct container *container, enum container_status status, char **ret_text,
+                         struct err *err);
+
+struct create_options {
+  const char *root, *id, *bundle, *pid_file, *console_socket;
+  int preserve_fds;
+  bool run;  /* start at once */
+  bool wait; /* `run` in the foreground: the process is our child */
+  bool dry_run;
+};
+
+struct created {
+  pid_t pid;
+  int pidfd;
+};
+
+int container_create(const struct create_options *options, struct created *ret_created, struct err *err);
+
+/* Foreground: forwards signals, waits, deletes. *ret_status: exit status of the process. */
+int container_run(const struct create_options *options, int *ret_status, struct err *err);
+
+int container_start(const char *root, const char *id, struct err *err);
+int container_kill(const char *root, const char *id, int signal, bool all, struct err *err);
+int container_delete(const char *root, const char *id, bool force, struct err *err);
+int container_pause(const char *root, const char *id, bool pause, struct err *err);
+
+struct exec_options {
+  const char *root, *id, *process_file, *pid_file, *console_socket, *cwd, *user;
+  struct str_list env, add_groups, capabilities;
+  char **args;
+  bool terminal, detach, no_new_privileges;
+  int preserve_fds;
+  int start_fd; /* -1, or: execution waits for one byte on it */
+};
+
+/* *ret_status: of the process, unless detached. */
+int container_exec(const struct exec_options *options, int *ret_status, struct err *err);
+
+int container_list(const char *root, bool json, bool quiet, char **ret_text, struct err *err);
+
+/* Shared by create and exec. */
+int container_connect_console(const char *path, int *ret_socket, struct err *err);
+int container_write_pid_file(const char *path, pid_t pid, struct err *err);
+/* Hears the child until it is ready; warnings are logged. `on_namespaces` runs when the child waits for hooks. */
+int container_await_ready(int sync, int (*on_namespaces)(void *data, struct err *err), void *data, struct err *err);
+/* Waits for a child of ours, passing our signals on to it. Returns its exit status, 128 + signal. */
+int container_supervise(pid_t pid, int pidfd, int *ret_status, struct err *err);
+void container_hold_signals(void);
+
+/* The program for linux.seccomp, from <root>/seccomp/<key> when it was compiled before. */
+int seccomp_cached(const char *root, const struct json *profile, struct seccomp_program *ret_program, struct err *err);
+int seccomp_store(int dirfd, const char *name, const struct seccomp_program *program, struct err *err);
+/* -ENOENT: none there. */
+int seccomp_load_stored(int dirfd, const char *name, struct seccomp_program *ret_program, struct err *err);

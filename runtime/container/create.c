@@ -1,0 +1,426 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/nsfs.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "container/container.h"
+#include "sys/process.h"
+#include "sys/syscalls.h"
+
+/* All that a creation in progress owns; what is set is undone when it fails. */
+struct creation {
+  const struct create_options *options;
+  struct plan plan;
+  char bundle[PATH_MAX];
+  char rootfs[PATH_MAX];
+  char created[TIME_TEXT_SIZE];
+  int directory;
+  bool made_directory, made_cgroup;
+  struct cgroup_layout layout;
+  struct cgroup cgroup;
+  struct seccomp_program seccomp;
+  struct setup setup;
+  int sync; /* our end */
+  int pidfd;
+  pid_t pid;
+  uint64_t start_time;
+};
+
+int container_connect_console(const char *path, int *ret_socket, struct err *err) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) {
+    return err_errno(err, "cannot make a socket");
+  }
+  size_t length = strlen(path);
+  if (length >= sizeof(address.sun_path)) {
+    return err_code(err, ENAMETOOLONG, "--console-socket %s", path);
+  }
+  memcpy(address.sun_path, path, length + 1);
+  if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
+    return err_errno(err, "cannot connect to console socket %s", path);
+  }
+  *ret_socket = take_fd(&fd);
+  return 0;
+}
+
+int container_write_pid_file(const char *path, pid_t pid, struct err *err) {
+  char text[16];
+  snprintf(text, sizeof(text), "%d", (int)pid);
+  return path == NULL ? 0 : file_write_atomic(AT_FDCWD, path, text, strlen(text), 0644, 0, err);
+}
+
+int container_await_ready(int sync, int (*on_namespaces)(void *data, struct err *err), void *data, struct err *err) {
+  for (;;) {
+    enum sync_kind kind = SYNC_FAILED;
+    struct err text = ERR_INIT;
+    int r = sync_receive(sync, &kind, &text, err);
+    if (r < 0) {
+      return r == -EPIPE ? err_set(err, EPIPE, "the container's first process died while being set up") : r;
+    }
+    switch (kind) {
+    case SYNC_WARNING:
+      log_warn("%s", text.text);
+      break;
+    case SYNC_NAMESPACES:
+      r = on_namespaces == NULL ? 0 : on_namespaces(data, err);
+      r = r < 0 ? r : sync_send(sync, SYNC_CONTINUE, NULL, err);
+      if (r < 0) {
+        return r;
+      }
+      break;
+    case SYNC_FAILED:
+      return err_set(err, text.code, "%s", text.text);
+    case SYNC_READY:
+      return 0;
+    case SYNC_CONTINUE:
+    case SYNC_COMMIT:
+      return err_set(err, EPROTO, "unexpected message from the container's first process");
+    }
+  }
+}
+
+/* The paths of joined namespaces are opened before anything is made, and must be what they are called. */
+static int open_namespaces(struct creation *creation, struct err *err) {
+  const struct plan *plan = &creation->plan;
+  for (size_t i = 0; i < plan->namespace_count; i++) {
+    const struct plan_namespace *namespace = &plan->namespaces[i];
+    if (namespace->path == NULL) {
+      continue;
+    }
+    int fd = open(namespace->path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+      return err_errno(err, "cannot open %s namespace %s", namespace->name, namespace->path);
+    }
+    creation->setup.namespace_fds[i] = fd;
+    if (ioctl(fd, NS_GET_NSTYPE) != namespace->flag) {
+      return err_set(err, EINVAL, "%s is not a %s namespace", namespace->path, namespace->name);
+    }
+    if (namespace->flag == CLONE_NEWPID && setns(fd, CLONE_NEWPID) < 0) {
+      return err_errno(err, "cannot join the pid namespace at %s", namespace->path);
+    }
+  }
+  return 0;
+}
+
+static int make_directory(struct creation *creation, struct err *err) {
+  char path[PATH_MAX];
+  const struct create_options *options = creation->options;
+  int n = snprintf(path, sizeof(path), "%s/%s", options->root, options->id);
+  if (n < 0 || (size_t)n >= sizeof(path)) {
+    return err_code(err, ENAMETOOLONG, "--root");
+  }
+  if (mkdir(path, 0700) < 0) {
+    if (errno == ENOENT) {
+      int r = file_mkdir_p(AT_FDCWD, options->root, 0700, err);
+      if (r < 0) {
+        return r;
+      }
+    }
+    if (mkdir(path, 0700) < 0) {
+      return errno == EEXIST ? err_set(err, EEXIST, "container %s exists already", options->id)
+                             : err_errno(err, "cannot create %s", path);
+    }
+  }
+  creation->made_directory = true;
+  creation->directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  return creation->directory < 0 ? err_errno(err, "cannot open %s", path) : 0;
+}
+
+static int make_start_fifo(struct creation *creation, struct err *err) {
+  if (creation->options->run) {
+    return 0;
+  }
+  /* Opened for both: it never blocks, and while the process waits there is a reader for `start` to find. */
+  if (mkfifoat(creation->directory, "start", 0600) < 0) {
+    return err_errno(err, "cannot make the start fifo");
+  }
+  creation->setup.start_fifo = openat(creation->directory, "start", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  creation->setup.start_error =
+      openat(creation->directory, "start-error", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (creation->setup.start_fifo < 0 || creation->setup.start_error < 0) {
+    return err_errno(err, "cannot open the start fifo");
+  }
+  return 0;
+}
+
+static int read_config(struct creation *creation, struct err *err) {
+  const struct create_options *options = creation->options;
+  struct json document = {.value = NULL, .path = ""};
+  if (realpath(options->bundle, creation->bundle) == NULL) {
+    return err_errno(err, "cannot find bundle %s", options->bundle);
+  }
+  cleanup_close int bundle = open(creation->bundle, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (bundle < 0) {
+    return err_errno(err, "cannot open bundle %s", creation->bundle);
+  }
+  int r = json_read_file(bundle, "config.json", &document, err);
+  r = r < 0 ? r : plan_build(&document, &creation->plan, err);
+  if (r < 0) {
+    return r;
+  }
+  const struct plan *plan = &creation->plan;
+  bool absolute = plan->root_path[0] == '/';
+  int n = snprintf(creation->rootfs, sizeof(creation->rootfs), "%s%s%s", absolute ? "" : creation->bundle,
+                   absolute ? "" : "/", plan->root_path);
+  if (n < 0 || (size_t)n >= sizeof(creation->rootfs)) {
+    return err_code(err, ENAMETOOLONG, "root.path");
+  }
+  if (plan->process.args == NULL) {
+    return err_set(err, EINVAL, "config.json: process: missing");
+  }
+  if (plan->process.terminal && options->console_socket == NULL) {
+    return err_set(err, EINVAL, "process.terminal needs --console-socket: a listening unix socket that takes the pty");
+  }
+  if (!plan->process.terminal && options->console_socket != NULL) {
+    return err_set(err, EINVAL, "--console-socket needs process.terminal");
+  }
+  return 0;
+}
+
+static int make_cgroups(struct creation *creation, struct err *err) {
+  char path[512];
+  char fallback[160];
+  const char *wanted = creation->plan.cgroup_path;
+  snprintf(fallback, sizeof(fallback), "/tscompose/%s", creation->options->id);
+  int r = cgroup_path_clean(wanted == NULL || wanted[0] == '\0' ? fallback : wanted, path, sizeof(path), err);
+  r = r < 0 ? r : cgroup_layout_read(&creation->layout, err);
+  r = r < 0 ? r : cgroup_create(&creation->layout, path, &creation->plan.resources, &creation->cgroup, err);
+  if (r < 0) {
+    return r;
+  }
+  creation->made_cgroup = true;
+  return 0;
+}
+
+static uint64_t clone_flags(const struct creation *creation) {
+  uint64_t flags = 0;
+  for (size_t i = 0; i < creation->plan.namespace_count; i++) {
+    const struct plan_namespace *namespace = &creation->plan.namespaces[i];
+    if (namespace->path == NULL && namespace->flag != CLONE_NEWCGROUP) {
+      flags |= (uint64_t)(unsigned)namespace->flag;
+    }
+  }
+  /* A sibling instead of a child: our caller, the monitor, is its parent and reaps it. Process 1 may not do so. */
+  if (!creation->options->wait && getpid() != 1) {
+    flags |= CLONE_PARENT;
+  }
+  return flags;
+}
+
+static int clone_child(struct creation *creation, struct err *err) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
+    return err_errno(err, "cannot make a socket pair");
+  }
+  creation->sync = ends[0];
+  creation->setup.sync = ends[1];
+  cleanup_close int group = cgroup_clone_target(&creation->cgroup);
+  uint64_t flags = clone_flags(creation);
+  int signal_number = (flags & CLONE_PARENT) != 0 ? 0 : SIGCHLD;
+  creation->setup.in_v2_cgroup = group >= 0;
+  pid_t pid = sys_clone3(flags, signal_number, group, &creation->pidfd);
+  if (pid < 0 && group >= 0 && (errno == EBUSY || errno == EOPNOTSUPP || errno == EACCES)) {
+    /* A threaded or internal v2 group takes nobody by clone; the child says what is wrong when it enters. */
+    creation->setup.in_v2_cgroup = false;
+    pid = sys_clone3(flags, signal_number, -1, &creation->pidfd);
+  }
+  if (pid < 0) {
+    return err_errno(err, "cannot make the container's first process");
+  }
+  if (pid == 0) {
+    close(creation->sync);
+    child_main(&creation->setup, container_steps);
+  }
+  creation->pid = pid;
+  close(creation->setup.sync);
+  creation->setup.sync = -1;
+  return 0;
+}
+
+static int add_json(struct str *out, const char *key, const struct json *value) {
+  return value->value == NULL ? 0 : str_addf(out, ",\"%s\":%s", key, json_text(value));
+}
+
+static int add_cgroups(struct str *out, const struct cgroup *cgroup) {
+  int r = str_add(out, ",\"cgroups\":[");
+  for (size_t i = 0; r == 0 && i < cgroup->count; i++) {
+    const struct cgroup_place *place = &cgroup->places[i];
+    r = str_addf(out, "%s{\"v2\":%s,\"controllers\":", i > 0 ? "," : "", place->v2 ? "true" : "false");
+    r = r < 0 ? r : json_add_quoted(out, place->controllers);
+    r = r < 0 ? r : str_add(out, ",\"directory\":");
+    r = r < 0 ? r : json_add_quoted(out, place->directory);
+    r = r < 0 ? r : str_add(out, "}");
+  }
+  return r < 0 ? r : str_add(out, "]");
+}
+
+/* The specification's fields; `full` adds what later verbs need. */
+static int state_text(const struct creation *creation, const char *status, bool full, struct str *out,
+                      struct err *err) {
+  struct json hooks = json_get(&creation->plan.document, "hooks");
+  struct json process = json_get(&creation->plan.document, "process");
+  int r = str_add(out, "{\"ociVersion\":");
+  r = r < 0 ? r : json_add_quoted(out, creation->plan.oci_version);
+  r = r < 0 ? r
+            : str_addf(out, ",\"id\":\"%s\",\"status\":\"%s\",\"pid\":%d,\"bundle\":", creation->options->id, status,
+                       (int)creation->pid);
+  r = r < 0 ? r : json_add_quoted(out, creation->bundle);
+  r = r < 0 ? r : add_json(out, "annotations", &creation->plan.annotations);
+  if (full) {
+    r = r < 0 ? r : str_add(out, ",\"rootfs\":");
+    r = r < 0 ? r : json_add_quoted(out, creation->rootfs);
+    r = r < 0 ? r
+              : str_addf(out, ",\"created\":\"%s\",\"start_time\":%llu", creation->created,
+                         (unsigned long long)creation->start_time);
+    r = r < 0 ? r : add_cgroups(out, &creation->cgroup);
+    r = r < 0 ? r : add_json(out, "hooks", &hooks);
+    r = r < 0 ? r : add_json(out, "process", &process);
+  }
+  r = r < 0 ? r : str_add(out, "}");
+  return r < 0 ? err_oom(err) : 0;
+}
+
+static int run_runtime_hooks(void *data, struct err *err) {
+  struct creation *creation = data;
+  cleanup_str struct str text = STR_INIT;
+  int r = state_text(creation, "creating", false, &text, err);
+  r = r < 0 ? r : hooks_run(&creation->plan.hooks[HOOK_PRESTART], hook_names[HOOK_PRESTART], text.data, err);
+  return r < 0 ? r
+               : hooks_run(&creation->plan.hooks[HOOK_CREATE_RUNTIME], hook_names[HOOK_CREATE_RUNTIME], text.data, err);
+}
+
+static int record(struct creation *creation, struct err *err) {
+  struct process_stat stat;
+  cleanup_str struct str text = STR_INIT;
+  int r = process_stat_read(creation->pid, &stat, err);
+  if (r < 0) {
+    return r;
+  }
+  creation->start_time = stat.start_time;
+  time_now(creation->created, sizeof(creation->created));
+  r = state_text(creation, creation->options->run ? "running" : "created", true, &text, err);
+  r = r < 0 ? r : file_write_atomic(creation->directory, "state.json", text.data, text.size, 0600, 0, err);
+  if (r == 0 && creation->seccomp.count > 0) {
+    r = seccomp_store(creation->directory, "seccomp", &creation->seccomp, err);
+  }
+  return r < 0 ? r : container_write_pid_file(creation->options->pid_file, creation->pid, err);
+}
+
+static void undo(struct creation *creation) {
+  if (creation->pidfd >= 0) {
+    (void)sys_pidfd_send_signal(creation->pidfd, SIGKILL);
+    (void)process_wait_gone(creation->pidfd, 10000, NULL);
+  }
+  if (creation->made_cgroup) {
+    (void)cgroup_destroy(&creation->cgroup, NULL);
+  }
+  if (creation->made_directory) {
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/%s", creation->options->root, creation->options->id);
+    (void)file_remove_tree(AT_FDCWD, path, NULL);
+  }
+}
+
+static int prepare(struct creation *creation, struct err *err) {
+  const struct create_options *options = creation->options;
+  struct setup *setup = &creation->setup;
+  int r = make_directory(creation, err);
+  if (r == 0 && options->console_socket != NULL) {
+    r = container_connect_console(options->console_socket, &setup->console_socket, err);
+  }
+  if (r == 0 && creation->plan.seccomp.value != NULL) {
+    r = seccomp_cached(options->root, &creation->plan.seccomp, &creation->seccomp, err);
+    setup->seccomp = r == 0 ? &creation->seccomp : NULL;
+  }
+  r = r < 0 ? r : make_start_fifo(creation, err);
+  r = r < 0 ? r : open_namespaces(creation, err);
+  r = r < 0 ? r : make_cgroups(creation, err);
+  return r;
+}
+
+static int build(struct creation *creation, struct err *err) {
+  int r = prepare(creation, err);
+  r = r < 0 ? r : clone_child(creation, err);
+  r = r < 0 ? r : container_await_ready(creation->sync, run_runtime_hooks, creation, err);
+  r = r < 0 ? r : record(creation, err);
+  r = r < 0 ? r : sync_send(creation->sync, SYNC_COMMIT, NULL, err);
+  return r;
+}
+
+static void print_steps(void) {
+  for (const struct step *step = container_steps; step->name != NULL; step++) {
+    printf("%s\n", step->name);
+  }
+}
+
+static void close_all(struct creation *creation) {
+  const int fds[] = {creation->directory,         creation->sync,
+                     creation->setup.sync,        creation->setup.start_fifo,
+                     creation->setup.start_error, creation->setup.console_socket};
+  for (size_t i = 0; i < array_length(fds); i++) {
+    if (fds[i] >= 0) {
+      close(fds[i]);
+    }
+  }
+  for (size_t i = 0; i < creation->plan.namespace_count; i++) {
+    if (creation->setup.namespace_fds[i] >= 0) {
+      close(creation->setup.namespace_fds[i]);
+    }
+  }
+}
+
+int container_create(const struct create_options *options, struct created *ret_created, struct err *err) {
+  struct creation creation;
+  memset(&creation, 0, sizeof(creation));
+  creation.options = options;
+  creation.directory = creation.sync = creation.pidfd = -1;
+  struct setup *setup = &creation.setup;
+  setup->plan = &creation.plan;
+  setup->process = &creation.plan.process;
+  setup->layout = &creation.layout;
+  setup->cgroup = &creation.cgroup;
+  setup->id = options->id;
+  setup->bundle = creation.bundle;
+  setup->preserve_fds = options->preserve_fds;
+  setup->sync = setup->start_fifo = setup->start_error = setup->console_socket = -1;
+  setup->root = setup->null_file = setup->terminal = setup->apparmor = -1;
+  memset(setup->namespace_fds, -1, sizeof(setup->namespace_fds));
+  int r = container_check_id(options->id, err);
+  r = r < 0 ? r : read_config(&creation, err);
+  if (r < 0 || options->dry_run) {
+    if (r == 0) {
+      print_steps();
+    }
+    plan_free(&creation.plan);
+    return r;
+  }
+  cleanup_str struct str hook_state = STR_INIT;
+  r = state_text(&creation, "creating", false, &hook_state, err);
+  setup->state_text = hook_state.data;
+  r = r < 0 ? r : build(&creation, err);
+  if (r < 0) {
+    undo(&creation);
+  } else {
+    *ret_created = (struct created){creation.pid, take_fd(&creation.pidfd)};
+  }
+  if (creation.pidfd >= 0) {
+    close(creation.pidfd);
+  }
+  close_all(&creation);
+  free(creation.seccomp.filters);
+  plan_free(&creation.plan);
+  return r;
+}

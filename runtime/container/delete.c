@@ -1,0 +1,83 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "container/container.h"
+#include "sys/process.h"
+#include "sys/syscalls.h"
+
+static void run_poststop(const struct container *container) {
+  struct plan plan;
+  memset(&plan, 0, sizeof(plan));
+  struct err err = ERR_INIT;
+  cleanup_free char *text = NULL;
+  int r = plan_read_hooks(&plan, &container->document, &err);
+  if (r == 0 && plan.hooks[HOOK_POSTSTOP].count > 0) {
+    r = container_state_text(container, CONTAINER_STOPPED, &text, &err);
+    r = r < 0 ? r : hooks_run(&plan.hooks[HOOK_POSTSTOP], hook_names[HOOK_POSTSTOP], text, &err);
+  }
+  arena_free(&plan.arena);
+  if (r < 0) {
+    log_warn("%s", err.text);
+  }
+}
+
+static int stop(const struct container *container, struct err *err) {
+  cleanup_close int pidfd = -1;
+  if (process_open(container->pid, container->start_time, &pidfd, NULL) < 0) {
+    return 0;
+  }
+  if (sys_pidfd_send_signal(pidfd, SIGKILL) < 0 && errno != ESRCH) {
+    return err_errno(err, "cannot kill container %s", container->id);
+  }
+  return process_wait_gone(pidfd, 10000, err);
+}
+
+/* What an interrupted create left: no state, so nothing but the directory is known; its processes died with it. */
+static int remove_incomplete(const char *root, const char *id, struct err *err) {
+  char path[PATH_MAX];
+  snprintf(path, sizeof(path), "%s/%s", root, id);
+  int r = container_check_id(id, err);
+  return r < 0 ? r : file_remove_tree(AT_FDCWD, path, err);
+}
+
+int container_delete(const char *root, const char *id, bool force, struct err *err) {
+  cleanup_container struct container container = CONTAINER_INIT;
+  int r = container_open(root, id, true, &container, err);
+  if (r == -ENOENT && force) {
+    return remove_incomplete(root, id, err);
+  }
+  if (r < 0) {
+    return r;
+  }
+  enum container_status status = container_status(&container);
+  if (status != CONTAINER_STOPPED) {
+    if (!force) {
+      return err_set(err, EBUSY, "cannot delete container %s: it is %s; stop it first, or use --force", id,
+                     container_status_names[status]);
+    }
+    if (status == CONTAINER_PAUSED) {
+      (void)cgroup_freeze(&container.cgroup, false, NULL);
+    }
+    r = stop(&container, err);
+    if (r < 0) {
+      return r;
+    }
+  }
+  r = cgroup_destroy(&container.cgroup, err);
+  if (r < 0) {
+    return r;
+  }
+  char path[PATH_MAX];
+  snprintf(path, sizeof(path), "%s/%s", root, id);
+  r = file_remove_tree(AT_FDCWD, path, err);
+  run_poststop(&container);
+  return r;
+}

@@ -1,0 +1,282 @@
+/*
+ * exec: this process joins the container's namespaces by its init's pidfd in one call, then makes one child, which is
+ * thereby in the pid namespace. Not dumpable, every descriptor close-on-exec: nothing in the container can look into
+ * either.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "container/container.h"
+#include "sys/process.h"
+#include "sys/syscalls.h"
+
+struct entry {
+  const struct exec_options *options;
+  struct arena arena;
+  struct json document; /* of --process */
+  struct plan_process process;
+  struct seccomp_program seccomp;
+  struct setup setup;
+  struct container container;
+  int init; /* pidfd */
+  int group;
+  int group_fds[CGROUP_HIERARCHIES];
+  int pid_directory;
+  char pid_name[NAME_MAX + 1];
+  int sync;
+};
+
+static int parse_user(struct plan_process *process, const char *text, struct err *err) {
+  char copy[32];
+  long long uid = 0, gid = process->gid;
+  if (strlen(text) >= sizeof(copy)) {
+    return err_set(err, EINVAL, "--user %s: expected UID or UID:GID", text);
+  }
+  strcpy(copy, text);
+  char *colon = strchr(copy, ':');
+  if (colon != NULL) {
+    *colon = '\0';
+  }
+  /* Numbers only: names are the image's business and are looked up by whoever read the image. */
+  if (str_to_long(copy, 0, UINT32_MAX - 1, &uid) < 0 ||
+      (colon != NULL && str_to_long(colon + 1, 0, UINT32_MAX - 1, &gid) < 0)) {
+    return err_set(err, EINVAL, "--user %s: expected UID or UID:GID as numbers", text);
+  }
+  process->uid = (uid_t)uid;
+  process->gid = (gid_t)gid;
+  return 0;
+}
+
+static int add_environment(struct entry *entry, struct err *err) {
+  const struct str_list *more = &entry->options->env;
+  struct plan_text_list *env = &entry->process.env;
+  const char **items = arena_get(&entry->arena, (env->count + more->count + 1) * sizeof(char *));
+  if (items == NULL) {
+    return err_oom(err);
+  }
+  size_t count = 0;
+  for (size_t i = 0; i < env->count; i++) {
+    items[count++] = env->items[i];
+  }
+  for (size_t i = 0; i < more->count; i++) {
+    size_t length = strcspn(more->items[i], "=") + 1;
+    size_t at = 0;
+    while (at < count && strncmp(items[at], more->items[i], length) != 0) {
+      at++;
+    }
+    items[at] = more->items[i];
+    count += at == count;
+  }
+  *env = (struct plan_text_list){items, count};
+  return 0;
+}
+
+static int add_groups_and_capabilities(struct entry *entry, struct err *err) {
+  const struct exec_options *options = entry->options;
+  struct plan_process *process = &entry->process;
+  if (options->add_groups.count > 0) {
+    gid_t *groups = arena_get(&entry->arena, (process->group_count + options->add_groups.count) * sizeof(gid_t));
+    if (groups == NULL) {
+      return err_oom(err);
+    }
+    memcpy(groups, process->groups, process->group_count * sizeof(gid_t));
+    for (size_t i = 0; i < options->add_groups.count; i++) {
+      long long gid = 0;
+      if (str_to_long(options->add_groups.items[i], 0, UINT32_MAX - 1, &gid) < 0) {
+        return err_set(err, EINVAL, "--additional-gids %s: not a group number", options->add_groups.items[i]);
+      }
+      groups[process->group_count++] = (gid_t)gid;
+    }
+    process->groups = groups;
+  }
+  for (size_t i = 0; i < options->capabilities.count; i++) {
+    int number = capability_number(options->capabilities.items[i]);
+    if (number < 0) {
+      return err_set(err, EINVAL, "--cap %s: unknown capability", options->capabilities.items[i]);
+    }
+    uint64_t bit = UINT64_C(1) << number;
+    process->capabilities.given = true;
+    process->capabilities.bounding |= bit;
+    process->capabilities.permitted |= bit;
+    process->capabilities.effective |= bit;
+  }
+  return 0;
+}
+
+static int read_process(struct entry *entry, struct err *err) {
+  const struct exec_options *options = entry->options;
+  if (options->process_file != NULL) {
+    int r = json_read_file(AT_FDCWD, options->process_file, &entry->document, err);
+    r = r < 0 ? r : plan_read_process(&entry->arena, &entry->document, &entry->process, err);
+    return r < 0 ? err_prefix(err, "--process %s", options->process_file) : 0;
+  }
+  int r = plan_read_process(&entry->arena, &entry->container.process, &entry->process, err);
+  if (r < 0) {
+    return err_prefix(err, "state of container %s", options->id);
+  }
+  entry->process.terminal = options->terminal;
+  entry->process.args = (const char **)options->args;
+  entry->process.no_new_privileges = entry->process.no_new_privileges || options->no_new_privileges;
+  if (options->cwd != NULL) {
+    if (options->cwd[0] != '/') {
+      return err_set(err, EINVAL, "--cwd %s: not an absolute path", options->cwd);
+    }
+    entry->process.cwd = options->cwd;
+  }
+  r = options->user == NULL ? 0 : parse_user(&entry->process, options->user, err);
+  r = r < 0 ? r : add_environment(entry, err);
+  return r < 0 ? r : add_groups_and_capabilities(entry, err);
+}
+
+/* The pid file is outside the container's mount namespace: its directory is held open before that is entered. */
+static int open_pid_directory(struct entry *entry, struct err *err) {
+  const char *path = entry->options->pid_file;
+  if (path == NULL) {
+    return 0;
+  }
+  const char *slash = strrchr(path, '/');
+  char directory[PATH_MAX];
+  snprintf(directory, sizeof(directory), "%.*s", slash == NULL ? 1 : (int)(slash - path + 1),
+           slash == NULL ? "." : path);
+  snprintf(entry->pid_name, sizeof(entry->pid_name), "%s", slash == NULL ? path : slash + 1);
+  entry->pid_directory = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  return entry->pid_directory < 0 ? err_errno(err, "cannot open %s", directory) : 0;
+}
+
+static int prepare(struct entry *entry, struct err *err) {
+  const struct exec_options *options = entry->options;
+  struct container *container = &entry->container;
+  int r = container_open(options->root, options->id, false, container, err);
+  if (r < 0) {
+    return r;
+  }
+  enum container_status status = container_status(container);
+  if (status != CONTAINER_RUNNING && status != CONTAINER_CREATED) {
+    return err_set(err, EINVAL, "cannot execute in container %s: it is %s", options->id,
+                   container_status_names[status]);
+  }
+  r = read_process(entry, err);
+  r = r < 0 ? r : process_open(container->pid, container->start_time, &entry->init, err);
+  if (r < 0) {
+    return r;
+  }
+  if (entry->process.terminal != (options->console_socket != NULL)) {
+    return err_set(err, EINVAL, "a terminal needs --console-socket, and the other way round");
+  }
+  if (options->console_socket != NULL) {
+    r = container_connect_console(options->console_socket, &entry->setup.console_socket, err);
+  }
+  if (r == 0) {
+    r = seccomp_load_stored(container->directory, "seccomp", &entry->seccomp, err);
+    entry->setup.seccomp = r == 0 ? &entry->seccomp : NULL;
+    r = r == -ENOENT ? 0 : r;
+  }
+  r = r < 0 ? r : open_pid_directory(entry, err);
+  if (r < 0) {
+    return r;
+  }
+  if (entry->process.oom_score_adj_given) {
+    char text[16];
+    struct err why = ERR_INIT;
+    snprintf(text, sizeof(text), "%d", entry->process.oom_score_adj);
+    if (file_write_existing(AT_FDCWD, "/proc/self/oom_score_adj", text, &why) < 0) {
+      log_warn("oomScoreAdj is not applied: %s", why.text);
+    }
+  }
+  entry->group = cgroup_clone_target(&container->cgroup);
+  return cgroup_open_entries(&container->cgroup, entry->group >= 0, entry->group_fds, err);
+}
+
+static int join_and_clone(struct entry *entry, pid_t *ret_pid, int *ret_pidfd, struct err *err) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
+    return err_errno(err, "cannot make a socket pair");
+  }
+  entry->sync = ends[0];
+  entry->setup.sync = ends[1];
+  const int all = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWPID;
+  if (setns(entry->init, all) < 0) {
+    return err_errno(err, "cannot join the namespaces of container %s", entry->options->id);
+  }
+  uint64_t flags = entry->options->detach && getpid() != 1 ? CLONE_PARENT : 0;
+  pid_t pid = sys_clone3(flags, flags != 0 ? 0 : SIGCHLD, entry->group, ret_pidfd);
+  if (pid < 0) {
+    return err_errno(err, "cannot make a process in container %s", entry->options->id);
+  }
+  if (pid == 0) {
+    struct err why = ERR_INIT;
+    close(entry->sync);
+    if (cgroup_enter_entries(entry->group_fds, &why) < 0) {
+      (void)sync_send(entry->setup.sync, SYNC_FAILED, &why, NULL);
+      _exit(1);
+    }
+    child_main(&entry->setup, exec_steps);
+  }
+  close(entry->setup.sync);
+  entry->setup.sync = -1;
+  *ret_pid = pid;
+  return 0;
+}
+
+static int write_pid(const struct entry *entry, pid_t pid, struct err *err) {
+  char text[16];
+  snprintf(text, sizeof(text), "%d", (int)pid);
+  return entry->pid_directory < 0
+             ? 0
+             : file_write_atomic(entry->pid_directory, entry->pid_name, text, strlen(text), 0644, 0, err);
+}
+
+static int enter(struct entry *entry, int *ret_status, struct err *err) {
+  cleanup_close int pidfd = -1;
+  pid_t pid = 0;
+  int r = prepare(entry, err);
+  if (r == 0 && !entry->options->detach) {
+    container_hold_signals();
+  }
+  r = r < 0 ? r : join_and_clone(entry, &pid, &pidfd, err);
+  if (r < 0) {
+    return r;
+  }
+  r = container_await_ready(entry->sync, NULL, NULL, err);
+  r = r < 0 ? r : write_pid(entry, pid, err);
+  r = r < 0 ? r : sync_send(entry->sync, SYNC_COMMIT, NULL, err);
+  if (r < 0) {
+    (void)sys_pidfd_send_signal(pidfd, SIGKILL);
+    return r;
+  }
+  *ret_status = 0;
+  return entry->options->detach ? 0 : container_supervise(pid, pidfd, ret_status, err);
+}
+
+int container_exec(const struct exec_options *options, int *ret_status, struct err *err) {
+  struct entry entry;
+  memset(&entry, 0, sizeof(entry));
+  entry.options = options;
+  entry.container = (struct container)CONTAINER_INIT;
+  entry.init = entry.group = entry.pid_directory = entry.sync = -1;
+  memset(entry.group_fds, -1, sizeof(entry.group_fds));
+  struct setup *setup = &entry.setup;
+  setup->process = &entry.process;
+  setup->id = options->id;
+  setup->preserve_fds = options->preserve_fds;
+  setup->start_fifo = options->start_fd;
+  setup->sync = setup->start_error = setup->console_socket = -1;
+  setup->root = setup->null_file = setup->terminal = setup->apparmor = -1;
+  int r = enter(&entry, ret_status, err);
+  /* The process is about to end: descriptors go with it. */
+  container_close(&entry.container);
+  free(entry.seccomp.filters);
+  json_free(&entry.document);
+  arena_free(&entry.arena);
+  return r;
+}

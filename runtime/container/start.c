@@ -1,0 +1,60 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "container/container.h"
+
+static int run_poststart(const struct container *container) {
+  struct plan plan;
+  memset(&plan, 0, sizeof(plan));
+  struct err err = ERR_INIT;
+  cleanup_free char *text = NULL;
+  int r = plan_read_hooks(&plan, &container->document, &err);
+  if (r == 0 && plan.hooks[HOOK_POSTSTART].count > 0) {
+    r = container_state_text(container, CONTAINER_RUNNING, &text, &err);
+    r = r < 0 ? r : hooks_run(&plan.hooks[HOOK_POSTSTART], hook_names[HOOK_POSTSTART], text, &err);
+  }
+  arena_free(&plan.arena);
+  if (r < 0) {
+    log_warn("%s", err.text); /* The specification: logged, the container goes on. */
+  }
+  return 0;
+}
+
+int container_start(const char *root, const char *id, struct err *err) {
+  cleanup_container struct container container = CONTAINER_INIT;
+  int r = container_open(root, id, true, &container, err);
+  if (r < 0) {
+    return r;
+  }
+  enum container_status status = container_status(&container);
+  if (status != CONTAINER_CREATED) {
+    return err_set(err, EINVAL, "cannot start container %s: it is %s, not created", id, container_status_names[status]);
+  }
+  /* The waiting process holds the reading end: nobody there means it has died meanwhile. */
+  cleanup_close int fifo = openat(container.directory, "start", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+  if (fifo < 0) {
+    return err_set(err, ESRCH, "cannot start container %s: its process is gone", id);
+  }
+  (void)signal(SIGPIPE, SIG_IGN);
+  r = fd_write_all(fifo, "s", 1, err);
+  if (r < 0) {
+    return r;
+  }
+  /* Execution closes the process's end: then it either runs or has left word why not. */
+  struct pollfd entry = {.fd = fifo, .events = 0};
+  while (poll(&entry, 1, 30000) < 0 && errno == EINTR) {
+  }
+  (void)unlinkat(container.directory, "start", 0);
+  char why[512];
+  if (file_read_line(container.directory, "start-error", why, sizeof(why), NULL) == 0 && why[0] != '\0') {
+    return err_set(err, ENOEXEC, "%s", why);
+  }
+  return run_poststart(&container);
+}

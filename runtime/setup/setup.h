@@ -1,0 +1,111 @@
+/*
+ * From a plan to a running process: an ordered table of steps, run by one loop, the step's name in front of every
+ * error.
+ *
+ * The sequence of `create` (the child is init of the container; messages on one SOCK_SEQPACKET pair):
+ *
+ *   parent                                     child
+ *   make cgroups, open namespaces
+ *   clone3 ----------------------------------> enter cgroups, namespaces
+ *          <-- SYNC_NAMESPACES --------------- only with prestart or createRuntime hooks
+ *   run them -- SYNC_CONTINUE ---------------> mounts, pivot, devices, user, capabilities, seccomp
+ *          <-- SYNC_WARNING (any number) -----
+ *          <-- SYNC_READY | SYNC_FAILED ------
+ *   write state and pid file
+ *          -- SYNC_COMMIT --------------------> wait for the start fifo, execute
+ *
+ * End of file on the pair before COMMIT means the parent died: the child leaves.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "base/json.h"
+#include "cgroup/cgroup.h"
+#include "spec/plan.h"
+#include "spec/seccomp.h"
+
+enum sync_kind { SYNC_NAMESPACES, SYNC_CONTINUE, SYNC_WARNING, SYNC_READY, SYNC_FAILED, SYNC_COMMIT };
+
+int sync_send(int socket, enum sync_kind kind, const struct err *text, struct err *err);
+/* -EPIPE when the other side is gone. `ret_text` may be NULL. */
+int sync_receive(int socket, enum sync_kind *ret_kind, struct err *ret_text, struct err *err);
+
+struct setup {
+  const struct plan *plan;
+  const struct plan_process *process;
+  const struct cgroup_layout *layout;
+  const struct cgroup *cgroup;
+  const struct seccomp_program *seccomp; /* NULL: none */
+  const char *id;
+  const char *bundle;     /* absolute */
+  const char *state_text; /* for hooks that run in the child */
+  bool in_v2_cgroup;      /* clone3 did it */
+  bool joined_pid;        /* exec and joined pid namespaces: /proc/self of the host is no longer ours */
+  int namespace_fds[8];   /* by index of plan->namespaces, -1: new */
+  int sync;               /* the child's end */
+  int start_fifo;         /* read one byte before execution; -1: go on at once */
+  int start_error;        /* text of a failed execution goes here; -1: stderr */
+  int console_socket;     /* -1: none */
+  int preserve_fds;
+  /* What steps hand on. */
+  int root;      /* O_PATH of the container's root */
+  int null_file; /* verified /dev/null of the host */
+  int terminal;  /* the pty's inner end */
+  int apparmor;  /* attr/exec of ourselves, opened while /proc is the host's */
+  char *program; /* resolved in the container */
+};
+
+struct step {
+  const char *name;
+  int (*run)(struct setup *setup, struct err *err);
+};
+
+/* NULL-terminated by name. */
+extern const struct step container_steps[];
+extern const struct step exec_steps[];
+
+int steps_run(const struct step *steps, struct setup *setup, struct err *err);
+
+/* The child's whole life: steps, ready, wait, execute. Never returns. */
+_Noreturn void child_main(struct setup *setup, const struct step *steps);
+
+void setup_warn(const struct setup *setup, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Steps, by file. */
+int step_cgroups(struct setup *setup, struct err *err);
+int step_namespaces(struct setup *setup, struct err *err);
+int step_host_processes(struct setup *setup, struct err *err);
+int step_runtime_hooks(struct setup *setup, struct err *err);
+int step_loopback(struct setup *setup, struct err *err);
+int step_names(struct setup *setup, struct err *err);
+int step_sysctls(struct setup *setup, struct err *err);
+int step_propagation(struct setup *setup, struct err *err);
+int step_root(struct setup *setup, struct err *err);
+int step_mounts(struct setup *setup, struct err *err);
+int step_devices(struct setup *setup, struct err *err);
+int step_terminal(struct setup *setup, struct err *err);
+int step_readonly_paths(struct setup *setup, struct err *err);
+int step_masked_paths(struct setup *setup, struct err *err);
+int step_container_hooks(struct setup *setup, struct err *err);
+int step_pivot(struct setup *setup, struct err *err);
+int step_session(struct setup *setup, struct err *err);
+int step_rlimits(struct setup *setup, struct err *err);
+int step_user(struct setup *setup, struct err *err);
+int step_directory(struct setup *setup, struct err *err);
+int step_program(struct setup *setup, struct err *err);
+int step_privileges(struct setup *setup, struct err *err);
+int step_exec_root(struct setup *setup, struct err *err);
+
+/* Hooks: fixed environment, state on stdin. Also used by the verbs. */
+int hooks_run(const struct plan_hooks *hooks, const char *kind, const char *state_text, struct err *err);
+
+/* Mounts one entry below root; shared with nobody but mounts.c and cgroup_mount.c. */
+int mount_cgroups(struct setup *setup, const struct plan_mount *mount, struct err *err);
+int mount_at_plain_directory(int root, const char *path, int mount, struct err *err);
+
+/* The minimal init: runs `start` in a child, forwards signals, reaps, returns the exit status. */
+int init_main(struct setup *setup, void (*start)(struct setup *setup));

@@ -1,0 +1,123 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "setup/setup.h"
+
+/* Every step says in its file which namespaces it finds; up to `pivot` the host's files are visible. */
+const struct step container_steps[] = {
+    {"join cgroups", step_cgroups},
+    {"join namespaces", step_namespaces},
+    {"adjust process", step_host_processes},
+    {"run hooks", step_runtime_hooks},
+    {"raise loopback", step_loopback},
+    {"set names", step_names},
+    {"set sysctls", step_sysctls},
+    {"detach mount propagation", step_propagation},
+    {"mount root", step_root},
+    {"mount", step_mounts},
+    {"make devices", step_devices},
+    {"write-protect paths", step_readonly_paths},
+    {"mask paths", step_masked_paths},
+    {"open terminal", step_terminal},
+    {"run createContainer hooks", step_container_hooks},
+    {"pivot", step_pivot},
+    {"start session", step_session},
+    {"set limits", step_rlimits},
+    {"set user", step_user},
+    {"enter working directory", step_directory},
+    {"find program", step_program},
+    {"drop privileges", step_privileges},
+    {NULL, NULL},
+};
+
+/* exec: the caller has joined every namespace but pid's before, and forked into that. */
+const struct step exec_steps[] = {
+    {"open root", step_exec_root},
+    {"open terminal", step_terminal},
+    {"start session", step_session},
+    {"set limits", step_rlimits},
+    {"set user", step_user},
+    {"enter working directory", step_directory},
+    {"find program", step_program},
+    {"drop privileges", step_privileges},
+    {NULL, NULL},
+};
+
+int steps_run(const struct step *steps, struct setup *setup, struct err *err) {
+  for (const struct step *step = steps; step->name != NULL; step++) {
+    if (step->run(setup, err) < 0) {
+      return err_prefix(err, "%s", step->name);
+    }
+  }
+  return 0;
+}
+
+void setup_warn(const struct setup *setup, const char *format, ...) {
+  struct err text = ERR_INIT;
+  va_list args;
+  va_start(args, format);
+  vsnprintf(text.text, sizeof(text.text), format, args);
+  va_end(args);
+  (void)sync_send(setup->sync, SYNC_WARNING, &text, NULL);
+}
+
+static void wait_for_start(const struct setup *setup) {
+  char byte = 0;
+  ssize_t n;
+  if (setup->start_fifo < 0) {
+    return;
+  }
+  do {
+    n = read(setup->start_fifo, &byte, 1);
+  } while (n < 0 && errno == EINTR);
+  if (n != 1) {
+    _exit(1);
+  }
+}
+
+static void execute(struct setup *setup) {
+  static const char *const empty[] = {NULL};
+  const char *const *env = setup->process->env.items == NULL ? empty : (const char *const *)setup->process->env.items;
+  execve(setup->program, (char *const *)setup->process->args, (char *const *)env);
+  int code = errno;
+  char text[600];
+  int n = snprintf(text, sizeof(text), "cannot execute %s: %s\n", setup->process->args[0], strerror(code));
+  int to = setup->start_error >= 0 ? setup->start_error : STDERR_FILENO;
+  ssize_t written = write(to, text, (size_t)(n < (int)sizeof(text) ? n : (int)sizeof(text) - 1));
+  (void)written;
+  _exit(code == ENOENT || code == ENOTDIR ? 127 : 126);
+}
+
+_Noreturn void child_main(struct setup *setup, const struct step *steps) {
+  struct err err = ERR_INIT;
+  enum sync_kind kind = SYNC_FAILED;
+  if (steps_run(steps, setup, &err) < 0) {
+    (void)sync_send(setup->sync, SYNC_FAILED, &err, NULL);
+    _exit(1);
+  }
+  if (sync_send(setup->sync, SYNC_READY, NULL, NULL) < 0 || sync_receive(setup->sync, &kind, NULL, NULL) < 0 ||
+      kind != SYNC_COMMIT) {
+    _exit(1);
+  }
+  close(setup->sync);
+  wait_for_start(setup);
+  struct plan_hooks none = {NULL, 0};
+  const struct plan_hooks *hooks = setup->plan == NULL ? &none : &setup->plan->hooks[HOOK_START_CONTAINER];
+  if (hooks->count > 0 && hooks_run(hooks, hook_names[HOOK_START_CONTAINER], setup->state_text, &err) < 0) {
+    ssize_t written = write(setup->start_error >= 0 ? setup->start_error : STDERR_FILENO, err.text, strlen(err.text));
+    (void)written;
+    _exit(1);
+  }
+  if (setup->plan != NULL && setup->plan->init) {
+    _exit(init_main(setup, execute));
+  }
+  execute(setup);
+  _exit(126);
+}

@@ -1,0 +1,247 @@
+/* Found: root pivoted (or joined). From here on nothing but the process itself is changed. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "setup/setup.h"
+#include "sys/inroot.h"
+#include "sys/syscalls.h"
+
+#define LAST_CAPABILITY 63
+
+int step_rlimits(struct setup *setup, struct err *err) {
+  for (size_t i = 0; i < setup->process->rlimit_count; i++) {
+    const struct plan_rlimit *limit = &setup->process->rlimits[i];
+    if (setrlimit((__rlimit_resource_t)limit->resource, &limit->limit) < 0) {
+      struct rlimit now = {0, 0};
+      int code = errno;
+      (void)getrlimit((__rlimit_resource_t)limit->resource, &now);
+      return err_code(err, code, "cannot set %s to soft %llu, hard %llu (this host's hard limit is %llu)", limit->name,
+                      (unsigned long long)limit->limit.rlim_cur, (unsigned long long)limit->limit.rlim_max,
+                      (unsigned long long)now.rlim_max);
+    }
+  }
+  return 0;
+}
+
+static int check_held(const struct plan_capabilities *want, uint64_t held, const struct setup *setup,
+                      struct plan_capabilities *ret_use) {
+  *ret_use = *want;
+  uint64_t missing = (want->bounding | want->permitted | want->effective) & ~held;
+  for (int c = 0; c <= LAST_CAPABILITY; c++) {
+    if ((missing >> c & 1) != 0) {
+      setup_warn(setup, "CAP_%s is not held by the runtime: the container goes without", capability_name(c));
+    }
+  }
+  ret_use->bounding &= held;
+  ret_use->permitted &= held;
+  ret_use->effective &= held;
+  ret_use->inheritable &= held;
+  ret_use->ambient &= held;
+  return 0;
+}
+
+/* Signals as a fresh process has them, supplementary groups, ids; capabilities survive the change of user for now. */
+int step_user(struct setup *setup, struct err *err) {
+  const struct plan_process *process = setup->process;
+  for (int s = 1; s < NSIG; s++) {
+    if (s != SIGKILL && s != SIGSTOP) {
+      (void)signal(s, SIG_DFL);
+    }
+  }
+  sigset_t none;
+  sigemptyset(&none);
+  (void)sigprocmask(SIG_SETMASK, &none, NULL);
+  umask(process->umask_given ? process->umask : 0022);
+  /* The primary group belongs to the supplementary ones, or a denial to the group could be dodged. */
+  gid_t groups[NGROUPS_MAX > 1024 ? 1024 : NGROUPS_MAX];
+  size_t count = 0;
+  if (process->group_count + 1 > array_length(groups)) {
+    return err_set(err, E2BIG, "more than %zu additional groups", array_length(groups) - 1);
+  }
+  groups[count++] = process->gid;
+  for (size_t i = 0; i < process->group_count; i++) {
+    if (process->groups[i] != process->gid) {
+      groups[count++] = process->groups[i];
+    }
+  }
+  if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0) {
+    return err_errno(err, "cannot keep capabilities");
+  }
+  if (process->capabilities.given) {
+    uint64_t effective = 0, permitted = 0, inheritable = 0;
+    if (sys_capget(&effective, &permitted, &inheritable) < 0) {
+      return err_errno(err, "cannot read capabilities");
+    }
+    for (int c = 0; c <= LAST_CAPABILITY; c++) {
+      if ((process->capabilities.bounding >> c & 1) == 0 && prctl(PR_CAPBSET_DROP, c, 0, 0, 0) < 0 && errno != EINVAL) {
+        return err_errno(err, "cannot drop CAP_%s from the bounding set", capability_name(c));
+      }
+    }
+  }
+  if (sys_setgroups(count, groups) < 0) {
+    return err_errno(err, "cannot set %zu groups", count);
+  }
+  if (sys_setresgid(process->gid) < 0) {
+    return err_errno(err, "cannot become group %u", process->gid);
+  }
+  if (sys_setresuid(process->uid) < 0) {
+    return err_errno(err, "cannot become user %u", process->uid);
+  }
+  /* Changing ids made us dumpable as the host decides; it stays off until execution. */
+  (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  /* The effective set was emptied with root's uid: what is permitted is still needed for the last steps. */
+  uint64_t effective = 0, permitted = 0, inheritable = 0;
+  if (sys_capget(&effective, &permitted, &inheritable) < 0 || sys_capset(&permitted, &permitted, &inheritable) < 0) {
+    return err_errno(err, "cannot raise capabilities");
+  }
+  return 0;
+}
+
+int step_directory(struct setup *setup, struct err *err) {
+  const char *cwd = setup->process->cwd;
+  cleanup_close int directory = -1;
+  cleanup_close int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (root < 0) {
+    return err_errno(err, "cannot open the container's root");
+  }
+  /* Resolved without /proc's magic links: /proc/self/fd/7 may be a way out. Created by the container's rules, in its
+   * root. */
+  int r = inroot_make_directory(root, cwd, 0755, &directory, err);
+  if (r < 0) {
+    return r;
+  }
+  if (fchdir(directory) < 0) {
+    return err_errno(err, "cannot enter %s", cwd);
+  }
+  char path[PATH_MAX];
+  if (getcwd(path, sizeof(path)) == NULL || path[0] != '/') {
+    return err_set(err, ENOENT, "refused: working directory %s is outside the container's root", cwd);
+  }
+  return 0;
+}
+
+static bool is_program(const char *path, int *why) {
+  struct stat at;
+  if (stat(path, &at) < 0) {
+    *why = errno == ENOTDIR ? ENOENT : errno;
+    return false;
+  }
+  if (!S_ISREG(at.st_mode) || faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0) {
+    *why = EACCES;
+    return false;
+  }
+  return true;
+}
+
+/* As execvp does it, with the container's PATH, so that a missing program fails `create`, not the start. */
+int step_program(struct setup *setup, struct err *err) {
+  const char *name = setup->process->args[0];
+  int why = ENOENT;
+  if (strchr(name, '/') != NULL) {
+    if (!is_program(name, &why)) {
+      return err_code(err, why, "cannot execute %s", name);
+    }
+    setup->program = strdup(name);
+    return setup->program == NULL ? err_oom(err) : 0;
+  }
+  const char *path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+  for (size_t i = 0; i < setup->process->env.count; i++) {
+    if (str_starts(setup->process->env.items[i], "PATH=")) {
+      path = setup->process->env.items[i] + 5;
+    }
+  }
+  bool denied = false;
+  while (setup->program == NULL) {
+    size_t length = strcspn(path, ":");
+    char candidate[PATH_MAX];
+    snprintf(candidate, sizeof(candidate), "%.*s/%s", length == 0 ? 1 : (int)length, length == 0 ? "." : path, name);
+    if (is_program(candidate, &why)) {
+      setup->program = strdup(candidate);
+      return setup->program == NULL ? err_oom(err) : 0;
+    }
+    denied = denied || why == EACCES;
+    if (path[length] == '\0') {
+      break;
+    }
+    path += length + 1;
+  }
+  return denied ? err_code(err, EACCES, "cannot execute %s", name)
+                : err_set(err, ENOENT, "cannot execute %s: not found in the container's PATH", name);
+}
+
+static int load_seccomp(const struct setup *setup, struct err *err) {
+  const struct seccomp_program *program = setup->seccomp;
+  if (program == NULL) {
+    return 0;
+  }
+  if (sys_seccomp_load(program->flags, program->filters, program->count) < 0) {
+    return err_errno(err, "cannot load the seccomp program");
+  }
+  return 0;
+}
+
+static int set_capabilities(const struct setup *setup, struct err *err) {
+  const struct plan_capabilities *want = &setup->process->capabilities;
+  uint64_t effective = 0, permitted = 0, inheritable = 0;
+  struct plan_capabilities use;
+  if (sys_capget(&effective, &permitted, &inheritable) < 0) {
+    return err_errno(err, "cannot read capabilities");
+  }
+  if (!want->given) {
+    /* Nothing said: a user other than root has none, inheritable is empty for everybody. */
+    uint64_t none = 0;
+    uint64_t kept = setup->process->uid == 0 ? permitted : 0;
+    return sys_capset(&kept, &kept, &none) < 0 ? err_errno(err, "cannot drop capabilities") : 0;
+  }
+  check_held(want, permitted, setup, &use);
+  if (sys_capset(&use.effective, &use.permitted, &use.inheritable) < 0) {
+    return err_errno(err, "cannot set capabilities");
+  }
+  for (int c = 0; c <= LAST_CAPABILITY; c++) {
+    if ((use.ambient >> c & 1) != 0 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, c, 0, 0) < 0) {
+      return err_errno(err, "cannot make CAP_%s ambient", capability_name(c));
+    }
+  }
+  return 0;
+}
+
+/* Without no_new_privs the kernel takes a filter only from a holder of CAP_SYS_ADMIN, so it is loaded before that goes;
+   with it, the filter is the very last thing. */
+int step_privileges(struct setup *setup, struct err *err) {
+  const struct plan_process *process = setup->process;
+  if (setup->apparmor >= 0) {
+    char text[512];
+    int n = snprintf(text, sizeof(text), "exec %s", process->apparmor_profile);
+    if (n < 0 || (size_t)n >= sizeof(text) || write(setup->apparmor, text, (size_t)n) != n) {
+      return err_errno(err, "cannot set AppArmor profile %s", process->apparmor_profile);
+    }
+  }
+  for (int i = 0; i < setup->preserve_fds; i++) {
+    if (fcntl(3 + i, F_GETFD) < 0) {
+      return err_errno(err, "--preserve-fds: descriptor %d", 3 + i);
+    }
+    int r = fd_set_cloexec(3 + i, false, err);
+    if (r < 0) {
+      return r;
+    }
+  }
+  int r = process->no_new_privileges ? 0 : load_seccomp(setup, err);
+  r = r < 0 ? r : set_capabilities(setup, err);
+  if (r < 0 || !process->no_new_privileges) {
+    return r;
+  }
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
+    return err_errno(err, "cannot set no_new_privs");
+  }
+  return load_seccomp(setup, err);
+}

@@ -1,0 +1,66 @@
+#include "spec/plan.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+/* By number, from linux/capability.h. */
+static const char *const capabilities[] = {
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+};
+
+int capability_number(const char *name) {
+  if (strncasecmp(name, "CAP_", 4) == 0) {
+    name += 4;
+  }
+  for (size_t i = 0; i < array_length(capabilities); i++) {
+    if (strcasecmp(name, capabilities[i]) == 0) {
+      return (int)i;
+    }
+  }
+  return -1;
+}
+
+const char *capability_name(int number) {
+  return number >= 0 && (size_t)number < array_length(capabilities) ? capabilities[number] : "unknown";
+}

@@ -1,0 +1,212 @@
+/*
+ * config.json as the runtime acts on it: everything checked, defaults filled in, options looked up. Pure: no effect
+ * but reading the text given. Strings are borrowed from the document, arrays belong to the plan; plan_free ends both.
+ * What cannot be honoured is refused here, by the name of its key.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "base/json.h"
+#include "base/str.h"
+
+#define PLAN_UNSET INT64_MIN
+
+struct arena {
+  void *last;
+};
+/* Zeroed memory that lives as long as the arena; NULL when there is none left. */
+void *arena_get(struct arena *arena, size_t size);
+void arena_free(struct arena *arena);
+
+struct plan_text_list {
+  const char **items; /* NULL-terminated when count > 0, else NULL */
+  size_t count;
+};
+
+struct plan_namespace {
+  int flag;         /* CLONE_NEW… */
+  const char *name; /* as in config.json */
+  const char *path; /* NULL: a new one */
+};
+
+struct plan_mount {
+  const char *destination;
+  const char *source;
+  const char *type;
+  bool bind, recursive;
+  uint64_t set, clear;                     /* MNT_ATTR_* */
+  uint64_t recursive_set, recursive_clear; /* the r… forms: the whole tree */
+  uint64_t propagation;                    /* MS_PRIVATE … or 0 */
+  bool propagation_recursive;
+  bool copy_up;
+  struct plan_text_list data; /* options of the file system itself: "key" or "key=value" */
+};
+
+struct plan_device {
+  const char *path;
+  mode_t type; /* S_IFCHR, S_IFBLK, S_IFIFO */
+  dev_t number;
+  mode_t mode;
+  uid_t uid;
+  gid_t gid;
+};
+
+struct plan_sysctl {
+  const char *key, *value;
+};
+
+struct plan_rlimit {
+  int resource;
+  const char *name;
+  struct rlimit limit;
+};
+
+struct plan_capabilities {
+  bool given;
+  uint64_t bounding, effective, permitted, inheritable, ambient;
+};
+
+struct plan_process {
+  bool terminal;
+  unsigned short rows, columns;
+  const char *cwd;
+  const char **args; /* NULL-terminated; NULL when there is no process */
+  struct plan_text_list env;
+  uid_t uid;
+  gid_t gid;
+  bool umask_given;
+  mode_t umask;
+  gid_t *groups;
+  size_t group_count;
+  struct plan_capabilities capabilities;
+  struct plan_rlimit *rlimits;
+  size_t rlimit_count;
+  bool no_new_privileges;
+  const char *apparmor_profile;
+  int oom_score_adj;
+  bool oom_score_adj_given;
+};
+
+struct plan_device_rule {
+  bool allow;
+  char type;            /* a, b, c */
+  int64_t major, minor; /* -1: any */
+  bool read, write, make;
+};
+
+struct plan_block_limit {
+  const char *v1_file; /* blkio.throttle.… */
+  const char *v2_key;  /* rbps … */
+  dev_t number;
+  uint64_t rate;
+};
+
+struct plan_hugepage_limit {
+  const char *page_size;
+  uint64_t limit;
+};
+
+/* PLAN_UNSET where nothing was asked. */
+struct plan_resources {
+  struct plan_device_rule *devices;
+  size_t device_count;
+  int64_t memory_limit, memory_reservation, memory_swap, memory_swappiness, memory_kernel_tcp;
+  bool oom_kill_disable;
+  int64_t cpu_shares, cpu_quota, cpu_period, cpu_burst, cpu_idle;
+  const char *cpuset_cpus, *cpuset_mems;
+  int64_t pids_limit;
+  int64_t block_weight;
+  struct plan_block_limit *block_limits;
+  size_t block_limit_count;
+  struct plan_hugepage_limit *hugepages;
+  size_t hugepage_count;
+  struct plan_sysctl *unified;
+  size_t unified_count;
+};
+
+struct plan_hook {
+  const char *path;
+  const char **args, **env; /* NULL-terminated or NULL */
+  int timeout_s;            /* 0: none */
+};
+
+enum hook_kind {
+  HOOK_PRESTART,
+  HOOK_CREATE_RUNTIME,
+  HOOK_CREATE_CONTAINER,
+  HOOK_START_CONTAINER,
+  HOOK_POSTSTART,
+  HOOK_POSTSTOP,
+  HOOK_KINDS
+};
+extern const char *const hook_names[HOOK_KINDS];
+
+struct plan_hooks {
+  struct plan_hook *items;
+  size_t count;
+};
+
+struct plan {
+  struct arena arena;
+  struct json document;
+  const char *oci_version;
+  const char *root_path; /* as given: relative to the bundle */
+  bool root_readonly;
+  unsigned long root_propagation;      /* MS_… | MS_REC */
+  struct plan_text_list overlay_lower; /* top first; empty: no overlay */
+  const char *overlay_upper, *overlay_work;
+  bool init;
+  const char *hostname, *domainname;
+  struct plan_namespace *namespaces;
+  size_t namespace_count;
+  struct plan_mount *mounts;
+  size_t mount_count;
+  struct plan_device *devices;
+  size_t device_count;
+  struct plan_text_list masked, readonly;
+  struct plan_sysctl *sysctls;
+  size_t sysctl_count;
+  struct plan_process process;
+  struct json seccomp; /* value NULL: none */
+  const char *cgroup_path;
+  struct plan_resources resources;
+  struct plan_hooks hooks[HOOK_KINDS];
+  struct json annotations;
+};
+
+/* Takes over the document, also on failure. */
+int plan_build(struct json *document, struct plan *ret_plan, struct err *err);
+void plan_free(struct plan *plan);
+
+/* The namespace of this kind, or NULL: the runtime's own is shared. */
+const struct plan_namespace *plan_namespace(const struct plan *plan, int flag);
+
+/* process.json of exec, or the `process` object. */
+int plan_read_process(struct arena *arena, const struct json *object, struct plan_process *ret_process,
+                      struct err *err);
+int plan_read_mounts(struct plan *plan, const struct json *document, struct err *err);
+int plan_read_resources(struct plan *plan, const struct json *linux_object, struct err *err);
+int plan_read_hooks(struct plan *plan, const struct json *document, struct err *err);
+int plan_read_texts(struct arena *arena, const struct json *parent, const char *key, struct plan_text_list *ret_list,
+                    struct err *err);
+int plan_read_pairs(struct arena *arena, const struct json *parent, const char *key, struct plan_sysctl **ret_pairs,
+                    size_t *ret_count, struct err *err);
+
+/* One mount option into the mount; -EINVAL when it makes no sense there. */
+int mount_option_apply(struct plan_mount *mount, const char *option, bool *ret_is_data, struct err *err);
+
+/* The options mount_option_apply acts on, by index; NULL at the end. */
+const char *mount_option_name(size_t index);
+
+/* "CAP_CHOWN" (any case, prefix optional) to its number; -1: unknown here. */
+int capability_number(const char *name);
+const char *capability_name(int number);
+
+/* "/a/../b" refused, "//a/./b/" becomes "/a/b". */
+int cgroup_path_clean(const char *path, char *buffer, size_t capacity, struct err *err);

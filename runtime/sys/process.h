@@ -1,0 +1,29 @@
+/* Processes by more than their number: the start time tells a recycled pid from the process that was meant. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+
+struct process_stat {
+  char state; /* as in /proc/PID/stat: R S D Z T … */
+  pid_t parent;
+  uint64_t start_time; /* clock ticks since boot */
+};
+
+/* -ESRCH (or -ENOENT) when there is no such process. */
+int process_stat_read(pid_t pid, struct process_stat *ret_stat, struct err *err);
+
+/* Opens a pidfd and checks that it is the process which started at `start_time`; -ESRCH otherwise or when it is a
+ * zombie. */
+int process_open(pid_t pid, uint64_t start_time, int *ret_pidfd, struct err *err);
+
+/* Waits until the process behind the pidfd is gone (it need not be a child). timeout in ms, -1: for ever; -ETIMEDOUT.
+ */
+int process_wait_gone(int pidfd, int timeout_ms, struct err *err);
+
+/* Continues as a sealed in-memory copy of this binary, unless this is one already. The container can then
+   neither see nor overwrite the host's file through /proc/PID/exe. */
+int process_reexec_sealed(char **argv, struct err *err);
