@@ -14,7 +14,6 @@ export {
   writeCgroupFile,
 } from './cgroups.ts';
 export { type Clock, newObjectId, systemClock, timestamp } from './clock.ts';
-export { type DeviceInfo, deviceInfo, lstatIfExists } from './device-info.ts';
 export { directorySize } from './disk-usage.ts';
 export { type ChangeWatch, type FileReader, fileIdentity, openReader, watchDirectory } from './file-reader.ts';
 export {
@@ -31,6 +30,7 @@ export {
   syncDirectory,
   writeAtomically,
 } from './files.ts';
+export { type DeviceInfo, deviceInfo, lstatIfExists, makeDirectoryLike } from './inspect-path.ts';
 export { CLEAN_ENVIRONMENT, type RunOptions, type RunResult, runProgram, spawnProgram } from './processes.ts';
 export { readBytesIfExists } from './read-bytes.ts';
 export { readTextWithin } from './read-within.ts';

@@ -1,4 +1,4 @@
-import { makeDirectory, readTextWithin, writeAtomically } from '../../host/index.ts';
+import { makeDirectory, makeDirectoryLike, readTextWithin, writeAtomically } from '../../host/index.ts';
 import {
   buildOciConfig,
   chooseCapabilities,
@@ -36,7 +36,9 @@ export interface BundleInput {
 export async function writeBundle(context: ContainerContext, input: BundleInput): Promise<string> {
   const { record } = input;
   const paths = pathsOf(context, record.id);
-  await Promise.all([paths.rootfs, paths.upper, paths.work, paths.run].map((path) => makeDirectory(path)));
+  await Promise.all([paths.rootfs, paths.work, paths.run].map((path) => makeDirectory(path)));
+  // Overlay shows the upper directory's owner and mode as those of /.
+  await makeDirectoryLike(paths.upper, input.lower[0]);
   const config = buildOciConfig(await ociInputOf(context, input, paths));
   const { tty, openStdin, stdinOnce } = record.config;
   const size = record.host.consoleSize;

@@ -93,20 +93,7 @@ export async function openContainers(options: ContainerRoomOptions): Promise<Con
       table.all
         .filter((container) => container.record.imageId === id)
         .map((container): ImageUser => ({ container: container.id, running: container.isRunning })),
-    async recover() {
-      // Steps belong to builds of the daemon that is gone.
-      for (const name of await listDirectory(`${options.runDir}/s`)) {
-        const path = `${options.runDir}/s/${name}`;
-        const found = await spawner.find(path);
-        if (found) {
-          await found.monitor.kill(9).catch(() => undefined);
-          await found.monitor.exited;
-          found.monitor.close();
-        }
-        await removeTree(path);
-      }
-      await recoverContainers(context);
-    },
+    recover: () => recoverRoom(context),
     isBusy: () => alive().length > 0 || exec.isBusy || steps.active() > 0,
     counts() {
       const all = table.all.map((container) => container.state.status);
@@ -128,4 +115,20 @@ export async function openContainers(options: ContainerRoomOptions): Promise<Con
       );
     },
   };
+}
+
+/** Steps belong to builds of the daemon that is gone; containers go on. */
+async function recoverRoom(context: ContainerContext): Promise<void> {
+  const directory = `${context.runDir}/s`;
+  for (const name of await listDirectory(directory)) {
+    const path = `${directory}/${name}`;
+    const found = await context.spawner.find(path);
+    if (found) {
+      await found.monitor.kill(9).catch(() => undefined);
+      await found.monitor.exited;
+      found.monitor.close();
+    }
+    await removeTree(path);
+  }
+  await recoverContainers(context);
 }

@@ -63,6 +63,7 @@ async function bringUp(context: ContainerContext, container: LiveContainer, undo
 }
 
 async function letRun(context: ContainerContext, container: LiveContainer, monitor: ProcessMonitor): Promise<void> {
+  const startedAt = timestamp(context.clock);
   await monitor.start();
   container.record = { ...container.record, stoppedByUser: false };
   const { health: _health, ...state } = container.state;
@@ -75,7 +76,7 @@ async function letRun(context: ContainerContext, container: LiveContainer, monit
       exitCode: 0,
       oomKilled: false,
       error: '',
-      startedAt: timestamp(context.clock),
+      startedAt,
       restartCount: container.backoff.count,
     },
   };

@@ -1,5 +1,5 @@
 import type { Stats } from 'node:fs';
-import { lstat, stat } from 'node:fs/promises';
+import { chmod, chown, lstat, mkdir, stat } from 'node:fs/promises';
 import { isErrno } from './files.ts';
 
 export type DeviceInfo =
@@ -46,4 +46,17 @@ export async function lstatIfExists(path: string): Promise<Stats | undefined> {
     if (isErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
     throw error;
   }
+}
+
+/** Makes a directory with the owner and mode of another one; an existing one is left as it is. */
+export async function makeDirectoryLike(path: string, model: string | undefined): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    if (isErrno(error, 'EEXIST')) return;
+    throw error;
+  }
+  const { mode, uid, gid } = model === undefined ? { mode: 0o755, uid: 0, gid: 0 } : await lstat(model);
+  await chown(path, uid, gid);
+  await chmod(path, mode & 0o7777);
 }
