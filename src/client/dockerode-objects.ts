@@ -153,6 +153,12 @@ export function dockerodeImages(call: EngineCall): ImageApi {
       if (!imageId) throw new TscError('client/failed', `${what}: the engine named no image`);
       return imageId;
     },
+    importImage: async (archive, reference) => {
+      const { repository, version } = splitTag(reference);
+      const query = { fromSrc: '-', repo: repository, tag: version };
+      const stream = (await call('POST', '/images/create', { query, file: archive, stream: true })) as Readable;
+      await followProgress(stream, undefined, undefined, `cannot import ${reference}`);
+    },
     tagImage: async (reference, tag) => {
       const { repository, version } = splitTag(tag);
       await call('POST', path(reference, '/tag'), { query: { repo: repository, tag: version } });

@@ -267,6 +267,8 @@ export interface ImageApi {
   pullImage(reference: string, options: PullOptions): Promise<void>;
   /** Sends the context archive; resolves with the id of the image. A failed step throws with the engine's words. */
   buildImage(context: Readable, request: BuildRequest): Promise<string>;
+  /** Makes an image of one layer from a root file system archive. */
+  importImage(archive: Readable, reference: string): Promise<void>;
   tagImage(reference: string, tag: string): Promise<void>;
   removeImage(reference: string, options?: { readonly force?: boolean }): Promise<void>;
 }

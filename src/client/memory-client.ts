@@ -72,6 +72,10 @@ export function createMemoryClient(behaviours: Readonly<Record<string, MemoryBeh
       for await (const chunk of context) void chunk;
       return state.addImage(request.tags[0] ?? 'untagged', `built-${state.nextId()}`).id;
     },
+    importImage: async (archive, reference) => {
+      for await (const chunk of archive) void chunk;
+      state.addImage(reference);
+    },
     tagImage: async (reference, tag) => {
       const image = state.images.get(reference);
       if (!image) throw notFound('image', reference);
