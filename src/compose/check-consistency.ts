@@ -1,35 +1,58 @@
-import { type DiagnosticCollector, sortTopologically } from '../core/index.ts';
-import { checkRequired } from './check-shape.ts';
-import { childMap, type Mapping, positionOf, type Span } from './node.ts';
+import { type DiagnosticCollector, type Severity, sortTopologically } from '../core/index.ts';
+import { child, childMap, childText, type Mapping, positionOf, type Span } from './node.ts';
 import { RESOURCE_RULES, SERVICE_RULES } from './rules/consistency-rules.ts';
 import { implicitDependencies } from './rules/implicit-dependencies.ts';
 import type { RuleContext } from './rules/rule-context.ts';
 
-/** Stage 8: what the schema cannot say – references, exclusive attributes, cycles, required keys – on the merged tree. */
-export function checkConsistency(tree: Mapping, findings: DiagnosticCollector): void {
-  checkRequired(tree, findings);
-  const report: RuleContext['report'] = (at, code, message, hint) =>
-    findings.add({ code, severity: 'error', message, at: positionOf(at), ...(hint !== undefined && { hint }) });
-  for (const [name, { key, value }] of childMap(tree, 'services')?.entries ?? []) {
-    if (value.kind !== 'map' || name.startsWith('x-')) continue;
-    for (const rule of SERVICE_RULES) rule(value, { tree, name, key, report });
+/**
+ * What the schema cannot say: references, exclusive attributes, cycles. Looks at the active services only, after
+ * profiles are selected: one that is switched off may be half finished.
+ */
+export function checkConsistency(tree: Mapping, active: Mapping, findings: DiagnosticCollector): void {
+  const add =
+    (severity: Severity): RuleContext['report'] =>
+    (at, code, message, hint) =>
+      findings.add({ code, severity, message, at: positionOf(at), ...(hint !== undefined && { hint }) });
+  const report = add('error');
+  const warn = add('warning');
+  for (const [name, { key, value }] of active.entries) {
+    if (value.kind !== 'map') continue;
+    for (const rule of SERVICE_RULES) rule(value, { tree, name, key, report, warn });
   }
   for (const section of ['networks', 'volumes', 'secrets', 'configs']) {
     for (const [name, { key, value }] of childMap(tree, section)?.entries ?? []) {
-      if (value.kind !== 'map' || name.startsWith('x-')) continue;
-      for (const rule of RESOURCE_RULES) rule(value, section, { tree, name, key, report });
+      if (value.kind !== 'map') continue;
+      for (const rule of RESOURCE_RULES) rule(value, section, { tree, name, key, report, warn });
     }
   }
-  checkCycles(tree, report);
+  checkContainerNames(active, report);
+  checkCycles(active, report);
 }
 
-function checkCycles(tree: Mapping, report: RuleContext['report']): void {
-  const services = childMap(tree, 'services');
-  if (!services) return;
+function checkContainerNames(services: Mapping, report: RuleContext['report']): void {
+  const owners = new Map<string, string>();
+  for (const [service, { value }] of services.entries) {
+    const name = childText(value, 'container_name');
+    const at = child(value, 'container_name');
+    const owner = name === undefined ? undefined : owners.get(name);
+    if (at && owner !== undefined) {
+      report(
+        at,
+        'compose/conflict',
+        `services ${owner} and ${service} have the same container_name ${name}`,
+        'rename one',
+      );
+    }
+    if (name !== undefined) owners.set(name, service);
+  }
+}
+
+function checkCycles(services: Mapping, report: RuleContext['report']): void {
   const edges = new Map<string, ReadonlyMap<string, Span>>();
   for (const [name, { value }] of services.entries) if (value.kind === 'map') edges.set(name, edgesOf(value));
   const sorted = sortTopologically([...edges.keys()], (name) => edges.get(name)?.keys() ?? []);
-  if (!('cycle' in sorted)) return;
+  // One that depends on itself is reported by its own rule.
+  if (!('cycle' in sorted) || sorted.cycle.length === 2) return;
   const [from = '', to = ''] = sorted.cycle;
   const at = edges.get(from)?.get(to) ?? services;
   const message = `dependency cycle: ${sorted.cycle.join(' → ')}`;

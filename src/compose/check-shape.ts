@@ -1,5 +1,14 @@
 import type { DiagnosticCollector } from '../core/index.ts';
-import { describeKind, type Mapping, type Node, positionOf, type Scalar, type Sequence, type Span } from './node.ts';
+import {
+  describeKind,
+  isNull,
+  type Mapping,
+  type Node,
+  positionOf,
+  type Scalar,
+  type Sequence,
+  type Span,
+} from './node.ts';
 import { FORMATS, readBoolean } from './scalar-formats.ts';
 import { alternativesOf, COMPOSE_SCHEMA, patternOf, propertyOf, type Schema, typesOf } from './schema.ts';
 import { suggest } from './suggest.ts';
@@ -26,6 +35,8 @@ function checkNode(visit: Visit, findings: DiagnosticCollector): void {
   const { node, schema } = visit;
   // What is reset is thrown away; its value may be anything.
   if (node.tag === 'reset') return;
+  // A key without a value may stand over an earlier file's; what is still empty after the merge is reported then.
+  if (node.kind === 'scalar' && node.value === null) return;
   const alternatives = alternativesOf(schema);
   const fitting = alternatives.find((alternative) => accepts(alternative, node));
   if (!fitting) reportType(visit, alternatives, findings);
@@ -232,10 +243,12 @@ export function checkRequired(tree: Mapping, findings: DiagnosticCollector): voi
   requireBelow({ node: tree, schema: COMPOSE_SCHEMA, path: '' }, findings);
 }
 
-function requireBelow({ node, schema, path }: Visit, findings: DiagnosticCollector): void {
-  if (node.kind === 'scalar') return;
-  const fitting = alternativesOf(schema).find((alternative) => accepts(alternative, node));
-  if (!fitting) return;
+function requireBelow(visit: Visit, findings: DiagnosticCollector): void {
+  const { node, schema, path } = visit;
+  const alternatives = alternativesOf(schema);
+  const fitting = alternatives.find((alternative) => accepts(alternative, node));
+  if (!fitting && isNull(node)) reportType(visit, alternatives, findings);
+  if (!fitting || node.kind === 'scalar') return;
   if (node.kind === 'list') {
     const items = fitting.items;
     if (items)

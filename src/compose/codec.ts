@@ -61,6 +61,21 @@ export const amount: Codec<number> = {
   write: (value) => (value === 0 ? undefined : value),
 };
 
+/** Cores: single precision, as engines count them. */
+export const cores: Codec<number> = {
+  read: number.read,
+  write: (value) => (value === 0 ? undefined : shortestSingle(value)),
+};
+
+function shortestSingle(value: number): number {
+  const single = Math.fround(value);
+  for (let digits = 1; digits < 9; digits++) {
+    const short = Number(single.toPrecision(digits));
+    if (Math.fround(short) === single) return short;
+  }
+  return single;
+}
+
 /** Bytes, written as text. */
 export const bytes: Codec<number> = scalar(readBytes, (value) => (value === 0 ? undefined : String(value)));
 
@@ -171,7 +186,7 @@ export function object<T extends object>(fields: Fields<T>): Codec<T> {
       const out = new Map<string, Out>();
       for (const { property, key, codec } of rows) {
         const written = values[property] === undefined ? codec.absent : codec.write(values[property]);
-        if (written !== undefined) out.set(key, written);
+        if (written !== undefined && written !== '') out.set(key, written);
       }
       const extensions = values['extensions'] as ReadonlyMap<string, PlainValue> | undefined;
       for (const [key, item] of sorted(extensions ?? new Map<string, PlainValue>(), plainOut)) out.set(key, item);

@@ -19,8 +19,8 @@ export function applyDefaults(tree: Mapping, projectName: string): Mapping {
   if (services?.entries.values().some(({ value }) => childMap(value, 'networks')?.entries.has('default'))) {
     made = withDefaultNetwork(made);
   }
-  for (const section of ['networks', 'volumes', 'secrets', 'configs', 'models']) {
-    const named = mapEntries(childMap(made, section), (value, key) => defaultName(section, value, key, projectName));
+  for (const section of ['networks', 'volumes', 'secrets', 'configs']) {
+    const named = mapEntries(childMap(made, section), (value, key) => defaultName(value, key, projectName));
     if (named) made = withEntry(made, section, named);
   }
   return withEntry(made, 'name', scalarAt(tree, projectName));
@@ -31,7 +31,7 @@ function mapEntries(map: Mapping | undefined, change: (value: Mapping, key: stri
   const entries = new Map<string, Entry>();
   for (const [key, entry] of map.entries) {
     const value = entry.value.kind === 'map' ? entry.value : mappingAt(entry.value, []);
-    entries.set(key, key.startsWith('x-') ? entry : { key: entry.key, value: change(value, key) });
+    entries.set(key, { key: entry.key, value: change(value, key) });
   }
   return { ...map, entries };
 }
@@ -42,9 +42,9 @@ function withDefaultNetwork(tree: Mapping): Mapping {
   return withEntry(tree, 'networks', withEntry(networks, 'default', mappingAt(tree, [])));
 }
 
-function defaultName(section: string, value: Mapping, key: string, projectName: string): Mapping {
+function defaultName(value: Mapping, key: string, projectName: string): Mapping {
   if (childText(value, 'name') !== undefined) return value;
-  const bare = section === 'models' || isTrue(child(value, 'external'));
+  const bare = isTrue(child(value, 'external'));
   return withEntry(value, 'name', scalarAt(value, bare ? key : `${projectName}_${key}`));
 }
 
@@ -71,7 +71,31 @@ function defaultService(service: Mapping): Mapping {
   if (pull && childText(made, 'pull_policy') === 'if_not_present') {
     made = withEntry(made, 'pull_policy', scalarAt(pull, 'missing'));
   }
-  return defaultDependencies(made);
+  return defaultDependencies(defaultDevices(made));
+}
+
+/** A device request that says neither how many nor which means all. */
+function defaultDevices(service: Mapping): Mapping {
+  const all = (list: Node | undefined) =>
+    list?.kind === 'list'
+      ? sequenceAt(
+          list,
+          list.items.map((item) =>
+            item.kind === 'map' && !child(item, 'count') && !child(item, 'device_ids')
+              ? withEntry(item, 'count', scalarAt(item, -1))
+              : item,
+          ),
+        )
+      : undefined;
+  const gpus = all(child(service, 'gpus'));
+  const made = gpus ? withEntry(service, 'gpus', gpus) : service;
+  const deploy = childMap(made, 'deploy');
+  const resources = childMap(deploy, 'resources');
+  const reservations = childMap(resources, 'reservations');
+  const devices = all(child(reservations, 'devices'));
+  if (!deploy || !resources || !reservations || !devices) return made;
+  const reserved = withEntry(reservations, 'devices', devices);
+  return withEntry(made, 'deploy', withEntry(deploy, 'resources', withEntry(resources, 'reservations', reserved)));
 }
 
 function defaultBuild(build: Mapping): Mapping {

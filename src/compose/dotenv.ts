@@ -38,10 +38,11 @@ const ESCAPED: ReadonlyMap<string, string> = new Map([
 
 /**
  * Parses a dotenv file: `export ` prefix, `=` or `:`, bare keys, comments, single quotes literal, double quotes with
- * escapes, both over several lines; variables expand outside single quotes, from the file first, then from `lookup`.
+ * escapes, both over several lines; variables expand outside single quotes, from `lookup` first, then from the lines above, then from
+ * `earlier` (files read before).
  */
-export function parseDotenv(text: string, lookup: Lookup): DotenvResult {
-  return new DotenvReader(text.replace(/^\uFEFF/, '').replaceAll('\r\n', '\n'), lookup).read();
+export function parseDotenv(text: string, lookup: Lookup, earlier: Lookup = () => undefined): DotenvResult {
+  return new DotenvReader(text.replace(/^\uFEFF/, '').replaceAll('\r\n', '\n'), lookup, earlier).read();
 }
 
 /** `format: raw`: split at the first `=`, nothing else. */
@@ -67,9 +68,9 @@ class DotenvReader {
   readonly #unset: string[] = [];
   #at = 0;
 
-  constructor(text: string, lookup: Lookup) {
+  constructor(text: string, lookup: Lookup, earlier: Lookup) {
     this.#text = text;
-    this.#lookup = lookup;
+    this.#lookup = (name) => lookup(name) ?? this.#values.get(name) ?? earlier(name);
   }
 
   read(): DotenvResult {
@@ -128,16 +129,16 @@ class DotenvReader {
     }
     this.#at = next + 1;
     while (this.#text[this.#at] === ' ' || this.#text[this.#at] === '\t') this.#at++;
-    const value = this.#value(this.#at > next + 1);
+    const value = this.#value();
     if (value !== undefined) this.#values.set(key, value);
   }
 
-  #value(spaced: boolean): string | undefined {
+  #value(): string | undefined {
     const quote = this.#text[this.#at];
     if (quote === "'" || quote === '"') return this.#quoted(quote);
     const start = this.#at;
     let raw = this.#text.slice(start, this.#lineEnd());
-    const comment = spaced && raw.startsWith('#') ? 0 : raw.search(/\s#/);
+    const comment = raw.search(/\s#/);
     if (comment >= 0) raw = raw.slice(0, comment);
     this.#at = this.#lineEnd();
     return this.#expand(raw.trimEnd(), start);
@@ -154,14 +155,11 @@ class DotenvReader {
     }
     const raw = this.#text.slice(start + 1, end);
     this.#at = end + 1;
-    const rest = this.#text.slice(this.#at, this.#lineEnd());
-    if (!/^[ \t]*(#.*)?$/.test(rest)) this.#fail('unexpected text after the closing quote', this.#at);
-    this.#at = this.#lineEnd();
-    return quote === "'" ? raw : this.#expand(applyEscapes(raw), start);
+    return quote === "'" ? raw.replaceAll("\\'", "'") : this.#expand(applyEscapes(raw), start);
   }
 
   #expand(raw: string, at: number): string | undefined {
-    const result = expandTemplate(raw, (name) => this.#values.get(name) ?? this.#lookup(name));
+    const result = expandTemplate(raw, this.#lookup);
     if ('error' in result) {
       const end = this.#at;
       this.#fail(result.error.message, at);

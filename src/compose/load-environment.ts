@@ -37,7 +37,11 @@ export async function loadEnvironment(
   for (const file of files) {
     const source = await readSource(file, folder, undefined, context);
     if (!source) continue;
-    const { entries, problems } = parseDotenv(source.text, (name) => caller.get(name) ?? found.get(name));
+    const { entries, problems } = parseDotenv(
+      source.text,
+      (name) => caller.get(name),
+      (name) => found.get(name),
+    );
     for (const { message, line, column } of problems) {
       context.findings.add({
         code: 'compose/invalid-env-file',

@@ -2,6 +2,7 @@ import { dirname } from 'node:path/posix';
 import { type Diagnostic, DiagnosticCollector, type Position } from '../core/index.ts';
 import { bind } from './bind.ts';
 import { checkConsistency } from './check-consistency.ts';
+import { checkRequired } from './check-shape.ts';
 import { checkSupport } from './check-support.ts';
 import { ComposeError } from './compose-error.ts';
 import { applyDefaults } from './default.ts';
@@ -104,11 +105,12 @@ async function load(
   const merged = await mergeDocuments(prepare(documents, context), context, files);
   if (!merged || name === undefined) return undefined;
   warnVersion(merged, findings);
-  checkConsistency(merged, findings);
+  checkRequired(merged, findings);
   const defaulted = applyDefaults(merged, name);
   const resolved = resolvePaths(defaulted, home);
   const asking = { profiles: askedProfiles(options, variables), services: options.services ?? [] };
   const { active, inactive, profiles } = selectProfiles(resolved, asking, findings);
+  checkConsistency(resolved, active, findings);
   const trimmed = withEntry(dropUnused(resolved, active), 'services', active);
   const support = { refuse: options.purpose !== 'show', hostPlatform: options.hostPlatform };
   checkSupport(trimmed, support, findings);
@@ -255,11 +257,12 @@ function locateIn(tree: Mapping, path: readonly string[]): Position {
   return positionOf(at);
 }
 
-/** By file in the order of reading, then by line. */
+/** By file in the order of reading, then by line; each once, for a file may take part twice. */
 function inOrder(all: readonly Diagnostic[], sources: ReadonlyMap<string, string>): Diagnostic[] {
   const ranks = new Map([...sources.keys()].map((file, index) => [file, index]));
   const rank = ({ at }: Diagnostic) => (at ? (ranks.get(at.file) ?? ranks.size) : -1);
-  return [...all].sort(
+  const unique = new Map(all.map((item) => [JSON.stringify(item), item]));
+  return [...unique.values()].sort(
     (a, b) => rank(a) - rank(b) || (a.at?.line ?? 0) - (b.at?.line ?? 0) || (a.at?.column ?? 0) - (b.at?.column ?? 0),
   );
 }

@@ -4,7 +4,6 @@ export interface MountSpec {
   readonly source?: string;
   readonly target: string;
   readonly readOnly: boolean;
-  readonly consistency?: string;
   readonly nocopy: boolean;
   readonly propagation?: string;
   readonly selinux?: string;
@@ -14,6 +13,7 @@ export interface MountSpec {
 }
 
 const PROPAGATIONS = new Set(['shared', 'rshared', 'slave', 'rslave', 'private', 'rprivate']);
+/** Hints for file sharing on a Mac; they mean nothing here. */
 const CONSISTENCIES = new Set(['consistent', 'cached', 'delegated']);
 
 /** Parses `[source:]target[:options]`. Returns why the text is refused otherwise. */
@@ -26,7 +26,6 @@ export function parseMount(text: string): MountSpec | { readonly problem: string
   const options = third === '' ? [] : third.split(',');
   const find = (set: ReadonlySet<string>) => options.findLast((option) => set.has(option));
   const propagation = find(PROPAGATIONS);
-  const consistency = find(CONSISTENCIES);
   const selinux = find(new Set(['z', 'Z']));
   const subpath = options.findLast((option) => option.startsWith('volume-subpath='))?.slice('volume-subpath='.length);
   return {
@@ -36,7 +35,6 @@ export function parseMount(text: string): MountSpec | { readonly problem: string
     readOnly: find(new Set(['ro', 'rw'])) === 'ro',
     nocopy: options.includes('nocopy'),
     ...(propagation !== undefined && { propagation }),
-    ...(consistency !== undefined && { consistency }),
     ...(selinux !== undefined && { selinux }),
     ...(subpath !== undefined && { subpath }),
     unknown: options.filter((option) => !isKnown(option)),

@@ -5,7 +5,8 @@ import { isWindowsPath } from './mount-codec.ts';
 export function absolutePath(text: string, base: string, home: string | undefined): string {
   if (isWindowsPath(text)) return text;
   const path = home !== undefined && /^~(?=\/|$)/.test(text) ? join(home, text.slice(1)) : text;
-  const whole = normalize(isAbsolute(path) ? path : join(base, path));
+  if (isAbsolute(path) && path === text) return path;
+  const whole = normalize(join(isAbsolute(path) ? '/' : base, path));
   return whole.length > 1 && whole.endsWith('/') ? whole.slice(0, -1) : whole;
 }
 

@@ -20,6 +20,9 @@ export function parsePort(text: string): readonly PortSpec[] | { readonly proble
   if (!match) return { problem: 'write [[ip:]host:]container[/protocol]' };
   const [, ipText, hostText = '', containerText = ''] = match;
   const hostIp = ipText?.replace(/^\[(.*)\]$/, '$1');
+  // Without brackets nobody can tell where the address ends.
+  if (ipText?.startsWith('[') === false && ipText.includes(':'))
+    return { problem: 'write an IPv6 address in brackets' };
   if (hostIp !== undefined && hostIp !== '' && !isAddress(hostIp)) {
     return { problem: `${JSON.stringify(hostIp)} is not an IP address` };
   }

@@ -34,19 +34,26 @@ export function projectName(request: NameRequest, findings: DiagnosticCollector)
     // A broken template is reported where all are: in the interpolate stage.
     if ('error' in expanded) return undefined;
     if (expanded.value === '') continue;
-    if (NAME.test(expanded.value)) return expanded.value;
-    const message = `${JSON.stringify(expanded.value)} is not a project name`;
-    findings.add({ code: 'compose/invalid-project-name', severity: 'error', message, at: positionOf(node), hint });
-    return undefined;
+    const name = normalise(expanded.value);
+    if (name === expanded.value) return name;
+    const shown = JSON.stringify(expanded.value);
+    const found = { code: 'compose/invalid-project-name', at: positionOf(node), hint };
+    if (name === '') findings.add({ ...found, severity: 'error', message: `${shown} is not a project name` });
+    else findings.add({ ...found, severity: 'warning', message: `${shown} is not a project name; ${name} is used` });
+    return name === '' ? undefined : name;
   }
   return nameFromFolder(folder, findings);
 }
 
-function nameFromFolder(folder: string, findings: DiagnosticCollector): string | undefined {
-  const name = basename(folder)
+function normalise(text: string): string {
+  return text
     .toLowerCase()
     .replace(/[^a-z0-9_-]/g, '')
     .replace(/^[_-]+/, '');
+}
+
+function nameFromFolder(folder: string, findings: DiagnosticCollector): string | undefined {
+  const name = normalise(basename(folder));
   if (name !== '') return name;
   findings.add({
     code: 'compose/no-project-name',

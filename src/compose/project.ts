@@ -87,7 +87,7 @@ export interface FileObject extends Extensible {
 
 /** An AI model of the application. */
 export interface Model extends Extensible {
-  readonly name: string;
+  readonly name?: string;
   readonly model?: string;
   readonly contextSize?: number;
   readonly runtimeFlags: readonly string[];

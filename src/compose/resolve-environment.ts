@@ -95,9 +95,9 @@ function dotenvEntries(
   variables: ReadonlyMap<string, Node>,
   context: LoadContext,
 ): readonly DotenvEntry[] {
-  const { entries, problems, unset } = parseDotenv(text, (name) => {
+  const { entries, problems, unset } = parseDotenv(text, context.lookup, (name) => {
     const earlier = variables.get(name);
-    return context.lookup(name) ?? (earlier?.kind === 'scalar' ? earlier.text : undefined);
+    return earlier?.kind === 'scalar' ? earlier.text : undefined;
   });
   for (const { message, line, column } of problems) {
     context.findings.add({

@@ -29,6 +29,7 @@ const PATH_RULES = pathTable<PathRule>([
   ['secrets.*.file', file],
   ['services.*.build.additional_contexts.*', context],
   ['services.*.build.context', context],
+  ['services.*.build.ssh.*', file],
   ['services.*.develop.watch[].path', file],
   ['services.*.env_file[].path', file],
   ['services.*.label_file[]', file],

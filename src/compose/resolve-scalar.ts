@@ -37,6 +37,7 @@ export function resolveScalar(source: string): Resolved {
   const plain = source.replaceAll('_', '');
   if (FLOAT.test(plain)) {
     const value = Number(plain);
+    if (!Number.isFinite(value)) return { value: source, text: source };
     return { value, text: formatFloat(value) };
   }
   return { value: source, text: source };

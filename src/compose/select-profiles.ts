@@ -20,12 +20,12 @@ export function selectProfiles(
   findings: DiagnosticCollector,
 ): Selection {
   const services = childMap(tree, 'services');
-  const entries = [...(services?.entries ?? [])].filter(([name]) => !name.startsWith('x-'));
+  const entries = [...(services?.entries ?? [])];
   const names = entries.map(([name]) => name);
   const profiles = new Set(asked.profiles);
   for (const name of asked.services) {
     const service = services?.entries.get(name)?.value;
-    if (!service || name.startsWith('x-')) reportUnknown(name, names, findings);
+    if (!service) reportUnknown(name, names, findings);
     for (const profile of profilesOf(service)) profiles.add(profile);
   }
   const isActive = ([name, { value }]: [string, Entry]) => {

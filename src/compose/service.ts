@@ -1,6 +1,6 @@
 import type { Build } from './build.ts';
 import type { Deploy, DeviceRequest } from './deploy.ts';
-import type { Extensible, PlainValue } from './extension.ts';
+import type { Extensible } from './extension.ts';
 import type { FileGrant, Ulimit } from './grants.ts';
 
 type Texts = readonly string[];
@@ -209,7 +209,8 @@ export interface Mount extends Extensible {
 export interface BindOptions extends Extensible {
   readonly selinux?: string;
   readonly propagation?: string;
-  readonly createHostPath: boolean;
+  /** Create a missing source as a folder; absent: yes. */
+  readonly createHostPath?: boolean;
   readonly recursive?: string;
 }
 
@@ -261,7 +262,7 @@ export interface ModelGrant extends Extensible {
 /** A service run by an external program. */
 export interface Provider extends Extensible {
   readonly type: string;
-  readonly options: ReadonlyMap<string, PlainValue>;
+  readonly options: ReadonlyMap<string, Texts>;
 }
 
 /** Block I/O weights and throttles. */

@@ -72,8 +72,8 @@ function expand(template: string, context: Context): string {
       at = end + 1;
     } else {
       const name = nameAt(template, dollar + 1);
-      if (name === '') throw syntaxError(template.slice(dollar, dollar + 2));
-      out += variable(name, `$${name}`, context);
+      // A dollar before anything else stands for itself, as in a price.
+      out += name === '' ? '$' : variable(name, `$${name}`, context);
       at = dollar + 1 + name.length;
     }
   }

@@ -7,14 +7,23 @@ const OLD_BOOLEANS = /^(?:y|Y|yes|Yes|YES|on|On|ON|n|N|no|No|NO|off|Off|OFF)$/;
 const BASE_60 = /^[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?$/;
 const TIMESTAMP =
   /^\d{4}-\d{1,2}-\d{1,2}(?:[Tt ]\s*\d{1,2}:\d{1,2}:\d{1,2}(?:\.\d*)?\s*(?:Z|[-+]\d{1,2}(?::?\d{2})?)?)?$/;
-// Characters that only a double-quoted text can hold, as escapes.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-const UNPRINTABLE = /[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\u2028\u2029\ufeff\ufffe\uffff]|\p{Surrogate}/u;
+// Characters that only a double-quoted text can hold, as escapes: controls but tab, newline and U+0085, separators, and
+// all beyond the basic plane, as the reference writes them.
+const UNPRINTABLE = /(?![\t\n\u0085])[\p{Cc}\u2028\u2029\ufeff\ufffe\uffff]|\p{Cs}|[\u{10000}-\u{10ffff}]/u;
 
 /** Block style with two spaces, lists indented; strings quoted only where a reader would take them for something else. */
 export function writeYaml(value: Out): string {
-  if (value instanceof Map && value.size > 0) return writeMap(value, 0).join('\n').concat('\n');
-  return `${writeInline(value)}\n`;
+  const shown = dropJsonOnly(value);
+  if (shown instanceof Map && shown.size > 0) return writeMap(shown, 0).join('\n').concat('\n');
+  return `${writeInline(shown)}\n`;
+}
+
+function dropJsonOnly(value: Out): Out {
+  if (Array.isArray(value)) return value.map(dropJsonOnly);
+  if (!(value instanceof Map)) return value;
+  const kept = new Map<string, Out>();
+  for (const [key, item] of value as ReadonlyMap<string, Out>) if (!isJsonOnly(item)) kept.set(key, dropJsonOnly(item));
+  return kept;
 }
 
 const pad = (depth: number) => '  '.repeat(depth);
@@ -22,8 +31,9 @@ const pad = (depth: number) => '  '.repeat(depth);
 function writeMap(map: ReadonlyMap<string, Out>, depth: number): string[] {
   const lines: string[] = [];
   for (const [key, value] of map) {
-    if (isJsonOnly(value)) continue;
-    lines.push(...entryLines(`${pad(depth)}${writeString(key, undefined)}:`, value, depth + 1));
+    lines.push(
+      ...entryLines(`${pad(depth)}${key === '<<' ? writeDouble(key) : writeString(key, undefined)}:`, value, depth + 1),
+    );
   }
   return lines;
 }
@@ -61,7 +71,7 @@ function writeInline(value: Out): string {
 function formatNumber(value: number): string {
   if (Number.isNaN(value)) return '.nan';
   if (!Number.isFinite(value)) return value > 0 ? '.inf' : '-.inf';
-  return formatFloat(value);
+  return Number.isInteger(value) ? String(value) : formatFloat(value);
 }
 
 /** `depth` is where the lines of a block would stand; undefined where no block may (keys). */
@@ -76,7 +86,7 @@ function writeString(text: string, depth: number | undefined): string {
 }
 
 function looksTyped(text: string): boolean {
-  const typed = typeof resolveScalar(text).value !== 'string' || text === '<<';
+  const typed = typeof resolveScalar(text).value !== 'string';
   return typed || OLD_BOOLEANS.test(text) || BASE_60.test(text) || TIMESTAMP.test(text);
 }
 
@@ -116,6 +126,7 @@ function writeDouble(text: string): string {
     if (known !== undefined) return known;
     if (!UNPRINTABLE.test(char)) return char;
     const code = char.codePointAt(0) ?? 0;
+    if (code > 0xffff) return `\\U${code.toString(16).toUpperCase().padStart(8, '0')}`;
     return code < 0x100
       ? `\\x${code.toString(16).toUpperCase().padStart(2, '0')}`
       : `\\u${code.toString(16).toUpperCase().padStart(4, '0')}`;

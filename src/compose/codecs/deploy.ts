@@ -1,4 +1,4 @@
-import { amount, bytes, type Codec, duration, list, number, object, text, textMap } from '../codec.ts';
+import { amount, bytes, type Codec, cores, duration, list, number, object, text, textMap } from '../codec.ts';
 import type {
   Deploy,
   DeviceRequest,
@@ -29,7 +29,7 @@ const genericResource = object<GenericResource>({
 });
 
 const resourceSet = object<ResourceSet>({
-  cpus: amount,
+  cpus: cores,
   memory: bytes,
   pids: amount,
   devices: list(deviceRequest),

@@ -1,3 +1,4 @@
+import { normalize } from 'node:path/posix';
 import {
   amount,
   bytes,
@@ -10,7 +11,6 @@ import {
   nullable,
   number,
   object,
-  plain,
   text,
   textMap,
   variables,
@@ -64,14 +64,14 @@ export const healthcheck: Codec<Healthcheck> = object<Healthcheck>({
 
 const endpoint = object<ServiceNetwork>({
   aliases: list(text),
+  driverOpts: textMap,
+  gwPriority: amount,
   interfaceName: text,
   ipv4Address: text,
   ipv6Address: text,
   linkLocalIps: list(text),
   macAddress: text,
-  driverOpts: textMap,
   priority: amount,
-  gwPriority: amount,
 });
 export const serviceNetworks: Codec<ReadonlyMap<string, ServiceNetwork | null>> = map(nullable(endpoint));
 
@@ -93,16 +93,25 @@ export const port: Codec<Port> = object<Port>({
 const bindOptions = object<BindOptions>({
   selinux: text,
   propagation: text,
-  createHostPath: unlessFalse,
+  createHostPath: maybe,
   recursive: text,
 });
 const volumeOptions = object<VolumeOptions>({ labels: textMap, nocopy: flag, subpath: text });
 const tmpfsOptions = object<TmpfsOptions>({ size: bytes, mode: numericMode });
 
-const plainMount = object<Mount>({
+/** Cleaned like the engine cleans it. */
+const containerPath: Codec<string> = {
+  read: (node) => {
+    const path = text.read(node);
+    return path === undefined || path === '' ? path : normalize(path).replace(/(.)\/$/, '$1');
+  },
+  write: text.write,
+};
+
+export const mount: Codec<Mount> = object<Mount>({
   type: word(),
   source: text,
-  target: text,
+  target: containerPath,
   readOnly: flag,
   consistency: text,
   bind: bindOptions,
@@ -110,15 +119,6 @@ const plainMount = object<Mount>({
   tmpfs: tmpfsOptions,
   image: object<NonNullable<Mount['image']>>({ subpath: text }),
 });
-
-/** A bind mount always says whether its source may be created. */
-export const mount: Codec<Mount> = {
-  read: (node) => {
-    const made = plainMount.read(node);
-    return made?.type === 'bind' && made.bind === undefined ? { ...made, bind: { createHostPath: true } } : made;
-  },
-  write: plainMount.write,
-};
 
 export const device: Codec<DeviceMapping> = object<DeviceMapping>({ source: text, target: text, permissions: text });
 
@@ -136,7 +136,12 @@ export const modelGrants: Codec<ReadonlyMap<string, ModelGrant | null>> = map(
   nullable(object<ModelGrant>({ endpointVar: text, modelVar: text })),
 );
 
-export const provider: Codec<Provider> = object<Provider>({ type: text, options: map(plain) });
+/** One value or several; written as several. */
+const texts: Codec<readonly string[]> = {
+  read: (node) => (node?.kind === 'scalar' ? [node.text] : list(text).read(node)),
+  write: (values) => [...values],
+};
+export const provider: Codec<Provider> = object<Provider>({ type: text, options: map(texts) });
 
 /** A rate, written as text like all sizes. */
 const throttle = object<Throttle>({ path: text, rate: bytes });
@@ -157,7 +162,7 @@ export const develop: Codec<Develop> = object<Develop>({
       path: text,
       action: word(),
       target: text,
-      exec: hook,
+      exec: { ...hook, absent: { jsonOnly: new Map([['command', { jsonOnly: null }]]) } },
       include: list(text),
       ignore: list(text),
       initialSync: flag,

@@ -114,7 +114,6 @@ const mount: CanonicalRule = (node, findings) => {
     ...optional('source', spec.source),
     ['target', scalarAt(node, spec.target)],
     ...optional('read_only', spec.readOnly),
-    ...optional('consistency', spec.consistency),
     [spec.type, mappingAt(node, options)],
   ]);
 };

@@ -1,7 +1,7 @@
-import { child, childItems, childMap, childText, isNull, type Mapping, type Node } from '../node.ts';
+import { child, childItems, childMap, childText, isNull, type Mapping, type Node, type Scalar } from '../node.ts';
 import { parseRange } from '../port-codec.ts';
 import { readBytes } from '../scalar-formats.ts';
-import { splitWords } from '../shell-words.ts';
+import { splitCommandLine } from '../shell-words.ts';
 import { suggest } from '../suggest.ts';
 import { implicitDependencies } from './implicit-dependencies.ts';
 import type { RuleContext } from './rule-context.ts';
@@ -18,7 +18,7 @@ const isTrue = (node: Node | undefined) => node?.kind === 'scalar' && /^(?:true|
 
 /** Reports a reference to an entry that the tree does not have. */
 function requireEntry(section: string, name: string, at: Node, { tree, name: owner, report }: RuleContext): void {
-  const known = [...(childMap(tree, section)?.entries.keys() ?? [])].filter((key) => !key.startsWith('x-'));
+  const known = [...(childMap(tree, section)?.entries.keys() ?? [])];
   if (known.includes(name)) return;
   const kind = section === 'services' ? 'service' : section.slice(0, -1);
   const near = suggest(name, known);
@@ -120,15 +120,6 @@ const healthcheck: ServiceRule = (service, { name, report }) => {
         'put the whole command in one string',
       );
     }
-  }
-  const interval = child(check, 'start_interval');
-  if (interval && !has(check, 'start_period')) {
-    report(
-      interval,
-      'compose/invalid-healthcheck',
-      `healthcheck.start_interval of ${name} needs start_period`,
-      'add start_period',
-    );
   }
 };
 
@@ -243,6 +234,23 @@ const ports: ServiceRule = (service, { name, report }) => {
   }
 };
 
+/** A path can hold one mount only. */
+const targets: ServiceRule = (service, { name, report }) => {
+  const taken = new Set(
+    childItems(service, 'tmpfs').flatMap((item) => (item.kind === 'scalar' ? [item.text.split(':')[0]] : [])),
+  );
+  for (const mount of childItems(service, 'volumes')) {
+    const target = childText(mount, 'target');
+    if (target === undefined || !taken.has(target)) continue;
+    report(
+      child(mount, 'target') ?? mount,
+      'compose/conflict',
+      `service ${name} mounts ${target} twice: as tmpfs and as a volume`,
+      'keep one of them',
+    );
+  }
+};
+
 const watch: ServiceRule = (service, { name, report }) => {
   for (const rule of childItems(child(service, 'develop'), 'watch')) {
     const action = childText(rule, 'action');
@@ -262,7 +270,7 @@ const watch: ServiceRule = (service, { name, report }) => {
 
 const RESTART = /^(?:no|always|unless-stopped|on-failure(?::\d+)?)$/;
 
-const texts: ServiceRule = (service, { name, report }) => {
+const texts: ServiceRule = (service, { name, report, warn }) => {
   const restart = child(service, 'restart');
   const policy = childText(service, 'restart');
   if (restart && policy !== undefined && policy !== '' && !RESTART.test(policy)) {
@@ -274,17 +282,20 @@ const texts: ServiceRule = (service, { name, report }) => {
   }
   for (const key of ['command', 'entrypoint']) {
     const line = child(service, key);
-    const text = childText(service, key);
-    if (line?.kind === 'scalar' && text !== undefined && splitWords(text) === undefined) {
-      report(
-        line,
-        'compose/invalid-command',
-        `${key} of service ${name} has an unclosed quote`,
-        'close it, or write the command as a list',
-      );
-    }
+    if (line?.kind === 'scalar') checkCommandLine(line, `${key} of service ${name}`, { report, warn });
   }
 };
+
+function checkCommandLine(line: Scalar, what: string, { report, warn }: Pick<RuleContext, 'report' | 'warn'>): void {
+  const split = splitCommandLine(line.text);
+  if (split === undefined) {
+    const hint = 'close it, or write the command as a list';
+    report(line, 'compose/invalid-command', `${what} has an unclosed quote or parenthesis`, hint);
+  } else if (split.operator !== undefined) {
+    const message = `${what} ends before ${JSON.stringify(split.operator)}: no shell runs it, the rest is dropped`;
+    warn(line, 'compose/shell-operator', message, 'write ["sh", "-c", "…"] when a shell is meant');
+  }
+}
 
 const devices: ServiceRule = (service, { name, report }) => {
   const reserved = childItems(child(child(child(service, 'deploy'), 'resources'), 'reservations'), 'devices');
@@ -313,6 +324,7 @@ export const SERVICE_RULES: readonly ServiceRule[] = [
   limits,
   platform,
   mounts,
+  targets,
   ports,
   watch,
   texts,
@@ -320,7 +332,8 @@ export const SERVICE_RULES: readonly ServiceRule[] = [
 ];
 
 const externalAlone: ResourceRule = (resource, section, { name, report }) => {
-  if (!isTrue(child(resource, 'external'))) return;
+  // Networks are let through with whatever they say, as the reference does.
+  if (section === 'networks' || !isTrue(child(resource, 'external'))) return;
   for (const [key, entry] of resource.entries) {
     if (key === 'external' || key === 'name' || key.startsWith('x-')) continue;
     report(

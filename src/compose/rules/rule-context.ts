@@ -7,5 +7,6 @@ export interface RuleContext {
   readonly name: string;
   /** Where that key is written. */
   readonly key: Span;
+  readonly warn: (at: Span, code: string, message: string, hint?: string) => void;
   readonly report: (at: Span, code: string, message: string, hint?: string) => void;
 }
