@@ -93,7 +93,9 @@ function pull({ request, services }: RouteCall, from: string): Promise<ApiRespon
   const ref = withDefaultTag(parseImageRef(tagText === '' ? from : `${from}${separator}${tagText}`));
   const platform = request.query.get('platform') ?? '';
   const credentials = readRegistryAuth(request.headers['x-registry-auth']);
+  const name = familiarImageRef(ref);
   return progressResponse(async (report) => {
+    const before = await services.engine.images.find(name);
     const image = await services.engine.images.pull(ref, {
       ...(platform !== '' && { platform }),
       ...(credentials && { credentials }),
@@ -101,7 +103,9 @@ function pull({ request, services }: RouteCall, from: string): Promise<ApiRespon
       signal: request.signal,
     });
     report({ status: `Digest: ${image.digest}` });
-    report({ status: `Status: Image is present as ${familiarImageRef(ref)}` });
+    // Scripts tell the two apart by these words.
+    const words = before?.id === image.id ? 'Image is up to date' : 'Downloaded newer image';
+    report({ status: `Status: ${words} for ${name}` });
   });
 }
 
