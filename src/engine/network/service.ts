@@ -1,6 +1,20 @@
-import type { Clock } from '../../host/index.ts';
+import { type Clock, systemClock } from '../../host/index.ts';
+import { createKeyedLock } from '../state/index.ts';
+import { decideAttachment } from './attach.ts';
+import { applyFirewall, Bridges, isBridged, setRouteLocalnet } from './bridges.ts';
+import { connectContainer, disconnectContainer } from './change-attachment.ts';
+import type { NetworkContext } from './context.ts';
+import { createNetwork, PREDEFINED, removeNetworks } from './create-network.ts';
+import { unpassDocker } from './firewall/docker-user.ts';
+import { createNftFirewall } from './firewall/firewall.ts';
 import type { KeeperPort } from './keeper-port.ts';
-import type { NetworkService } from './network.ts';
+import { renderHosts, renderResolvConf } from './names/resolver.ts';
+import type { NameFiles, NameFilesSpec, NetworkService, Sandbox } from './network.ts';
+import { holdAgain, publish, withdraw } from './publish.ts';
+import { openRecords } from './records.ts';
+import { recover } from './recover.ts';
+import { openSandbox, publishNames, publishZones, readHostResolver, usesHostNetwork } from './sandbox.ts';
+import { NetworkState } from './state.ts';
 
 export interface NetworkServiceOptions {
   readonly keeper: KeeperPort;
@@ -13,4 +27,144 @@ export interface NetworkServiceOptions {
   readonly nft?: string;
 }
 
-export declare function createNetworkService(options: NetworkServiceOptions): NetworkService;
+/** Makes the service; nothing is touched but its two record directories until {@link NetworkService.recover}. */
+export async function createNetworkService(options: NetworkServiceOptions): Promise<NetworkService> {
+  const nft = options.nft ?? '/usr/sbin/nft';
+  const context: NetworkContext = {
+    instance: options.instance,
+    keeper: options.keeper,
+    records: await openRecords(options.dataDirectory),
+    state: new NetworkState(),
+    firewall: createNftFirewall(options.keeper, options.instance, nft),
+    clock: options.clock ?? systemClock,
+    nft,
+  };
+  const bridges = new Bridges(context);
+  return { ...networkActs(context, bridges), ...containerActs(context, bridges), ...upkeepActs(context, bridges) };
+}
+
+type NetworkActs = Pick<NetworkService, 'create' | 'inspect' | 'list' | 'remove' | 'removeAll' | 'prune'>;
+type UpkeepActs = Pick<NetworkService, 'recover' | 'checkFirewall' | 'dismantle'>;
+type ContainerActs = Omit<NetworkService, keyof NetworkActs | keyof UpkeepActs>;
+
+/** Networks come and go one after the other: names and subnets are chosen from what is there. */
+function networkActs(context: NetworkContext, bridges: Bridges): NetworkActs {
+  const { state } = context;
+  const lock = createKeyedLock();
+  const removeAll = (idsOrNames: readonly string[]): Promise<void> =>
+    lock.run('networks', () =>
+      removeNetworks(context, bridges, [...new Set(idsOrNames.map((name) => state.find(name)))]),
+    );
+  return {
+    create: (spec) => lock.run('networks', () => createNetwork(context, bridges, spec)),
+    inspect: (idOrName) => state.view(state.find(idOrName)),
+    list: () => [...state.networks.values()].map((network) => state.view(network)),
+    remove: (idOrName) => removeAll([idOrName]),
+    removeAll,
+    prune: (wanted = () => true) =>
+      lock.run('networks', async () => {
+        const unused = [...state.networks.values()].filter(
+          (network) =>
+            !(PREDEFINED as readonly string[]).includes(network.name) &&
+            state.membersOf(network.id).length === 0 &&
+            wanted(network),
+        );
+        await removeNetworks(context, bridges, unused);
+        return unused.map((network) => network.name);
+      }),
+  };
+}
+
+function containerActs(context: NetworkContext, bridges: Bridges): ContainerActs {
+  const { state, records, keeper } = context;
+  const closeSandbox = async (containerId: string): Promise<void> => {
+    await withdraw(context, containerId);
+    if (!state.sandboxes.has(containerId)) return;
+    await keeper.removeSandbox(containerId);
+    state.sandboxes.delete(containerId);
+  };
+  return {
+    async prepare(spec) {
+      await closeSandbox(spec.containerId);
+      const attachment = decideAttachment(context, spec);
+      await records.saveAttachment(attachment);
+      return attachment.endpoints;
+    },
+    openSandbox: (containerId) => openSandbox(context, bridges, containerId),
+    publish: (containerId, ports) => publish(context, containerId, ports),
+    withdraw: (containerId) => withdraw(context, containerId),
+    closeSandbox,
+    async release(containerId) {
+      await closeSandbox(containerId);
+      state.attachments.delete(containerId);
+      await records.removeAttachment(containerId);
+    },
+    async rename(containerId, name) {
+      const attachment = { ...state.attachment(containerId), name };
+      state.attachments.set(containerId, attachment);
+      await records.saveAttachment(attachment);
+      if (attachment.active) await publishZones(context, attachment);
+    },
+    adopt: (containerId, pid) => adopt(context, bridges, containerId, pid),
+    connect: (network, containerId, containerName, spec) =>
+      connectContainer(context, bridges, { network, containerId, containerName }, spec),
+    disconnect: (network, containerId) => disconnectContainer(context, network, containerId),
+    endpoints: (containerId) => state.attachments.get(containerId)?.endpoints ?? [],
+    boundPorts: (containerId) => state.attachments.get(containerId)?.bound ?? [],
+    nameFiles: (containerId, spec) => nameFiles(context, containerId, spec),
+  };
+}
+
+/** A running container of a lost keeper: its namespace, names and ports are held again. */
+async function adopt(context: NetworkContext, bridges: Bridges, containerId: string, pid: number): Promise<Sandbox> {
+  const attachment = context.state.former.get(containerId) ?? context.state.attachment(containerId);
+  if (usesHostNetwork(context, attachment)) return { path: null, endpoints: attachment.endpoints };
+  const bridged = attachment.endpoints
+    .flatMap((endpoint) => context.state.networks.get(endpoint.networkId) ?? [])
+    .filter(isBridged);
+  for (const network of bridged) await bridges.guard(network);
+  const { path } = await context.keeper.adoptSandbox(containerId, pid, bridged.length > 0);
+  context.state.sandboxes.set(containerId, path);
+  const adopted = { ...attachment, bound: await holdAgain(context, attachment) };
+  context.state.attachments.set(containerId, adopted);
+  context.state.former.delete(containerId);
+  await context.records.saveAttachment(adopted);
+  await publishNames(context, adopted);
+  if (adopted.active) await publishZones(context, adopted);
+  if (adopted.bound.length > 0) await applyFirewall(context);
+  return { path, endpoints: adopted.endpoints };
+}
+
+async function nameFiles(context: NetworkContext, containerId: string, spec: NameFilesSpec): Promise<NameFiles> {
+  const attachment = context.state.attachment(containerId);
+  const onHost = usesHostNetwork(context, attachment);
+  const main = context.state.mainEndpoint(attachment.endpoints);
+  const ownNames = attachment.endpoints.some((endpoint) => endpoint.address !== '');
+  const hostAddress = onHost ? '127.0.0.1' : main?.gateway;
+  return {
+    resolvConf: renderResolvConf(attachment.dns, await readHostResolver(), ownNames),
+    hosts: renderHosts(spec, attachment.endpoints, hostAddress),
+  };
+}
+
+function upkeepActs(context: NetworkContext, bridges: Bridges): UpkeepActs {
+  return {
+    recover: () => recover(context, bridges),
+    async checkFirewall() {
+      if (!context.firewall.isApplied() || (await context.firewall.isLoaded())) return false;
+      const names = [...context.state.networks.values()].filter(isBridged).map((network) => network.bridge);
+      const standing = names.filter((name) => bridges.isGuarded(name));
+      await setRouteLocalnet(context, standing, false);
+      context.firewall.forget();
+      await applyFirewall(context);
+      await setRouteLocalnet(context, standing, true);
+      return true;
+    },
+    async dismantle() {
+      await bridges.remove([...context.state.networks.values()].filter(isBridged));
+      if (context.firewall.isApplied() || (await context.firewall.isLoaded())) await context.firewall.remove();
+      await unpassDocker(context.keeper, context.nft, context.instance);
+      bridges.forget();
+    },
+  };
+}

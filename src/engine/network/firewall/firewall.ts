@@ -9,6 +9,8 @@ export interface Firewall {
   apply(ruleset: Ruleset): Promise<void>;
   /** Whether the table is still there. */
   isLoaded(): Promise<boolean>;
+  /** Whether this life of the daemon has applied anything. */
+  isApplied(): boolean;
   /** Forgets what was applied, so that the next apply replaces the whole table. */
   forget(): void;
   /** Takes the table away; an absent one is fine. */
@@ -77,6 +79,7 @@ export function createNftFirewall(keeper: KeeperPort, table: string, nft: string
       const result = await keeper.run({ file: nft, args: ['list', 'chain', 'inet', table, 'guard'] });
       return result.status === 0 && result.stdout.includes('drop');
     },
+    isApplied: () => applied !== undefined,
     forget() {
       applied = undefined;
     },
@@ -101,6 +104,7 @@ export function createMemoryFirewall(): Firewall & { current(): Ruleset | undefi
     current: () => applied,
     apply: (ruleset) => coalescer.push(ruleset),
     isLoaded: async () => applied !== undefined,
+    isApplied: () => applied !== undefined,
     forget() {
       applied = undefined;
     },

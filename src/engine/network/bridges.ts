@@ -1,0 +1,110 @@
+import type { NetworkContext } from './context.ts';
+import { passDocker } from './firewall/docker-user.ts';
+import { buildRuleset } from './firewall/ruleset.ts';
+import { enableForwarding, runNet } from './host-network.ts';
+import { macOf } from './ipam.ts';
+import type { NetworkRecord } from './network.ts';
+
+/** A network that has a bridge. */
+export type BridgedNetwork = NetworkRecord & Required<Pick<NetworkRecord, 'bridge' | 'pool'>>;
+
+export function isBridged(network: NetworkRecord): network is BridgedNetwork {
+  return network.bridge !== undefined && network.pool !== undefined;
+}
+
+/** Brings the kernel's table to the present state. */
+export function applyFirewall(context: NetworkContext): Promise<void> {
+  return context.firewall.apply(buildRuleset(context.state.firewallState(context.instance)));
+}
+
+/** Whether loopback addresses may travel over these bridges (published ports on 127.0.0.1). */
+export async function setRouteLocalnet(
+  context: NetworkContext,
+  bridges: readonly string[],
+  on: boolean,
+): Promise<void> {
+  if (bridges.length === 0) return;
+  const value = on ? '1' : '0';
+  await runNet(
+    context.keeper,
+    'sysctl',
+    Object.fromEntries(bridges.map((name) => [`net/ipv4/conf/${name}/route_localnet`, value])),
+  );
+}
+
+/** The bridges of an instance: which are known to be up, and whether the firewall stands in front of them. */
+export class Bridges {
+  readonly #context: NetworkContext;
+  readonly #made = new Map<string, Promise<void>>();
+  readonly #guarded = new Map<string, Promise<void>>();
+  #hostReady: Promise<unknown> | undefined;
+
+  constructor(context: NetworkContext) {
+    this.#context = context;
+  }
+
+  /** The bridge exists. Throws network/conflict when the name belongs to somebody else. */
+  make(network: BridgedNetwork): Promise<void> {
+    return once(this.#made, network.bridge, async () => {
+      const prefix = network.pool.subnet.split('/')[1];
+      await runNet(this.#context.keeper, 'bridge-add', {
+        name: network.bridge,
+        addresses: [`${network.pool.gateway}/${prefix}`],
+        mtu: network.mtu,
+        mac: macOf(network.pool.gateway),
+      });
+    });
+  }
+
+  /**
+   * The bridge exists and may carry containers: the firewall is loaded first, and only then are loopback addresses routed over
+   * the bridge (else the host's loopback would be open to neighbours for a moment).
+   */
+  guard(network: BridgedNetwork): Promise<void> {
+    return once(this.#guarded, network.bridge, async () => {
+      await this.make(network);
+      this.#hostReady ??= this.#prepareHost();
+      await this.#hostReady;
+      await applyFirewall(this.#context);
+      await setRouteLocalnet(this.#context, [network.bridge], true);
+    });
+  }
+
+  async #prepareHost(): Promise<void> {
+    await enableForwarding(this.#context.keeper);
+    await passDocker(this.#context.keeper, this.#context.nft, this.#context.instance);
+  }
+
+  /** Whether the bridge was made ready for containers in this life of the daemon. */
+  isGuarded(name: string): boolean {
+    return this.#guarded.has(name);
+  }
+
+  /** Takes bridges away in one batch. */
+  async remove(networks: readonly BridgedNetwork[]): Promise<void> {
+    if (networks.length === 0) return;
+    const names = networks.map((network) => network.bridge);
+    for (const name of names) {
+      this.#made.delete(name);
+      this.#guarded.delete(name);
+    }
+    await runNet(this.#context.keeper, 'bridge-remove', { names });
+  }
+
+  /** Nothing is known any more: the next use checks the kernel again. */
+  forget(): void {
+    this.#made.clear();
+    this.#guarded.clear();
+    this.#hostReady = undefined;
+  }
+}
+
+/** Runs `work` once per key, also for callers at the same moment; a failure is forgotten. */
+function once(memory: Map<string, Promise<void>>, key: string, work: () => Promise<void>): Promise<void> {
+  const known = memory.get(key);
+  if (known) return known;
+  const fresh = work();
+  memory.set(key, fresh);
+  fresh.catch(() => memory.delete(key));
+  return fresh;
+}

@@ -1,0 +1,97 @@
+import { TscError } from '../../core/index.ts';
+import { checkTogether, makeEndpoint } from './attach.ts';
+import { type Bridges, isBridged } from './bridges.ts';
+import type { NetworkContext } from './context.ts';
+import type { Endpoint, EndpointSpec } from './network.ts';
+import { redirect } from './publish.ts';
+import type { Attachment } from './records.ts';
+import { defaultRoute, linkOf, publishNames, publishZone } from './sandbox.ts';
+
+async function store(context: NetworkContext, attachment: Attachment): Promise<void> {
+  context.state.attachments.set(attachment.containerId, attachment);
+  await context.records.saveAttachment(attachment);
+}
+
+/** A container joins a network; live when its sandbox is open. Nothing stays on failure. */
+export async function connectContainer(
+  context: NetworkContext,
+  bridges: Bridges,
+  target: { readonly network: string; readonly containerId: string; readonly containerName: string },
+  spec: Omit<EndpointSpec, 'network'>,
+): Promise<Endpoint> {
+  const { containerId } = target;
+  const network = context.state.find(target.network);
+  const before: Attachment = context.state.attachments.get(containerId) ?? {
+    containerId,
+    name: target.containerName,
+    endpoints: [],
+    bound: [],
+    active: false,
+  };
+  // `none` is left by joining something; the placeholder makes way.
+  const present = before.endpoints.filter(
+    (endpoint) => context.state.networks.get(endpoint.networkId)?.driver !== 'null',
+  );
+  const networks = present.flatMap((endpoint) => context.state.networks.get(endpoint.networkId) ?? []);
+  checkTogether([...networks, network], before.name);
+  const endpoint = makeEndpoint(context, network, spec, present);
+  const after: Attachment = { ...before, endpoints: [...present, endpoint] };
+  await store(context, after);
+  try {
+    if (context.state.sandboxes.has(containerId) && isBridged(network))
+      await linkLive(context, bridges, after, endpoint);
+    if (after.active) await publishZone(context, network);
+  } catch (error) {
+    await store(context, before);
+    throw error;
+  }
+  return endpoint;
+}
+
+async function linkLive(
+  context: NetworkContext,
+  bridges: Bridges,
+  attachment: Attachment,
+  endpoint: Endpoint,
+): Promise<void> {
+  const network = context.state.networks.get(endpoint.networkId);
+  if (!network || !isBridged(network)) return;
+  await bridges.guard(network);
+  const link = linkOf(endpoint, network);
+  const isMain = context.state.mainEndpoint(attachment.endpoints) === endpoint;
+  await context.keeper.linkSandbox(attachment.containerId, {
+    links: link ? [link] : [],
+    routes: isMain ? defaultRoute(endpoint) : [],
+  });
+  await publishNames(context, attachment);
+  if (isMain) await redirect(context, attachment);
+}
+
+/** The inverse. When the way out was over this network, another one takes over. */
+export async function disconnectContainer(
+  context: NetworkContext,
+  idOrName: string,
+  containerId: string,
+): Promise<void> {
+  const network = context.state.find(idOrName);
+  const before = context.state.attachments.get(containerId);
+  const endpoint = before?.endpoints.find((candidate) => candidate.networkId === network.id);
+  if (!before || !endpoint)
+    throw new TscError(
+      'network/not-found',
+      `container ${before?.name ?? containerId.slice(0, 12)} is not on network ${network.name}`,
+    );
+  if (network.driver === 'host')
+    throw new TscError('network/denied', `container ${before.name} cannot leave the host network`);
+  const after: Attachment = { ...before, endpoints: before.endpoints.filter((candidate) => candidate !== endpoint) };
+  await store(context, after);
+  await publishZone(context, network);
+  if (!context.state.sandboxes.has(containerId)) return;
+  await context.keeper.unlinkSandbox(containerId, endpoint.interface);
+  const main = context.state.mainEndpoint(after.endpoints);
+  if (context.state.mainEndpoint(before.endpoints) === endpoint) {
+    if (main) await context.keeper.linkSandbox(containerId, { links: [], routes: defaultRoute(main) });
+    await redirect(context, after);
+  }
+  await publishNames(context, after);
+}

@@ -1,0 +1,63 @@
+import { TscError } from '../../core/index.ts';
+import { readTextIfExists } from '../../host/index.ts';
+import type { UsedSubnet } from './ipam.ts';
+import { contains, parseSubnet, sizeOf } from './ipv4.ts';
+import type { KeeperPort } from './keeper-port.ts';
+
+/** What `net dump` prints. */
+export interface HostNetwork {
+  readonly links: readonly { readonly name: string; readonly bridge: boolean; readonly ours: boolean }[];
+  readonly addresses: readonly { readonly interface: string; readonly address: string }[];
+  readonly routes: readonly { readonly destination: string; readonly gateway: string; readonly interface: string }[];
+}
+
+/** Exit status of a verb that refuses what is not ours. */
+const REFUSED = 3;
+
+/** Runs a `net` verb and returns what it printed. Throws network/conflict for somebody else's interface, else network/failed. */
+export async function runNet(keeper: KeeperPort, verb: string, request: object): Promise<unknown> {
+  const result = await keeper.run({ args: ['net', verb, '-'], stdin: JSON.stringify(request) });
+  if (result.status !== 0) {
+    const code = result.status === REFUSED ? 'network/conflict' : 'network/failed';
+    throw new TscError(
+      code,
+      `cannot change the host's network (${verb}): ${result.stderr.trim() || `status ${result.status}`}`,
+    );
+  }
+  return result.stdout.trim() === '' ? {} : JSON.parse(result.stdout);
+}
+
+export async function readHostNetwork(keeper: KeeperPort): Promise<HostNetwork> {
+  // Our own binary's answer.
+  return (await runNet(keeper, 'dump', {})) as HostNetwork;
+}
+
+/** Subnets in use on the host, without those on the interfaces in `own`. Pure. */
+export function usedSubnets(host: HostNetwork, own: ReadonlySet<string>): readonly UsedSubnet[] {
+  const used: UsedSubnet[] = [];
+  for (const address of host.addresses) {
+    const subnet = parseSubnet(address.address);
+    if (subnet && !own.has(address.interface) && address.interface !== 'lo')
+      used.push({ subnet, owner: `interface ${address.interface}`, exact: true });
+  }
+  for (const route of host.routes) {
+    const subnet = parseSubnet(route.destination);
+    if (!subnet || subnet.prefix === 0 || own.has(route.interface)) continue;
+    if (used.some((other) => contains(other.subnet, subnet.base) && sizeOf(other.subnet) === sizeOf(subnet))) continue;
+    used.push({ subnet, owner: `a route through ${route.interface}`, exact: false });
+  }
+  return used;
+}
+
+/** Whether this host speaks IPv6 at all. */
+export async function hasIpv6(): Promise<boolean> {
+  return (await readTextIfExists('/proc/net/if_inet6')) !== undefined;
+}
+
+/** Routing between interfaces is needed for every bridge; it is switched on only where it is off. Returns whether it was changed. */
+export async function enableForwarding(keeper: KeeperPort): Promise<boolean> {
+  const now = await readTextIfExists('/proc/sys/net/ipv4/ip_forward');
+  if (now?.trim() !== '0') return false;
+  await runNet(keeper, 'sysctl', { 'net/ipv4/ip_forward': '1' });
+  return true;
+}

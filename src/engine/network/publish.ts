@@ -1,0 +1,186 @@
+import { isIPv4 } from 'node:net';
+import { isKind, TscError } from '../../core/index.ts';
+import { applyFirewall } from './bridges.ts';
+import type { NetworkContext } from './context.ts';
+import { hasIpv6, runNet } from './host-network.ts';
+import type { BoundPort, PortRequest } from './network.ts';
+import { findHolder, type PortPlan, planPorts, portKey } from './port-map.ts';
+import type { Attachment } from './records.ts';
+import { publishZones } from './sandbox.ts';
+import { proxiedPorts } from './state.ts';
+
+/** Ports tried one by one at most, so that a host full of sockets ends in an error and not in a long search. */
+const TRIES = 2000;
+
+/** Takes every address of one plan at one host port; undefined when one of them is taken. */
+async function holdAt(
+  context: NetworkContext,
+  attachment: Attachment,
+  plan: PortPlan,
+  port: number,
+): Promise<BoundPort[] | undefined> {
+  const target = context.state.mainEndpoint(attachment.endpoints);
+  const held: BoundPort[] = [];
+  for (const hostIp of plan.hostIps) {
+    const bound: BoundPort = { containerPort: plan.containerPort, protocol: plan.protocol, hostIp, hostPort: port };
+    // IPv4 is rewritten in the kernel and the socket only reserves; IPv6 is carried by a proxy, containers have none.
+    const proxy = isIPv4(hostIp) || !target ? null : { address: target.address, port: plan.containerPort };
+    try {
+      await context.keeper.holdPort({
+        key: portKey(attachment.containerId, bound),
+        protocol: plan.protocol,
+        address: hostIp,
+        port,
+        proxy,
+      });
+      held.push(bound);
+    } catch (error) {
+      await releaseAll(context, attachment.containerId, held);
+      if (isKind(error, 'in-use')) return undefined;
+      throw error;
+    }
+  }
+  return held;
+}
+
+async function releaseAll(context: NetworkContext, containerId: string, bound: readonly BoundPort[]): Promise<void> {
+  for (const port of bound) await context.keeper.releasePort(portKey(containerId, port));
+}
+
+function taken(context: NetworkContext, plan: PortPlan, attachment: Attachment, port: number): TscError {
+  const where = `${plan.hostIps[0] ?? ''}:${port}/${plan.protocol}`;
+  const holder = plan.hostIps.map((ip) => findHolder(context.state.heldPorts(), plan.protocol, ip, port)).find(Boolean);
+  const who = holder ? `container ${holder.containerName}` : 'another program of this host';
+  return new TscError(
+    'network/conflict',
+    `cannot publish port ${plan.containerPort} of container ${attachment.name}: ${where} is already used by ${who}`,
+    {
+      hint: holder ? `stop ${holder.containerName} or publish another port` : `see who with: ss -lp 'sport = :${port}'`,
+    },
+  );
+}
+
+/** Holds the first host port of the plan that is free. */
+async function holdPlan(
+  context: NetworkContext,
+  attachment: Attachment,
+  plan: PortPlan,
+): Promise<readonly BoundPort[]> {
+  const held = context.state.heldPorts();
+  const { first, last } = plan.candidates;
+  let tries = 0;
+  for (let port = first; port <= last && tries < TRIES; port++) {
+    if (plan.hostIps.some((ip) => findHolder(held, plan.protocol, ip, port))) continue;
+    tries++;
+    const bound = await holdAt(context, attachment, plan, port);
+    if (bound) return bound;
+  }
+  if (first === last) throw taken(context, plan, attachment, first);
+  throw new TscError(
+    'network/exhausted',
+    `cannot publish port ${plan.containerPort} of container ${attachment.name}: no port from ${first} to ${last} is free`,
+  );
+}
+
+async function save(context: NetworkContext, attachment: Attachment): Promise<Attachment> {
+  context.state.attachments.set(attachment.containerId, attachment);
+  await context.records.saveAttachment(attachment);
+  return attachment;
+}
+
+/** UDP has no end the kernel would notice: flows that began under other rules are forgotten (N12). */
+async function flushFlows(
+  context: NetworkContext,
+  bound: readonly BoundPort[],
+  addresses: readonly string[],
+): Promise<void> {
+  const ports = [...new Set(bound.filter((port) => port.protocol === 'udp').map((port) => port.hostPort))];
+  if (ports.length > 0) await runNet(context.keeper, 'flush-flows', { addresses, udp_ports: ports });
+}
+
+/** Names visible, ports reachable. Nothing stays on failure. */
+export async function publish(
+  context: NetworkContext,
+  containerId: string,
+  requests: readonly PortRequest[],
+): Promise<readonly BoundPort[]> {
+  const attachment = context.state.attachment(containerId);
+  const target = context.state.mainEndpoint(attachment.endpoints);
+  const plans = planPorts(requests, requests.length > 0 && (await hasIpv6()));
+  if (plans.length > 0 && !target) {
+    throw new TscError(
+      'network/unsupported',
+      `cannot publish ports of container ${attachment.name}: none of its networks can be reached from outside`,
+      {
+        hint: 'attach it to a bridge network that is not internal, or leave its ports out',
+      },
+    );
+  }
+  const bound: BoundPort[] = [];
+  try {
+    for (const plan of plans) {
+      bound.push(...(await holdPlan(context, attachment, plan)));
+      // Seen at once by whoever chooses a port meanwhile.
+      context.state.attachments.set(containerId, { ...attachment, bound });
+    }
+    await save(context, { ...attachment, bound, active: true });
+    if (bound.length > 0) await applyFirewall(context);
+    await flushFlows(context, bound, []);
+    await publishZones(context, attachment);
+  } catch (error) {
+    context.state.attachments.set(containerId, { ...attachment, bound });
+    await withdraw(context, containerId);
+    throw error;
+  }
+  return bound;
+}
+
+/** The inverse; idempotent. New connections stop first, then the ports are free for others. */
+export async function withdraw(context: NetworkContext, containerId: string): Promise<void> {
+  const attachment = context.state.attachments.get(containerId);
+  if (!attachment || (!attachment.active && attachment.bound.length === 0)) return;
+  await save(context, { ...attachment, bound: [], active: false });
+  if (attachment.bound.length > 0 && context.firewall.isApplied()) await applyFirewall(context);
+  await releaseAll(context, containerId, attachment.bound);
+  await publishZones(context, attachment);
+  await flushFlows(
+    context,
+    attachment.bound,
+    attachment.endpoints.flatMap((endpoint) => endpoint.address || []),
+  );
+}
+
+/** The container's main endpoint changed: proxies and rules lead to the new one. */
+export async function redirect(context: NetworkContext, attachment: Attachment): Promise<void> {
+  if (attachment.bound.length === 0) return;
+  const target = context.state.mainEndpoint(attachment.endpoints);
+  for (const port of proxiedPorts(attachment.bound)) {
+    const key = portKey(attachment.containerId, port);
+    await context.keeper.releasePort(key);
+    const proxy = target ? { address: target.address, port: port.containerPort } : null;
+    await context.keeper.holdPort({ key, protocol: port.protocol, address: port.hostIp, port: port.hostPort, proxy });
+  }
+  await applyFirewall(context);
+}
+
+/** Holds again what the record says is published (after a lost keeper). Ports lost meanwhile are given up and named. */
+export async function holdAgain(context: NetworkContext, attachment: Attachment): Promise<readonly BoundPort[]> {
+  const target = context.state.mainEndpoint(attachment.endpoints);
+  const kept: BoundPort[] = [];
+  for (const port of attachment.bound) {
+    const proxy = isIPv4(port.hostIp) || !target ? null : { address: target.address, port: port.containerPort };
+    try {
+      await context.keeper.holdPort({
+        key: portKey(attachment.containerId, port),
+        protocol: port.protocol,
+        address: port.hostIp,
+        port: port.hostPort,
+        proxy,
+      });
+      kept.push(port);
+    } catch (error) {
+      if (!isKind(error, 'in-use')) throw error;
+    }
+  }
+  return kept;
+}

@@ -1,0 +1,112 @@
+import { join } from 'node:path';
+import { parseObjectId, TscError } from '../../core/index.ts';
+import {
+  listDirectory,
+  makeDirectory,
+  readJsonIfExists,
+  removeFile,
+  syncDirectory,
+  writeAtomically,
+} from '../../host/index.ts';
+import { parseAddress, parseSubnet } from './ipv4.ts';
+import type { AttachmentSpec, BoundPort, Endpoint, NetworkRecord } from './network.ts';
+
+/** A container's networking as it is recorded: what it asked for, what it got, and what is published now. */
+export interface Attachment extends Pick<AttachmentSpec, 'containerId' | 'name' | 'dns' | 'sysctls' | 'links'> {
+  readonly endpoints: readonly Endpoint[];
+  readonly bound: readonly BoundPort[];
+  /** Names are visible and ports reachable (between publish and withdraw). */
+  readonly active: boolean;
+}
+
+export interface Loaded {
+  readonly networks: readonly NetworkRecord[];
+  readonly attachments: readonly Attachment[];
+  readonly notes: readonly string[];
+}
+
+/** Records of this room: `networks/<id>.json`, `endpoints/<container id>.json`. */
+export interface Records {
+  saveNetwork(network: NetworkRecord): Promise<void>;
+  removeNetwork(id: string): Promise<void>;
+  /** Run state as well as addresses: survives a kill of the daemon, a power cut only by luck; addresses are then given anew. */
+  saveAttachment(attachment: Attachment): Promise<void>;
+  removeAttachment(containerId: string): Promise<void>;
+  /** What cannot be read is named in `notes` and left where it is. */
+  load(): Promise<Loaded>;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Enough to work with safely: everything that reaches the kernel or a path is checked, the rest is ours. */
+function parseNetwork(value: unknown): NetworkRecord {
+  if (!isObject(value) || typeof value['name'] !== 'string' || typeof value['id'] !== 'string')
+    throw new TscError('network/corrupt', 'it is no network record');
+  parseObjectId(value['id']);
+  const network = value as unknown as NetworkRecord;
+  if (network.pool && (!parseSubnet(network.pool.subnet) || parseAddress(network.pool.gateway) === undefined))
+    throw new TscError('network/corrupt', `its subnet ${network.pool.subnet} or gateway is damaged`);
+  if (network.bridge !== undefined && !/^[a-zA-Z0-9_.-]{1,15}$/.test(network.bridge))
+    throw new TscError('network/corrupt', 'its bridge name is damaged');
+  return network;
+}
+
+function parseAttachment(value: unknown): Attachment {
+  if (
+    !isObject(value) ||
+    typeof value['containerId'] !== 'string' ||
+    !Array.isArray(value['endpoints']) ||
+    !Array.isArray(value['bound'])
+  )
+    throw new TscError('network/corrupt', 'it is no endpoint record');
+  const attachment = value as unknown as Attachment;
+  for (const endpoint of attachment.endpoints) {
+    if (endpoint.address !== '' && parseAddress(endpoint.address) === undefined)
+      throw new TscError('network/corrupt', 'an address in it is damaged');
+  }
+  return attachment;
+}
+
+async function readAll<T>(directory: string, parse: (value: unknown) => T, notes: string[]): Promise<T[]> {
+  const found: T[] = [];
+  for (const name of await listDirectory(directory)) {
+    if (!name.endsWith('.json') || name.startsWith('.')) continue;
+    const path = join(directory, name);
+    try {
+      const value = await readJsonIfExists(path);
+      if (value !== undefined) found.push(parse(value));
+    } catch (error) {
+      notes.push(`${path} is ignored: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  return found;
+}
+
+/** The records below a data directory; makes the two directories. */
+export async function openRecords(dataDirectory: string): Promise<Records> {
+  const networks = join(dataDirectory, 'networks');
+  const endpoints = join(dataDirectory, 'endpoints');
+  await makeDirectory(networks);
+  await makeDirectory(endpoints);
+  const text = (value: object) => `${JSON.stringify(value)}\n`;
+  return {
+    saveNetwork: (network) => writeAtomically(join(networks, `${network.id}.json`), text(network), { durable: true }),
+    async removeNetwork(id) {
+      await removeFile(join(networks, `${id}.json`));
+      await syncDirectory(networks);
+    },
+    saveAttachment: (attachment) =>
+      writeAtomically(join(endpoints, `${attachment.containerId}.json`), text(attachment)),
+    removeAttachment: (containerId) => removeFile(join(endpoints, `${containerId}.json`)),
+    async load() {
+      const notes: string[] = [];
+      return {
+        networks: await readAll(networks, parseNetwork, notes),
+        attachments: await readAll(endpoints, parseAttachment, notes),
+        notes,
+      };
+    },
+  };
+}

@@ -1,0 +1,94 @@
+import { applyFirewall, type Bridges, isBridged, setRouteLocalnet } from './bridges.ts';
+import type { NetworkContext } from './context.ts';
+import { ensurePredefined } from './create-network.ts';
+import { type HostNetwork, readHostNetwork, runNet } from './host-network.ts';
+import type { RecoveryReport } from './network.ts';
+import { portKey } from './port-map.ts';
+import { publishNames, publishZone } from './sandbox.ts';
+
+async function loadRecords(context: NetworkContext): Promise<readonly string[]> {
+  const loaded = await context.records.load();
+  for (const network of loaded.networks) context.state.networks.set(network.id, network);
+  for (const attachment of loaded.attachments) context.state.attachments.set(attachment.containerId, attachment);
+  return loaded.notes;
+}
+
+/** Sandboxes the keeper still has are taken up; those nobody knows are let go, and so are ports. */
+async function matchKeeper(context: NetworkContext, notes: string[]): Promise<void> {
+  const { keeper, state } = context;
+  const held = await keeper.list();
+  for (const sandbox of held.sandboxes) {
+    if (state.attachments.has(sandbox.name)) state.sandboxes.set(sandbox.name, sandbox.path);
+    else {
+      await keeper.removeSandbox(sandbox.name);
+      notes.push(`removed the sandbox of unknown container ${sandbox.name.slice(0, 12)}`);
+    }
+  }
+  for (const attachment of [...state.attachments.values()]) {
+    if (state.sandboxes.has(attachment.containerId) || !attachment.active) continue;
+    state.former.set(attachment.containerId, attachment);
+    const rested = { ...attachment, active: false, bound: [] };
+    state.attachments.set(attachment.containerId, rested);
+    await context.records.saveAttachment(rested);
+  }
+  const wanted = new Set(
+    [...state.attachments.values()].flatMap((attachment) =>
+      attachment.bound.map((port) => portKey(attachment.containerId, port)),
+    ),
+  );
+  for (const port of held.ports) {
+    if (wanted.has(port.key)) continue;
+    await keeper.releasePort(port.key);
+    notes.push(`released port ${port.key} that nobody publishes`);
+  }
+}
+
+/** Bridges of ours that no record names: a removal was cut short. */
+async function removeStrayBridges(context: NetworkContext, host: HostNetwork, notes: string[]): Promise<void> {
+  const known = new Set([...context.state.networks.values()].map((network) => network.bridge));
+  const stray = host.links.filter(
+    (link) => link.bridge && link.ours && link.name.startsWith(`${context.instance}-`) && !known.has(link.name),
+  );
+  if (stray.length === 0) return;
+  const names = stray.map((link) => link.name);
+  await runNet(context.keeper, 'bridge-remove', { names });
+  notes.push(`removed left-over bridges ${names.join(', ')}`);
+}
+
+/** Firewall and names for the sandboxes that live. A lost table is loaded again with loopback routing off meanwhile. */
+async function guardAgain(context: NetworkContext, bridges: Bridges, host: HostNetwork): Promise<void> {
+  const present = new Set(host.links.map((link) => link.name));
+  const standing = [...context.state.networks.values()]
+    .filter(isBridged)
+    .filter((network) => present.has(network.bridge));
+  if (standing.length === 0) return;
+  const loaded = await context.firewall.isLoaded();
+  if (!loaded && context.state.sandboxes.size === 0) return;
+  if (!loaded)
+    await setRouteLocalnet(
+      context,
+      standing.map((network) => network.bridge),
+      false,
+    );
+  await applyFirewall(context);
+  for (const network of standing) await bridges.guard(network);
+}
+
+/** Start-up is recovery: records, then the keeper, then the kernel; each is brought in line with the one before. */
+export async function recover(context: NetworkContext, bridges: Bridges): Promise<RecoveryReport> {
+  const notes = [...(await loadRecords(context))];
+  await ensurePredefined(context);
+  await matchKeeper(context, notes);
+  const host = await readHostNetwork(context.keeper);
+  await removeStrayBridges(context, host, notes);
+  await guardAgain(context, bridges, host);
+  for (const network of context.state.networks.values()) {
+    if (context.state.membersOf(network.id).some(({ attachment }) => attachment.active))
+      await publishZone(context, network);
+  }
+  for (const containerId of context.state.sandboxes.keys()) {
+    const attachment = context.state.attachments.get(containerId);
+    if (attachment) await publishNames(context, attachment);
+  }
+  return { alive: [...context.state.sandboxes.keys()], notes };
+}

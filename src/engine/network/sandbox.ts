@@ -1,0 +1,144 @@
+import { TscError } from '../../core/index.ts';
+import { readTextIfExists } from '../../host/index.ts';
+import { newHostInterface } from './attach.ts';
+import { type Bridges, isBridged } from './bridges.ts';
+import type { NetworkContext } from './context.ts';
+import type { SandboxConfig, SandboxLink, SandboxNames, SandboxRoute } from './keeper-port.ts';
+import { chooseUpstreams, parseResolvConf, type ResolvConf } from './names/resolver.ts';
+import { buildZone } from './names/zone.ts';
+import type { Endpoint, NetworkRecord, Sandbox } from './network.ts';
+import type { Attachment } from './records.ts';
+
+/** The network of an endpoint; it may have been removed while its container was stopped. */
+export function networkOf(context: NetworkContext, endpoint: Endpoint): NetworkRecord {
+  const network = context.state.networks.get(endpoint.networkId);
+  if (!network) {
+    throw new TscError(
+      'network/not-found',
+      `network ${endpoint.networkName} (${endpoint.networkId.slice(0, 12)}) was removed`,
+      {
+        hint: 'create the container again',
+      },
+    );
+  }
+  return network;
+}
+
+export function usesHostNetwork(context: NetworkContext, attachment: Attachment): boolean {
+  return attachment.endpoints.some((endpoint) => networkOf(context, endpoint).driver === 'host');
+}
+
+/** The link of one endpoint in the keeper's words. */
+export function linkOf(endpoint: Endpoint, network: NetworkRecord): SandboxLink | undefined {
+  if (!isBridged(network)) return undefined;
+  return {
+    bridge: network.bridge,
+    host_interface: endpoint.hostInterface,
+    interface: endpoint.interface,
+    mac: endpoint.mac,
+    addresses: [`${endpoint.address}/${endpoint.prefixLength}`],
+    mtu: network.mtu,
+  };
+}
+
+export function defaultRoute(endpoint: Endpoint | undefined): readonly SandboxRoute[] {
+  return endpoint ? [{ destination: 'default', via: endpoint.gateway, interface: endpoint.interface }] : [];
+}
+
+/** What the keeper builds for a container. Pure but for lookups in the state. */
+export function sandboxConfig(context: NetworkContext, attachment: Attachment): SandboxConfig {
+  const links = attachment.endpoints.flatMap((endpoint) => linkOf(endpoint, networkOf(context, endpoint)) ?? []);
+  return {
+    links,
+    routes: defaultRoute(context.state.mainEndpoint(attachment.endpoints)),
+    // As in Docker: any user of a container may bind low ports and send pings.
+    sysctls: {
+      'net.ipv4.ip_unprivileged_port_start': '0',
+      'net.ipv4.ping_group_range': '0 2147483647',
+      ...attachment.sysctls,
+    },
+    names: links.length > 0,
+  };
+}
+
+/** The host's resolver settings. systemd-resolved's stub keeps the real servers in a file of its own, but the stub works too. */
+export async function readHostResolver(): Promise<ResolvConf> {
+  return parseResolvConf((await readTextIfExists('/etc/resolv.conf')) ?? '');
+}
+
+function linkedNames(context: NetworkContext, attachment: Attachment): Record<string, readonly string[]> {
+  const names: Record<string, readonly string[]> = {};
+  for (const [alias, containerId] of Object.entries(attachment.links ?? {})) {
+    const other = context.state.attachments.get(containerId);
+    const shared = other?.endpoints.find((endpoint) =>
+      attachment.endpoints.some((own) => own.networkId === endpoint.networkId),
+    );
+    if (shared && shared.address !== '') names[alias] = [shared.address];
+  }
+  return names;
+}
+
+/** What a sandbox's name server answers and where it asks. */
+export function sandboxNames(context: NetworkContext, attachment: Attachment, host: ResolvConf): SandboxNames {
+  const networks = attachment.endpoints.map((endpoint) => networkOf(context, endpoint));
+  return {
+    name: attachment.containerId,
+    zones: networks.filter((network) => isBridged(network) && !network.isDefault).map((network) => network.id),
+    extra: linkedNames(context, attachment),
+    upstreams: chooseUpstreams(attachment.dns, host),
+    internal: networks.every((network) => network.internal),
+    search: attachment.dns?.search ?? host.search,
+  };
+}
+
+export async function publishNames(context: NetworkContext, attachment: Attachment): Promise<void> {
+  if (!attachment.endpoints.some((endpoint) => endpoint.address !== '')) return;
+  await context.keeper.publishNames(sandboxNames(context, attachment, await readHostResolver()));
+}
+
+/** The zone of a network as its active members make it. */
+export async function publishZone(context: NetworkContext, network: NetworkRecord): Promise<void> {
+  if (!isBridged(network) || network.isDefault) return;
+  const members = context.state
+    .membersOf(network.id)
+    .filter(({ attachment }) => attachment.active)
+    .map(({ attachment, endpoint }) => ({
+      containerId: attachment.containerId,
+      containerName: attachment.name,
+      aliases: endpoint.aliases,
+      address: endpoint.address,
+    }));
+  await context.keeper.publishZone(network.id, buildZone(network.name, members));
+}
+
+export async function publishZones(context: NetworkContext, attachment: Attachment): Promise<void> {
+  const networks = attachment.endpoints.flatMap((endpoint) => context.state.networks.get(endpoint.networkId) ?? []);
+  await Promise.all(networks.map((network) => publishZone(context, network)));
+}
+
+/** Opens a container's sandbox; the open one is returned when there is one. */
+export async function openSandbox(context: NetworkContext, bridges: Bridges, containerId: string): Promise<Sandbox> {
+  const recorded = context.state.attachment(containerId);
+  if (usesHostNetwork(context, recorded)) return { path: null, endpoints: recorded.endpoints };
+  const open = context.state.sandboxes.get(containerId);
+  if (open !== undefined) return { path: open, endpoints: recorded.endpoints };
+  const endpoints = recorded.endpoints.map((endpoint) =>
+    endpoint.hostInterface === '' ? endpoint : { ...endpoint, hostInterface: newHostInterface(context.instance) },
+  );
+  const attachment: Attachment = { ...recorded, endpoints };
+  context.state.attachments.set(containerId, attachment);
+  await context.records.saveAttachment(attachment);
+  for (const endpoint of endpoints) {
+    const network = networkOf(context, endpoint);
+    if (isBridged(network)) await bridges.guard(network);
+  }
+  const { path } = await context.keeper.createSandbox(containerId, sandboxConfig(context, attachment));
+  try {
+    await publishNames(context, attachment);
+  } catch (error) {
+    await context.keeper.removeSandbox(containerId);
+    throw error;
+  }
+  context.state.sandboxes.set(containerId, path);
+  return { path, endpoints };
+}

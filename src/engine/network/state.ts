@@ -1,0 +1,94 @@
+import { TscError } from '../../core/index.ts';
+import type { FirewallState } from './firewall/ruleset.ts';
+import { publishedPorts } from './firewall/ruleset.ts';
+import type { BoundPort, Endpoint, NetworkRecord, NetworkView } from './network.ts';
+import type { HeldPort } from './port-map.ts';
+import type { Attachment } from './records.ts';
+
+const SHORTEST_ID_PREFIX = 3;
+
+/** What the service knows, in memory; the records on disk follow it. */
+export class NetworkState {
+  readonly networks = new Map<string, NetworkRecord>();
+  readonly attachments = new Map<string, Attachment>();
+  /** Open sandboxes: container id → namespace path. */
+  readonly sandboxes = new Map<string, string>();
+  /** What was published when the keeper was lost: taken up again by adopt. */
+  readonly former = new Map<string, Attachment>();
+  /** Address handed out last, by network. */
+  readonly lastAddress = new Map<string, string>();
+
+  /** Id, then name, then unique id prefix. Throws network/not-found, network/conflict. */
+  find(idOrName: string): NetworkRecord {
+    const exact = this.networks.get(idOrName) ?? this.byName(idOrName);
+    if (exact) return exact;
+    const matches =
+      idOrName.length >= SHORTEST_ID_PREFIX
+        ? [...this.networks.values()].filter((network) => network.id.startsWith(idOrName))
+        : [];
+    if (matches.length > 1) throw new TscError('network/conflict', `network id prefix ${idOrName} is ambiguous`);
+    const [match] = matches;
+    if (!match) throw new TscError('network/not-found', `network ${idOrName} not found`);
+    return match;
+  }
+
+  byName(name: string): NetworkRecord | undefined {
+    return [...this.networks.values()].find((network) => network.name === name);
+  }
+
+  attachment(containerId: string): Attachment {
+    const attachment = this.attachments.get(containerId);
+    if (!attachment)
+      throw new TscError('network/not-found', `container ${containerId.slice(0, 12)} has no prepared networks`);
+    return attachment;
+  }
+
+  /** All endpoints on a network with the containers they belong to. */
+  membersOf(networkId: string): readonly { readonly attachment: Attachment; readonly endpoint: Endpoint }[] {
+    return [...this.attachments.values()].flatMap((attachment) =>
+      attachment.endpoints.flatMap((endpoint) => (endpoint.networkId === networkId ? [{ attachment, endpoint }] : [])),
+    );
+  }
+
+  view(network: NetworkRecord): NetworkView {
+    const endpoints = this.membersOf(network.id).map(({ attachment, endpoint }) => ({
+      ...endpoint,
+      containerId: attachment.containerId,
+      containerName: attachment.name,
+      active: attachment.active,
+    }));
+    return { ...network, endpoints };
+  }
+
+  /** The endpoint that gives the default route and receives published ports; none when every network is internal. */
+  mainEndpoint(endpoints: readonly Endpoint[]): Endpoint | undefined {
+    const outgoing = endpoints.filter((endpoint) => endpoint.gateway !== '');
+    const order = (a: Endpoint, b: Endpoint) =>
+      b.gatewayPriority - a.gatewayPriority || (a.networkName < b.networkName ? -1 : 1);
+    return outgoing.toSorted(order)[0];
+  }
+
+  heldPorts(): readonly HeldPort[] {
+    return [...this.attachments.values()].flatMap((attachment) =>
+      attachment.bound.map((port) => ({
+        ...port,
+        containerId: attachment.containerId,
+        containerName: attachment.name,
+      })),
+    );
+  }
+
+  /** What the firewall has to be for all this. */
+  firewallState(instance: string): FirewallState {
+    const published = [...this.attachments.values()].flatMap((attachment) => {
+      const main = this.mainEndpoint(attachment.endpoints);
+      return main ? publishedPorts(attachment.bound, main.address) : [];
+    });
+    return { instance, networks: [...this.networks.values()], published };
+  }
+}
+
+/** Ports whose IPv6 side a proxy carries. */
+export function proxiedPorts(bound: readonly BoundPort[]): readonly BoundPort[] {
+  return bound.filter((port) => port.hostIp.includes(':'));
+}
