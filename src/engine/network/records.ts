@@ -84,12 +84,10 @@ async function readAll<T>(directory: string, parse: (value: unknown) => T, notes
   return found;
 }
 
-/** The records below a data directory; makes the two directories. */
-export async function openRecords(dataDirectory: string): Promise<Records> {
+/** The records below a data directory; `load` comes first and makes the two directories. */
+export function openRecords(dataDirectory: string): Records {
   const networks = join(dataDirectory, 'networks');
   const endpoints = join(dataDirectory, 'endpoints');
-  await makeDirectory(networks);
-  await makeDirectory(endpoints);
   const text = (value: object) => `${JSON.stringify(value)}\n`;
   return {
     saveNetwork: (network) => writeAtomically(join(networks, `${network.id}.json`), text(network), { durable: true }),
@@ -101,6 +99,8 @@ export async function openRecords(dataDirectory: string): Promise<Records> {
       writeAtomically(join(endpoints, `${attachment.containerId}.json`), text(attachment)),
     removeAttachment: (containerId) => removeFile(join(endpoints, `${containerId}.json`)),
     async load() {
+      await makeDirectory(networks);
+      await makeDirectory(endpoints);
       const notes: string[] = [];
       return {
         networks: await readAll(networks, parseNetwork, notes),

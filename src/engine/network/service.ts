@@ -27,13 +27,13 @@ export interface NetworkServiceOptions {
   readonly nft?: string;
 }
 
-/** Makes the service; nothing is touched but its two record directories until {@link NetworkService.recover}. */
-export async function createNetworkService(options: NetworkServiceOptions): Promise<NetworkService> {
+/** Makes the service; nothing is read or touched until {@link NetworkService.recover}, which comes first. */
+export function createNetworkService(options: NetworkServiceOptions): NetworkService {
   const nft = options.nft ?? '/usr/sbin/nft';
   const context: NetworkContext = {
     instance: options.instance,
     keeper: options.keeper,
-    records: await openRecords(options.dataDirectory),
+    records: openRecords(options.dataDirectory),
     state: new NetworkState(),
     firewall: createNftFirewall(options.keeper, options.instance, nft),
     clock: options.clock ?? systemClock,
