@@ -37,7 +37,10 @@ case $verb in
     echo go >"$root/$id/hold" ;;
   exec)
     [ -e "$process" ] || fail "cannot open $process: No such file or directory"
-    sh "$process" <&3 3<&- &
-    echo $! >"$pidfile" ;;
+    # It goes on when this shell is gone: a shell may reap what it started, and the status must be the monitor's.
+    mkfifo "$pidfile.gate"
+    sh -c 'cat "$1" >/dev/null; rm "$1"; exec sh "$2"' - "$pidfile.gate" "$process" <&3 3<&- &
+    echo $! >"$pidfile"
+    exec 4>"$pidfile.gate" ;;
   delete) rm -rf "${root:?}/$id" ;;
 esac

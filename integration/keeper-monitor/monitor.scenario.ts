@@ -1,6 +1,7 @@
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { connectMonitor, type KeeperLink, type MonitorLink, readExitRecord } from '../../src/engine/runtime/index.ts';
 import { pathExists } from '../../src/host/index.ts';
@@ -213,17 +214,33 @@ describe('monitor', () => {
     expect(output.stdout()).toMatch(/end\n$/);
   });
 
-  it('cuts a slow reader off and goes on', async () => {
+  it('cuts a reader off that takes nothing for ten seconds, and goes on', async () => {
     const one = await make().spawn('head -c 8000000 /dev/zero | tr "\\0" x; echo; echo done');
-    await using slow = await one.connect();
+    await using stuck = await one.connect();
     await using quick = await one.connect();
-    await slow.attach({ stdout: true });
-    slow.pause();
+    await stuck.attach({ stdout: true });
+    stuck.pause();
     await quick.start();
     expect((await quick.exit).exitCode).toBe(0);
     expect((await one.logged()).length).toBe(8_000_000 + 6);
-    slow.resume();
-    await expect(slow.exit).rejects.toMatchObject({ code: 'monitor/unavailable' });
+    stuck.resume();
+    await expect(stuck.exit).rejects.toMatchObject({ code: 'monitor/unavailable' });
+  });
+
+  it('holds the output back for a reader that is slow, and loses nothing', async () => {
+    const one = await make().spawn('head -c 8000000 /dev/zero | tr "\\0" x; echo; echo done');
+    await using slow = await one.connect();
+    let bytes = 0;
+    slow.onOutput(async (frame) => {
+      bytes += frame.payload.length;
+      slow.pause();
+      await delay(1);
+      slow.resume();
+    });
+    await slow.attach({ stdout: true });
+    await slow.start();
+    expect((await slow.exit).exitCode).toBe(0);
+    expect(bytes).toBe(8_000_000 + 6);
   });
 
   it('loses none of 500,000 lines, in the log and to a reader', async () => {

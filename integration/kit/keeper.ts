@@ -102,7 +102,7 @@ export class TestKeeper {
       [...args, '--foreground', '--', process.execPath, script, directory],
       {
         stdio: ['ignore', 'pipe', 'pipe'],
-        env: { ...process.env, TSCOMPOSE_KEPT: '1' },
+        env: { PATH: '/bin', HOME: '/root', SECRET: 'x', TSCOMPOSE_KEPT: '1' },
       },
     );
     const keeper = new TestKeeper(directory, child);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/child.h"
@@ -241,7 +242,10 @@ static void port_free(struct keeper *keeper, struct port *port) {
     }
   }
   if (port->proxy > 0) {
+    /* Waited for: its copy of the socket must be closed when the port counts as free. */
     (void)kill(port->proxy, SIGKILL);
+    while (waitpid(port->proxy, NULL, 0) < 0 && errno == EINTR) {
+    }
   }
   loop_drop(&keeper->loop, &port->timer);
   if (port->fd >= 0) {

@@ -6,12 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/child.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "keeper/state.h"
+
+/* The keeper must not hang with a name server that does: a send that cannot be placed gives up after this. */
+#define SEND_SECONDS 2
 
 static void timer_ready(struct watch *watch, uint32_t events) {
   (void)events;
@@ -73,6 +77,8 @@ int names_start(struct keeper *keeper, struct err *err) {
   if (r < 0) {
     return r;
   }
+  struct timeval patience = {.tv_sec = SEND_SECONDS};
+  (void)setsockopt(names->control, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
   struct child_plan plan = CHILD_PLAN_INIT;
   plan.exec_fd = keeper->self_fd;
   plan.argv = args;
@@ -102,8 +108,13 @@ bool names_reaped(struct keeper *keeper, pid_t pid) {
   return true;
 }
 
-/* A dead process that is not reaped yet, or one that waits for its restart, learns everything when it comes back. */
-static int sent_or_waits(int sent, const struct err *err) {
+/* A dead process that is not reaped yet, or one that waits for its restart, learns everything when it comes back. One
+ * that does not read any more (see SEND_SECONDS) is ended, and comes back. */
+static int sent_or_waits(struct keeper *keeper, int sent, const struct err *err) {
+  if (sent == -EAGAIN && keeper->names.pid > 0) {
+    (void)kill(keeper->names.pid, SIGKILL);
+    return 0;
+  }
   if (sent == -EPIPE || sent == -ECONNRESET || sent == -ENOTCONN || sent == -ECONNREFUSED) {
     return 0;
   }
@@ -127,7 +138,7 @@ int names_publish(struct keeper *keeper, struct sandbox *sandbox, struct err *er
   if (r < 0 || !send) {
     return r;
   }
-  return sent_or_waits(send_sandbox(keeper, sandbox, /* sockets= */ true, err), err);
+  return sent_or_waits(keeper, send_sandbox(keeper, sandbox, /* sockets= */ true, err), err);
 }
 
 void names_drop(struct keeper *keeper, const char *sandbox) {
@@ -200,7 +211,7 @@ int names_op_zone(struct keeper *keeper, long long id, const struct json *reques
   bool send = false;
   r = drop && keeper->names.control < 0 ? 0 : ensure(keeper, &send, err);
   if (r == 0 && send) {
-    r = sent_or_waits(send_message(keeper, message, /* fds= */ NULL, err), err);
+    r = sent_or_waits(keeper, send_message(keeper, message, /* fds= */ NULL, err), err);
   }
   json_object_put(message);
   return r;
@@ -233,7 +244,7 @@ int names_op_sandbox(struct keeper *keeper, long long id, const struct json *req
   }
   bool send = false;
   r = ensure(keeper, &send, err);
-  return r < 0 || !send ? r : sent_or_waits(send_sandbox(keeper, sandbox, /* sockets= */ false, err), err);
+  return r < 0 || !send ? r : sent_or_waits(keeper, send_sandbox(keeper, sandbox, /* sockets= */ false, err), err);
 }
 
 void names_release(struct keeper *keeper) {

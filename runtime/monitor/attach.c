@@ -12,15 +12,34 @@
 #include "base/cleanup.h"
 #include "monitor/state.h"
 
+static size_t backlog(const struct client *client) {
+  return client->out.size - client->out_at;
+}
+
 static void arm(struct client *client) {
   uint32_t events = EPOLLERR; /* always reported, with EPOLLHUP: keeps the descriptor in the set */
   if (!client->paused && !client->ended) {
     events |= EPOLLIN;
   }
-  if (client->out_at < client->out.size) {
+  if (backlog(client) > 0) {
     events |= EPOLLOUT;
   }
   (void)loop_arm(&client->monitor->loop, &client->watch, events, /* err= */ NULL);
+}
+
+/* Holds the process's output back while a reader is too far behind, lets it flow when all have caught up. */
+static void update_hold(struct monitor *monitor) {
+  /* Let go at half only, so that a slow reader does not switch it with every chunk. */
+  size_t limit = monitor->holding ? CLIENT_BACKLOG / 2 : CLIENT_BACKLOG;
+  bool hold = false;
+  for (const struct client *client = monitor->clients; client != NULL; client = client->next) {
+    hold = hold || backlog(client) > limit;
+  }
+  if (hold != monitor->holding) {
+    monitor->holding = hold;
+    stdio_hold(monitor, hold);
+    loop_timer_set(monitor->stall.fd, hold ? STALL_MS : 0);
+  }
 }
 
 /* Output is of no use to this client any more; the connection goes once its input is read to the end. */
@@ -30,6 +49,19 @@ static void cut(struct client *client) {
   client->wants_stdout = client->wants_stderr = false;
   (void)shutdown(client->watch.fd, SHUT_RDWR);
   arm(client);
+}
+
+void clients_check_stalled(struct monitor *monitor) {
+  for (struct client *client = monitor->clients; client != NULL; client = client->next) {
+    if (backlog(client) > CLIENT_BACKLOG / 2 && !client->moved) {
+      cut(client);
+    }
+    client->moved = false;
+  }
+  update_hold(monitor);
+  if (monitor->holding) {
+    loop_timer_set(monitor->stall.fd, STALL_MS);
+  }
 }
 
 static void drop(struct client *client) {
@@ -45,6 +77,7 @@ static void drop(struct client *client) {
     monitor->job.client = NULL;
   }
   loop_drop(&monitor->loop, &client->watch);
+  update_hold(monitor);
   bool last_input = client->feeds_stdin && monitor->config.stdin_once;
   str_free(&client->in);
   str_free(&client->out);
@@ -61,6 +94,7 @@ static void flush(struct client *client) {
                      MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n >= 0) {
       client->out_at += (size_t)n;
+      client->moved = true;
     } else if (errno == EAGAIN) {
       arm(client);
       return;
@@ -81,6 +115,15 @@ static void put_header(unsigned char header[FRAME_HEADER], enum frame_type type,
   memcpy(header + 4, &length, sizeof(length));
 }
 
+/* What was sent leaves the buffer before more is added; only when it is the larger part, so that moving stays cheap. */
+static void compact(struct client *client) {
+  if (client->out_at > client->out.size / 2) {
+    memmove(client->out.data, client->out.data + client->out_at, backlog(client));
+    client->out.size = backlog(client);
+    client->out_at = 0;
+  }
+}
+
 int client_send(struct client *client, enum frame_type type, const char *data, size_t size) {
   unsigned char header[FRAME_HEADER];
   put_header(header, type, size);
@@ -95,10 +138,11 @@ int client_send(struct client *client, enum frame_type type, const char *data, s
       return -EPIPE;
     }
     sent = n < 0 ? 0 : (size_t)n;
-  } else if (client->out.size - client->out_at + FRAME_HEADER + size > CLIENT_BACKLOG) {
-    cut(client);
+  } else if (type != FRAME_STDOUT && type != FRAME_STDERR && backlog(client) > 2 * CLIENT_BACKLOG) {
+    cut(client); /* asks and asks, and never reads the answers */
     return -EPIPE;
   }
+  compact(client);
   if (sent < FRAME_HEADER && str_append(&client->out, header + sent, FRAME_HEADER - sent) < 0) {
     cut(client);
     return -ENOMEM;
@@ -180,6 +224,8 @@ static void client_ready(struct watch *watch, uint32_t events) {
   struct client *client = watch->owner;
   if (events & EPOLLOUT) {
     flush(client);
+    update_hold(client->monitor);
+    monitor_leave_when_flushed(client->monitor);
   }
   if (client->paused) {
     if (events & (EPOLLHUP | EPOLLERR)) {
@@ -289,6 +335,7 @@ void clients_output(struct monitor *monitor, enum frame_type type, const char *d
       (void)client_send(client, type, data, size); /* a client that fails is cut off there */
     }
   }
+  update_hold(monitor);
 }
 
 void clients_event(struct monitor *monitor, const char *json, size_t size) {

@@ -240,6 +240,12 @@ static void deadline_ready(struct watch *watch, uint32_t events) {
   leave(watch->owner);
 }
 
+static void stall_ready(struct watch *watch, uint32_t events) {
+  (void)events;
+  loop_timer_taken(watch->fd);
+  clients_check_stalled(watch->owner);
+}
+
 static int watch_fd(struct monitor *monitor, struct watch *watch, int fd, void (*ready)(struct watch *, uint32_t),
                     struct err *err) {
   *watch = (struct watch){.fd = fd, .ready = ready, .owner = monitor};
@@ -277,12 +283,13 @@ static int open_sockets(struct monitor *monitor, struct err *err) {
 
 static int open_all(struct monitor *monitor, struct err *err) {
   static const int wanted[] = {SIGCHLD, 0};
-  int signals = -1, timer = -1;
+  int signals = -1, timer = -1, stall = -1;
   int r = loop_open(&monitor->loop, err);
   if (r < 0 || (r = loop_signals(wanted, &signals, err)) < 0 ||
       (r = watch_fd(monitor, &monitor->signals, signals, signals_ready, err)) < 0 ||
       (r = loop_timer(&timer, err)) < 0 ||
-      (r = watch_fd(monitor, &monitor->deadline, timer, deadline_ready, err)) < 0) {
+      (r = watch_fd(monitor, &monitor->deadline, timer, deadline_ready, err)) < 0 ||
+      (r = loop_timer(&stall, err)) < 0 || (r = watch_fd(monitor, &monitor->stall, stall, stall_ready, err)) < 0) {
     return r;
   }
   monitor->self_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
@@ -351,6 +358,7 @@ int monitor_main(int argc, char **argv) {
       .listener = {.fd = -1},
       .signals = {.fd = -1},
       .deadline = {.fd = -1},
+      .stall = {.fd = -1},
       .console_fd = -1,
       .outputs = {{.watch = {.fd = -1}, .type = FRAME_STDOUT, .log = {.name = "stdout"}},
                   {.watch = {.fd = -1}, .type = FRAME_STDERR, .log = {.name = "stderr"}}},

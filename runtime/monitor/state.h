@@ -18,8 +18,11 @@
 #define FRAME_HEADER ((size_t)8)
 #define FRAME_DATA_MAX ((size_t)65536)
 #define FRAME_JSON_MAX ((size_t)1 << 20)
-/* Bytes kept for a reader that does not keep up; more and it is cut off. */
+/* Bytes kept for a reader that does not keep up. Beyond, the process's output is held back; a reader that then takes
+ * nothing for STALL_MS is cut off: one hung terminal must not stop a server for good, one slow one must not lose its
+ * output. */
 #define CLIENT_BACKLOG ((size_t)1 << 20)
+#define STALL_MS 10000
 /* Bytes of stdin taken ahead of a process that does not read. */
 #define STDIN_AHEAD ((size_t)256 << 10)
 #define CLIENTS_MAX 128
@@ -77,6 +80,7 @@ struct client {
   bool wants_stdout;
   bool wants_stderr;
   bool feeds_stdin;
+  bool moved;  /* took something since the last look at stalled readers */
   bool paused; /* a stdin frame waits for room */
   bool ended;  /* sends no more */
 };
@@ -113,6 +117,8 @@ struct monitor {
   struct watch listener;
   struct watch signals;
   struct watch deadline; /* timer: how long a reader may take for the last bytes */
+  struct watch stall;    /* timer: when to look at readers that hold the output back */
+  bool holding;          /* the process's output is not read now */
   int console_fd;        /* listening console.sock; -1 without terminal or once connected */
   struct client *clients;
   int client_count;
@@ -152,6 +158,8 @@ int stdio_open(struct monitor *monitor, int ret_child[3], struct err *err);
 int stdio_take_console(struct monitor *monitor, struct err *err);
 int stdio_resize(struct monitor *monitor, int rows, int cols, struct err *err);
 void stdio_drain(struct monitor *monitor);
+/* Stops and goes on reading what the process writes. */
+void stdio_hold(struct monitor *monitor, bool hold);
 void stdio_close(struct monitor *monitor);
 /* False: no room, try again when the queue has been written (client_resume is called then). */
 bool stdin_feed(struct monitor *monitor, const char *data, size_t size);
@@ -160,6 +168,8 @@ void stdin_end(struct monitor *monitor);
 /* attach.c: connections and frames. */
 int clients_listen(struct monitor *monitor, struct err *err);
 void clients_output(struct monitor *monitor, enum frame_type type, const char *data, size_t size);
+/* The stall timer fired. */
+void clients_check_stalled(struct monitor *monitor);
 void clients_event(struct monitor *monitor, const char *json, size_t size);
 void clients_resume(struct monitor *monitor);
 /* True when nothing waits to be sent. */

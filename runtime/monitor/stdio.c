@@ -212,6 +212,14 @@ void stdio_drain(struct monitor *monitor) {
   }
 }
 
+void stdio_hold(struct monitor *monitor, bool hold) {
+  for (int i = 0; i < 2; i++) {
+    if (monitor->outputs[i].watch.fd >= 0) {
+      (void)loop_arm(&monitor->loop, &monitor->outputs[i].watch, hold ? 0 : EPOLLIN, /* err= */ NULL);
+    }
+  }
+}
+
 void stdio_close(struct monitor *monitor) {
   for (int i = 0; i < 2; i++) {
     end_output(&monitor->outputs[i], monitor);
