@@ -6,6 +6,7 @@ export type { BuildOptions, BuildProgress, BuildRequest, BuildService } from './
 export { type ContainerFiles, createContainerFiles, type WriteFilesOptions } from './container-files.ts';
 export type * from './containers/index.ts';
 export { createBuildService } from './create-build-service.ts';
+export { createEngine } from './engine.ts';
 export type { CreateEngine, Engine, EngineInfo, EngineLogger, EngineOptions } from './engine-face.ts';
 export type {
   EngineEvent,

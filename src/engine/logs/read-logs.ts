@@ -39,8 +39,7 @@ async function* readLines(source: LogSource, query: LogQuery): AsyncGenerator<st
   const watch = query.follow ? watchDirectory(dirname(source.path)) : undefined;
   const readers: FileReader[] = [];
   try {
-    for (let index = MAX_FILES; index >= 0; index -= 1) {
-      if (index === MAX_FILES) index = await oldestIndex(source.path);
+    for (let index = await oldestIndex(source.path); index >= 0; index -= 1) {
       const reader = await openReader(nameOf(source.path, index));
       if (reader) readers.push(reader);
     }
@@ -156,30 +155,44 @@ async function findTailInFile(
   count: number,
 ): Promise<{ readonly offset: number; readonly missing: number }> {
   let missing = count;
+  let newest = true;
+  for await (const { bytes, end } of linesBackwards(reader)) {
+    // Reading backwards, a record that ends a line opens the next line to count; the newest may be unfinished.
+    const opens = newest || bytes.includes(LINE_END);
+    newest = false;
+    if (!opens) continue;
+    if (missing === 0) return { offset: end, missing: 0 };
+    missing -= 1;
+  }
+  return { offset: 0, missing };
+}
+
+interface PlacedLine {
+  readonly bytes: Buffer;
+  /** Offset behind its newline. */
+  readonly end: number;
+}
+
+/** The records of a file, last first. */
+async function* linesBackwards(reader: FileReader): AsyncGenerator<PlacedLine> {
   let end = await reader.size();
   let carry: Buffer = Buffer.alloc(0);
-  if (count === 0) return { offset: end, missing: 0 };
-  let first = true;
   while (end > 0) {
     const begin = Math.max(0, end - BLOCK);
     const bytes = Buffer.concat([await reader.read(begin, end - begin), carry]);
     let lineEnd = bytes.length;
-    for (;;) {
-      const before =
-        lineEnd === 0 ? -1 : bytes.lastIndexOf(NEWLINE, lineEnd - 1 - (bytes[lineEnd - 1] === NEWLINE ? 1 : 0));
-      if (before < 0 && begin > 0) break;
-      const line = bytes.subarray(before + 1, lineEnd);
-      // Reading backwards, a record that ends a line opens the next line to count; the newest may be unfinished.
-      if (line.length > 0 && (first || line.includes(LINE_END))) {
-        if (missing === 0) return { offset: begin + lineEnd, missing: 0 };
-        missing -= 1;
-      }
-      if (line.length > 0) first = false;
-      if (before < 0) return { offset: 0, missing };
+    for (let before = newlineBefore(bytes, lineEnd); before >= 0; before = newlineBefore(bytes, lineEnd)) {
+      if (before + 1 < lineEnd) yield { bytes: bytes.subarray(before + 1, lineEnd), end: begin + lineEnd };
       lineEnd = before + 1;
     }
     carry = Buffer.from(bytes.subarray(0, lineEnd));
     end = begin;
   }
-  return { offset: 0, missing };
+  if (carry.length > 0) yield { bytes: carry, end: carry.length };
+}
+
+/** The newline that ends the line before the one that ends at `end`. */
+function newlineBefore(bytes: Buffer, end: number): number {
+  if (end <= 1) return -1;
+  return bytes.lastIndexOf(NEWLINE, bytes[end - 1] === NEWLINE ? end - 2 : end - 1);
 }

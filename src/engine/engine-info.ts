@@ -1,0 +1,62 @@
+import { randomUUID } from 'node:crypto';
+import { arch, cpus, hostname, machine, release, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { type Clock, cgroupVersion, readTextIfExists, timestamp, writeAtomically } from '../host/index.ts';
+import type { EngineInfo } from './engine-face.ts';
+
+/** The engine's own id, made once. */
+export async function readEngineId(dataDir: string): Promise<string> {
+  const path = join(dataDir, 'engine-id');
+  const known = (await readTextIfExists(path))?.trim();
+  if (known) return known;
+  const id = randomUUID();
+  await writeAtomically(path, `${id}\n`, { durable: true });
+  return id;
+}
+
+export interface InfoInput {
+  readonly id: string;
+  readonly dataDir: string;
+  readonly clock: Clock;
+  readonly counts: {
+    readonly total: number;
+    readonly running: number;
+    readonly paused: number;
+    readonly stopped: number;
+  };
+  readonly images: number;
+}
+
+const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
+
+/** What `info` shows, read now. */
+export async function gatherInfo(input: InfoInput): Promise<EngineInfo> {
+  const osRelease = (await readTextIfExists('/etc/os-release')) ?? '';
+  const field = (name: string) => new RegExp(`^${name}="?([^"\n]*)"?$`, 'm').exec(osRelease)?.[1] ?? '';
+  const modules = (await readTextIfExists('/sys/kernel/security/lsm').catch(() => undefined)) ?? '';
+  return {
+    id: input.id,
+    hostName: hostname(),
+    operatingSystem: field('PRETTY_NAME') || 'Linux',
+    osVersion: field('VERSION_ID'),
+    kernelVersion: release(),
+    machine: machine(),
+    architecture: ARCHITECTURES[arch()] ?? arch(),
+    cpus: cpus().length,
+    memoryBytes: totalmem(),
+    cgroupVersion: await cgroupVersion(),
+    dataDir: input.dataDir,
+    containers: input.counts.total,
+    containersRunning: input.counts.running,
+    containersPaused: input.counts.paused,
+    containersStopped: input.counts.stopped,
+    images: input.images,
+    securityOptions: ['name=seccomp,profile=builtin', 'name=cgroupns'],
+    runtimes: ['tscompose'],
+    defaultRuntime: 'tscompose',
+    systemTime: timestamp(input.clock),
+    // 32 bit programs reach every socket family through socketcall(2), which a filter cannot look into.
+    warnings:
+      modules.includes('apparmor') || modules.includes('selinux') ? [] : ['no AppArmor or SELinux on this host'],
+  };
+}

@@ -1,0 +1,108 @@
+import { join } from 'node:path';
+import { describeError } from '../core/index.ts';
+import { makeDirectory, systemClock } from '../host/index.ts';
+import { openRegistry } from '../registry/index.ts';
+import { type ContainerRoom, openContainers } from './containers/index.ts';
+import type { CreateEngine, Engine, EngineLogger } from './engine-face.ts';
+import { gatherInfo, readEngineId } from './engine-info.ts';
+import { createEventLog } from './events/index.ts';
+import { openImageStore } from './images/index.ts';
+import { openLayerStore, openLayerTool } from './layers/index.ts';
+import { createNetworkService, type NetworkService } from './network/index.ts';
+import { withImageEvents, withNetworkEvents } from './publish-events.ts';
+import { KeeperLink } from './runtime/index.ts';
+import { createVolumeService } from './volumes/index.ts';
+
+/** How often the firewall table is looked after while containers run. */
+const FIREWALL_CHECK_MS = 5_000;
+
+/**
+ * Opens the engine on its directories. Order matters: networks first learn which namespaces are alive, then containers are
+ * found again, and only then restart policies begin to act.
+ */
+export const createEngine: CreateEngine = async (options) => {
+  const { dataDir, runDir, instance, nativeDir, logger } = options;
+  const clock = options.clock ?? systemClock;
+  await makeDirectory(dataDir);
+  await makeDirectory(runDir);
+  const keeper = new KeeperLink(options.keeper);
+  const events = createEventLog(clock);
+  const tool = openLayerTool({ program: join(nativeDir, 'tscompose-layer') });
+  const layers = await openLayerStore({ directory: join(dataDir, 'layers'), tool });
+  const registry = options.registry ?? openRegistry();
+  const images = withImageEvents(
+    await openImageStore({ directory: join(dataDir, 'images'), layers, registry, clock }),
+    events,
+  );
+  const networks = withNetworkEvents(createNetworkService({ keeper, instance, dataDirectory: dataDir, clock }), events);
+  const room = await openContainers({
+    instance,
+    directory: join(dataDir, 'containers'),
+    runDir,
+    keeper,
+    images,
+    layers,
+    networks,
+    openVolumes: (usersOf) => createVolumeService({ directory: join(dataDir, 'volumes'), events, clock, usersOf }),
+    events,
+    clock,
+    logger,
+  });
+  const report = await networks.recover();
+  for (const note of report.notes) logger.info({ instance }, note);
+  await room.recover();
+  const id = await readEngineId(dataDir);
+  const stop = new AbortController();
+  void watchFirewall(networks, room, logger, (ms) => clock.sleep(ms, stop.signal));
+  const engine: Engine = {
+    containers: room.containers,
+    exec: room.exec,
+    images: {
+      ...images,
+      remove: (text, request) => images.remove(text, { ...request, usersOf: room.usersOfImage }),
+      prune: (request) => images.prune({ ...request, usersOf: room.usersOfImage }),
+    },
+    layers,
+    networks,
+    volumes: room.volumes,
+    events,
+    runStep: room.runStep,
+    info: async () => gatherInfo({ id, dataDir, clock, counts: room.counts(), images: (await images.list()).length }),
+    isBusy: () => room.isBusy(),
+    async detach() {
+      stop.abort();
+      await room.detach();
+      await keeper[Symbol.asyncDispose]();
+    },
+    async shutdown({ timeoutSeconds } = {}) {
+      stop.abort();
+      await room.stopAll(timeoutSeconds);
+      await networks.dismantle();
+      await room.detach();
+      await keeper.shutdown();
+    },
+  };
+  return engine;
+};
+
+/** Somebody else's firewall reload may take our table away; until it is back, nothing of ours may be open. */
+async function watchFirewall(
+  networks: NetworkService,
+  room: ContainerRoom,
+  logger: EngineLogger,
+  sleep: (ms: number) => Promise<void>,
+): Promise<void> {
+  for (;;) {
+    try {
+      await sleep(FIREWALL_CHECK_MS);
+    } catch {
+      return;
+    }
+    if (!room.isBusy()) continue;
+    try {
+      if (await networks.checkFirewall()) logger.warn({}, 'the firewall table was removed by somebody; it is back');
+    } catch (error) {
+      logger.error({ error: describeError(error) }, 'cannot check the firewall table');
+    }
+  }
+}
