@@ -25,3 +25,4 @@ export type {
   PullOptions,
   RemoveOptions,
 } from './image-store.ts';
+export { openImageStore } from './open-image-store.ts';

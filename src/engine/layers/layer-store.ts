@@ -33,8 +33,11 @@ export interface LayerStore {
   adopt(diffId: Digest, upper: string): Promise<void>;
   /** What is known of an unpacked layer; `below` are the diff ids of the layers under it, bottom first. */
   record(diffId: Digest, below: readonly Digest[]): Promise<LayerRecord | undefined>;
-  /** Removes unpacked layers of which no stack in `keep` (diff ids bottom first) is made. Layers being unpacked stay. */
-  removeUnreferenced(keep: Iterable<readonly Digest[]>): Promise<Digest[]>;
+  /**
+   * Removes unpacked layers that belong to no stack in `keep` (diff ids bottom first); with `among` only those of these
+   * stacks. Layers being unpacked stay.
+   */
+  removeUnreferenced(keep: Iterable<readonly Digest[]>, among?: Iterable<readonly Digest[]>): Promise<Digest[]>;
 }
 
 export interface LayerStoreOptions {

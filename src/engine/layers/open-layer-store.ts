@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { type Digest, digestHex, isDigest, parseDigest, TscError } from '../../core/index.ts';
 import {
+  directorySize,
   isErrno,
   listDirectory,
   makeDirectory,
@@ -155,7 +156,7 @@ class DiskLayerStore implements LayerStore {
     }
   }
 
-  async #writeRecord(directory: string, { diffId, bytes, entries }: Omit<LayerRecord, never>): Promise<void> {
+  async #writeRecord(directory: string, { diffId, bytes, entries }: LayerRecord): Promise<void> {
     await writeAtomically(join(directory, RECORD), JSON.stringify({ diff_id: diffId, bytes, entries }));
   }
 
@@ -182,7 +183,8 @@ class DiskLayerStore implements LayerStore {
       await makeDirectory(staging);
       try {
         await movePath(upper, join(staging, TREE));
-        await this.#writeRecord(staging, { diffId, bytes: 0, entries: 0 });
+        const bytes = await directorySize(join(staging, TREE));
+        await this.#writeRecord(staging, { diffId, bytes, entries: 0 });
         await movePath(staging, join(this.#directory, digestHex(diffId)), true);
       } catch (error) {
         await removeTree(staging);
@@ -203,13 +205,14 @@ class DiskLayerStore implements LayerStore {
     };
   }
 
-  async removeUnreferenced(keep: Iterable<readonly Digest[]>): Promise<Digest[]> {
-    const wanted = new Set<string>();
-    for (const stack of keep) for (const id of [...stack, ...chainIds(stack)]) wanted.add(digestHex(id));
+  async removeUnreferenced(keep: Iterable<readonly Digest[]>, among?: Iterable<readonly Digest[]>): Promise<Digest[]> {
+    const wanted = directoryNames(keep);
+    const candidates = among && directoryNames(among);
     const removed: Digest[] = [];
     for (const name of await listDirectory(this.#directory)) {
       const id = `sha256:${name}`;
-      if (!isDigest(id) || wanted.has(name) || this.#busy.has(name) || this.#lock.isHeld(id)) continue;
+      if (!isDigest(id) || wanted.has(name) || candidates?.has(name) === false) continue;
+      if (this.#busy.has(name) || this.#lock.isHeld(id)) continue;
       const graveyard = join(this.#directory, STAGING, randomBytes(12).toString('hex'));
       await movePath(join(this.#directory, name), graveyard);
       await removeTree(graveyard);
@@ -217,6 +220,13 @@ class DiskLayerStore implements LayerStore {
     }
     return removed;
   }
+}
+
+/** Names under which layers of these stacks may be stored. */
+function directoryNames(stacks: Iterable<readonly Digest[]>): Set<string> {
+  const names = new Set<string>();
+  for (const stack of stacks) for (const id of [...stack, ...chainIds(stack)]) names.add(digestHex(id));
+  return names;
 }
 
 interface StagedLayer {
