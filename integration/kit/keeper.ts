@@ -1,17 +1,11 @@
 import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { KeeperLink } from '../../src/engine/runtime/index.ts';
 import { connectUnix, isErrno, pathExists } from '../../src/host/index.ts';
-
-const ROOT = resolve(import.meta.dirname, '../..');
-
-/** The native binary under test. */
-export const RUNTIME_BINARY = process.env['TSC_RUNTIME_BINARY'] ?? join(ROOT, 'dist/native/tscompose-runtime');
-/** A static program with test verbs. */
-export const PAYLOAD_BINARY = join(RUNTIME_BINARY, '../payload');
+import { RUNTIME } from './bundle.ts';
 
 /**
  * A daemon for tests: everything between the keeper's control stream (descriptor 4) and one client on `bridge.sock`.
@@ -98,7 +92,7 @@ export class TestKeeper {
     await writeFile(script, BRIDGE);
     const args = ['keeper', '--run-dir', directory, '--instance', 'tsctest', '--socket', join(directory, 'api.sock')];
     const child = spawn(
-      options.binary ?? RUNTIME_BINARY,
+      options.binary ?? RUNTIME,
       [...args, '--foreground', '--', process.execPath, script, directory],
       {
         stdio: ['ignore', 'pipe', 'pipe'],

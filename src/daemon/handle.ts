@@ -1,6 +1,6 @@
 import { NEWEST_API_VERSION, splitApiVersion } from '../api/index.ts';
 import { TscError } from '../core/index.ts';
-import { errorResponse, statusOf } from './http-errors.ts';
+import { errorResponse, messageOf, statusOf } from './http-errors.ts';
 import type { ApiRequest, ApiResponse, Headers } from './http-message.ts';
 import { createRouter } from './match-route.ts';
 import { ALL_ROUTES } from './routes/index.ts';
@@ -33,9 +33,9 @@ export function createHandler(services: DaemonServices): Handler {
       response = await match.route.run({ request, version, param, services });
     } catch (error) {
       const status = statusOf(error);
-      const fields = { method: request.method, path: request.path, status, error };
-      if (status === 500) services.logger.error(fields, 'request failed');
-      else services.logger.debug(fields, 'request refused');
+      const call = { method: request.method, path: request.path, status };
+      if (status === 500) services.logger.error({ ...call, error }, 'request failed');
+      else services.logger.debug({ ...call, reason: messageOf(error) }, 'request refused');
       response = errorResponse(error);
     }
     const status = response.kind === 'hijack' ? 101 : response.status;

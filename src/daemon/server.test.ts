@@ -38,6 +38,7 @@ const echo: Handler = async (request) => {
       })(),
     );
   }
+  if (request.path === '/refused') return json({ message: 'refused' }, 400);
   const body = await readAll(request.body);
   return json({ method: request.method, path: request.path, query: request.query.toString(), size: body.length });
 };
@@ -136,6 +137,11 @@ describe('ordinary requests', () => {
   it('carry large bodies', async () => {
     const { text } = await ask('POST', '/images/load', Buffer.alloc(3 << 20, 65));
     expect(JSON.parse(text).size).toBe(3 << 20);
+  });
+
+  it('that are answered before their body is read lose no answer', async () => {
+    const { status, text } = await ask('POST', '/refused', Buffer.alloc(3 << 20, 65));
+    expect([status, text]).toEqual([400, '{"message":"refused"}\n']);
   });
 
   it('with a head in parts are answered', async () => {

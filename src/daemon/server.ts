@@ -35,6 +35,8 @@ export interface ApiServer {
 }
 
 const HEAD_TIMEOUT_MS = 30_000;
+/** How long a client may go on sending a body that nobody wants. */
+const DRAIN_MS = 30_000;
 
 /**
  * Serves the handler. Every connection carries one request: then its first bytes tell whether it is given away to a
@@ -150,9 +152,7 @@ async function serveRequest(request: IncomingMessage, response: ServerResponse, 
   const answer = await options.handler(readRequest(request, gone.signal)).catch(errorResponse);
   for (const [name, value] of Object.entries(standardHeaders(options.version))) response.setHeader(name, value);
   response.setHeader('Connection', 'close');
-  // A body that nobody read must not keep the client from reading the answer.
-  request.resume();
-  await writeAnswer(answer, response, request.method === 'HEAD');
+  await writeAnswer(answer, response, request);
 }
 
 function readRequest(request: IncomingMessage, signal: AbortSignal): ApiRequest {
@@ -171,13 +171,27 @@ function readRequest(request: IncomingMessage, signal: AbortSignal): ApiRequest 
   };
 }
 
-async function writeAnswer(answer: ApiResponse, response: ServerResponse, headOnly: boolean): Promise<void> {
+// A client that is still sending must be able to finish: closing under it would cost it the answer.
+async function drain(request: IncomingMessage): Promise<void> {
+  if (request.readableEnded || request.destroyed) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, DRAIN_MS);
+  request.on('end', resolve).on('close', resolve).on('error', resolve);
+  request.resume();
+  await promise;
+  clearTimeout(timer);
+}
+
+async function writeAnswer(answer: ApiResponse, response: ServerResponse, request: IncomingMessage): Promise<void> {
   switch (answer.kind) {
     case 'whole': {
       const body = Buffer.from(answer.body);
       const bare = answer.status === 204 || answer.status === 304;
       response.writeHead(answer.status, bare ? answer.headers : { ...answer.headers, 'Content-Length': body.length });
-      response.end(bare || headOnly ? undefined : body);
+      if (bare || request.method === 'HEAD') response.flushHeaders();
+      else response.write(body);
+      await drain(request);
+      response.end();
       return;
     }
     case 'stream':
