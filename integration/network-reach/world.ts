@@ -1,0 +1,192 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  createNetworkService,
+  type EndpointSpec,
+  type NetworkService,
+  type PortRequest,
+} from '../../src/engine/network/index.ts';
+import type { KeeperLink } from '../../src/engine/runtime/index.ts';
+import { newObjectId, runProgram } from '../../src/host/index.ts';
+import { RUNTIME_BINARY, TestKeeper } from '../kit/keeper.ts';
+
+/** Instance of the service under test; its table and bridges live in the world's own host namespace. */
+export const INSTANCE = 'tscnet';
+/** The world's host as its neighbour sees it, and the neighbour. */
+export const HOST = '192.0.2.1';
+export const NEIGHBOUR = '192.0.2.2';
+export const HOST_6 = '2001:db8::1';
+
+/** Answers every TCP connection and UDP packet with its name and the peer's address. */
+const SERVER = `
+const [name, port] = process.argv.slice(1);
+const tcp = require('node:net').createServer((socket) => {
+  socket.on('error', () => {});
+  socket.end(name + ' saw ' + socket.remoteAddress.replace('::ffff:', ''));
+});
+const udp = require('node:dgram').createSocket('udp4');
+udp.on('message', (_, peer) => udp.send(name + ' saw ' + peer.address, peer.port, peer.address));
+tcp.listen(Number(port), '0.0.0.0', () => udp.bind(Number(port), '0.0.0.0', () => console.log('ready')));
+`;
+
+/** Prints the answer, or the error's code; \`timeout\` when there is none. */
+const PROBE = `
+const [protocol, address, port, local] = process.argv.slice(1);
+setTimeout(() => { console.log('timeout'); process.exit(0); }, 1200);
+const done = (text) => { console.log(text); process.exit(0); };
+if (protocol === 'tcp') {
+  let text = '';
+  const socket = require('node:net').connect({ host: address, port: Number(port), ...(local && { localPort: Number(local) }) });
+  socket.on('data', (chunk) => { text += chunk; }).on('end', () => done(text)).on('error', (e) => done(e.code));
+} else {
+  const socket = require('node:dgram').createSocket(address.includes(':') ? 'udp6' : 'udp4');
+  socket.on('message', (m) => done(String(m))).on('error', (e) => done(e.code));
+  const send = () => socket.send('hello', Number(port), address);
+  if (local) socket.bind(Number(local), send); else send();
+}
+`;
+
+const LOOKUP = `
+const [type, name] = process.argv.slice(1);
+const resolver = new (require('node:dns').promises.Resolver)({ timeout: 700, tries: 2 });
+resolver.setServers(['127.0.0.11']);
+const ask = type === 'PTR' ? resolver.reverse(name) : resolver.resolve(name, type);
+ask.then((answer) => console.log(answer.join()), (e) => console.log(e.code));
+`;
+
+async function run(file: string, args: readonly string[]): Promise<string> {
+  const result = await runProgram(file, args);
+  if (result.status !== 0) throw new Error(`${file} ${args.join(' ')}: ${result.stderr}`);
+  return result.stdout;
+}
+
+/** A network namespace with a process that holds it. */
+export class Place {
+  readonly path: string;
+  readonly #holder: ChildProcess | undefined;
+
+  constructor(path: string, holder?: ChildProcess) {
+    this.path = path;
+    this.#holder = holder;
+  }
+
+  static async make(): Promise<Place> {
+    const holder = spawn('/usr/bin/unshare', ['--net', '/bin/sh', '-c', 'echo ready; exec sleep 600'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    if (holder.stdout) await once(holder.stdout, 'data');
+    const place = new Place(`/proc/${holder.pid}/ns/net`, holder);
+    await place.run('/usr/sbin/ip', 'link', 'set', 'lo', 'up');
+    return place;
+  }
+
+  get pid(): number {
+    return this.#holder?.pid ?? 0;
+  }
+
+  run(...command: string[]): Promise<string> {
+    return run('/usr/bin/nsenter', [`--net=${this.path}`, ...command]);
+  }
+
+  async probe(protocol: 'tcp' | 'udp', address: string, port: number, localPort?: number): Promise<string> {
+    const local = localPort === undefined ? [] : [String(localPort)];
+    return (await this.run(process.execPath, '-e', PROBE, protocol, address, String(port), ...local)).trim();
+  }
+
+  async lookup(type: 'A' | 'AAAA' | 'PTR' | 'TXT', name: string): Promise<string> {
+    return (await this.run(process.execPath, '-e', LOOKUP, type, name)).trim();
+  }
+
+  close(): void {
+    this.#holder?.kill('SIGKILL');
+  }
+}
+
+/** A container without a root file system: a sandbox and a server in it. */
+export interface Member extends Place {
+  readonly id: string;
+  readonly address: string;
+}
+
+/** A host of its own (namespace), a neighbour on its LAN, a keeper and the network service. */
+export class World {
+  readonly host: Place;
+  readonly neighbour: Place;
+  readonly directory: string;
+  readonly keeper: TestKeeper;
+  readonly link: KeeperLink;
+  service: NetworkService;
+  readonly #servers: ChildProcess[] = [];
+
+  private constructor(parts: Pick<World, 'host' | 'neighbour' | 'directory' | 'keeper' | 'link' | 'service'>) {
+    this.host = parts.host;
+    this.neighbour = parts.neighbour;
+    this.directory = parts.directory;
+    this.keeper = parts.keeper;
+    this.link = parts.link;
+    this.service = parts.service;
+  }
+
+  static async make(): Promise<World> {
+    const directory = await mkdtemp(join(tmpdir(), 'tsc-world-'));
+    const [host, neighbour] = await Promise.all([Place.make(), Place.make()]);
+    const ip = '/usr/sbin/ip';
+    await host.run(ip, 'link', 'add', 'lan0', 'type', 'veth', 'peer', 'name', 'lan0', 'netns', String(neighbour.pid));
+    for (const [place, four, six] of [
+      [host, HOST, HOST_6],
+      [neighbour, NEIGHBOUR, '2001:db8::2'],
+    ] as const) {
+      await place.run(ip, 'addr', 'add', `${four}/24`, 'dev', 'lan0');
+      await place.run(ip, 'addr', 'add', `${six}/64`, 'dev', 'lan0', 'nodad');
+      await place.run(ip, 'link', 'set', 'lan0', 'up');
+    }
+    const wrapper = join(directory, 'keeper-in-namespace');
+    await writeFile(wrapper, `#!/bin/sh\nexec /usr/bin/nsenter --net=${host.path} ${RUNTIME_BINARY} "$@"\n`);
+    await chmod(wrapper, 0o755);
+    const keeper = await TestKeeper.start({ binary: wrapper });
+    const link = await keeper.link();
+    const service = createNetworkService({ keeper: link, instance: INSTANCE, dataDirectory: directory });
+    await service.recover();
+    return new World({ host, neighbour, directory, keeper, link, service });
+  }
+
+  /** The daemon died and came back: a service that knows only the records. */
+  async restartService() {
+    this.service = createNetworkService({ keeper: this.link, instance: INSTANCE, dataDirectory: this.directory });
+    return this.service.recover();
+  }
+
+  /** A running container with a server on port 80. */
+  async start(name: string, endpoints: readonly EndpointSpec[], ports: readonly PortRequest[] = []): Promise<Member> {
+    const id = newObjectId();
+    const [endpoint] = await this.service.prepare({ containerId: id, name, endpoints });
+    const { path } = await this.service.openSandbox(id);
+    const place = new Place(path ?? this.host.path);
+    await this.serve(name, place, 80);
+    await this.service.publish(id, ports);
+    return Object.assign(place, { id, address: endpoint?.address ?? '' });
+  }
+
+  async serve(name: string, place: Place, port: number): Promise<void> {
+    const server = spawn(
+      '/usr/bin/nsenter',
+      [`--net=${place.path}`, process.execPath, '-e', SERVER, name, String(port)],
+      {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    );
+    this.#servers.push(server);
+    if (server.stdout) await once(server.stdout, 'data');
+  }
+
+  async close(): Promise<void> {
+    for (const server of this.#servers) server.kill('SIGKILL');
+    await this.keeper.stop();
+    this.host.close();
+    this.neighbour.close();
+    await rm(this.directory, { recursive: true, force: true });
+  }
+}
