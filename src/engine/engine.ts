@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { describeError } from '../core/index.ts';
 import { makeDirectory, systemClock } from '../host/index.ts';
 import { openRegistry } from '../registry/index.ts';
+import { applyChanges } from './build/index.ts';
 import { type ContainerRoom, openContainers } from './containers/index.ts';
 import type { CreateEngine, Engine, EngineLogger } from './engine-face.ts';
 import { gatherInfo, readEngineId } from './engine-info.ts';
@@ -31,7 +32,7 @@ export const createEngine: CreateEngine = async (options) => {
   const layers = await openLayerStore({ directory: join(dataDir, 'layers'), tool });
   const registry = options.registry ?? openRegistry();
   const images = withImageEvents(
-    await openImageStore({ directory: join(dataDir, 'images'), layers, registry, clock }),
+    await openImageStore({ directory: join(dataDir, 'images'), layers, registry, clock, applyChanges }),
     events,
   );
   const networks = withNetworkEvents(createNetworkService({ keeper, instance, dataDirectory: dataDir, clock }), events);

@@ -33,10 +33,6 @@ export class ImageCatalog {
     this.clock = parts.options.clock ?? systemClock;
   }
 
-  publish(action: string, id: string, name: string): void {
-    this.options.events?.publish({ type: 'image', action, actor: { id, attributes: { name } } });
-  }
-
   /** Protects content from removal until `release`. */
   lease(digests: readonly Digest[]): void {
     for (const digest of digests) this.#leases.set(digest, (this.#leases.get(digest) ?? 0) + 1);

@@ -2,7 +2,6 @@ import type { Readable } from 'node:stream';
 import type { Digest, ImageRef } from '../../core/index.ts';
 import type { Clock } from '../../host/index.ts';
 import type { Registry, RegistryCredentials } from '../../registry/index.ts';
-import type { EventLog } from '../events/index.ts';
 import type { EnsureOptions, LayerStore } from '../layers/index.ts';
 import type { HistoryEntry, Image, ImageConfig, ImageRunConfig } from './image.ts';
 
@@ -126,8 +125,6 @@ export interface ImageStoreOptions {
   readonly layers: LayerStore;
   readonly registry: Registry;
   readonly clock?: Clock;
-  /** Told of pull, tag, untag, delete, load, import, save. */
-  readonly events?: EventLog;
   /** Applies Dockerfile instructions of `import --change`; without it changes are refused. */
   readonly applyChanges?: (run: ImageRunConfig, changes: readonly string[]) => ImageRunConfig;
 }

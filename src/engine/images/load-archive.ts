@@ -188,7 +188,6 @@ async function finishImage(
     onLayer: (diffId) => options.onProgress?.({ status: 'Loading layer', id: shortId(diffId) }),
   });
   const indexed = await catalog.index.put({ ...image, parent: undefined });
-  catalog.publish('load', indexed.id, indexed.id);
   return image.names.length > 0 ? image.names.map(familiarName) : [indexed.id];
 }
 

@@ -111,7 +111,6 @@ export async function importRootfs(
     history: [{ created, createdBy: '', author: '', comment, emptyLayer: false }],
   };
   const image = await catalog.record(config, [layer], { names });
-  catalog.publish('import', image.id, image.id);
   return image;
 }
 

@@ -5,7 +5,7 @@ import { openLayoutBlobStore } from './blob-store.ts';
 import { ImageCatalog } from './catalog.ts';
 import { type FoundImage, findImage, noSuchImage } from './find-image.ts';
 import type { Image } from './image.ts';
-import { familiarName, ImageIndex } from './image-index.ts';
+import { ImageIndex } from './image-index.ts';
 import type {
   CreateImageRequest,
   ImageHistoryRow,
@@ -63,7 +63,6 @@ class LayoutImageStore implements ImageStore {
     const { image } = this.#need(source);
     const name = fullName(target);
     await this.#catalog.index.put({ ...image, names: [name], repoDigests: [] });
-    this.#catalog.publish('tag', image.id, familiarName(name));
   }
 
   remove(text: string, options: RemoveOptions) {
@@ -108,7 +107,6 @@ class LayoutImageStore implements ImageStore {
       return image ? [{ image, names: wanted }] : [];
     });
     const archive = await saveArchive(this.#catalog, images);
-    for (const { image } of images) this.#catalog.publish('save', image.id, image.id);
     return archive;
   }
 

@@ -4,7 +4,6 @@ import { createKeyedLock } from '../state/index.ts';
 import { type ImageCatalog, pairLayers, toStream } from './catalog.ts';
 import { CONFIG_LIMIT, decodeImageConfig } from './config-codec.ts';
 import type { Image } from './image.ts';
-import { familiarName } from './image-index.ts';
 import type { ImageProgress, PullOptions } from './image-store.ts';
 
 const PARALLEL_DOWNLOADS = 3;
@@ -48,7 +47,6 @@ export async function pullImage(catalog: ImageCatalog, wanted: ImageRef, options
       repoDigests: [formatImageRef({ registry, repository, digest: resolved.referenceDigest })],
       parent: undefined,
     });
-    catalog.publish('pull', familiarName(formatImageRef(ref)), familiarName(formatImageRef({ registry, repository })));
     return await catalog.view(image);
   } finally {
     catalog.release(content);

@@ -51,7 +51,6 @@ async function untag(catalog: ImageCatalog, image: IndexedImage, names: readonly
   );
   const gone = [...names, ...digests];
   await catalog.index.withdraw(image.id, gone);
-  for (const name of names) catalog.publish('untag', image.id, familiarName(name));
   return gone.map((name) => ({ untagged: familiarName(name) }));
 }
 
@@ -62,7 +61,6 @@ async function destroy(catalog: ImageCatalog, image: IndexedImage, options: Remo
   }));
   const layers = await forgetImages(catalog, doomed);
   for (const item of doomed) {
-    catalog.publish('delete', item.id, item.id);
     deletions.push({ deleted: item.id });
   }
   return [...deletions, ...layers.removed.map((digest) => ({ deleted: digest }))];
