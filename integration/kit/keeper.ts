@@ -7,6 +7,9 @@ import { KeeperLink } from '../../src/engine/runtime/index.ts';
 import { connectUnix, isErrno, pathExists } from '../../src/host/index.ts';
 import { RUNTIME } from './bundle.ts';
 
+/** The native binary under test. */
+export const RUNTIME_BINARY = RUNTIME;
+
 /**
  * A daemon for tests: everything between the keeper's control stream (descriptor 4) and one client on `bridge.sock`.
  * It ends with status 0 when told `exit` on `exit.sock`, and when the control stream ends.
@@ -86,11 +89,12 @@ export class TestKeeper {
   }
 
   /** Starts a keeper; in a directory of its own unless one is given. */
-  static async start(options: { directory?: string; binary?: string } = {}): Promise<TestKeeper> {
+  static async start(options: { directory?: string; binary?: string; instance?: string } = {}): Promise<TestKeeper> {
     const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'tsc-keeper-')));
     const script = join(directory, 'bridge.cjs');
     await writeFile(script, BRIDGE);
-    const args = ['keeper', '--run-dir', directory, '--instance', 'tsctest', '--socket', join(directory, 'api.sock')];
+    const instance = options.instance ?? 'tsctest';
+    const args = ['keeper', '--run-dir', directory, '--instance', instance, '--socket', join(directory, 'api.sock')];
     const child = spawn(
       options.binary ?? RUNTIME,
       [...args, '--foreground', '--', process.execPath, script, directory],
