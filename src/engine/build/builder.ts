@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type Digest, shortId, TscError } from '../../core/index.ts';
+import { type Digest, familiarImageRef, parseImageRef, shortId, TscError, withDefaultTag } from '../../core/index.ts';
 import { type Dockerfile, expandWord, parseDockerfile } from '../../dockerfile/index.ts';
 import { makeDirectory, newObjectId, pathExists, removeTree, writeAtomically } from '../../host/index.ts';
 import type { RunStep } from '../containers/index.ts';
@@ -62,6 +62,8 @@ async function buildOnce(one: OneBuild): Promise<Digest> {
   const { onProgress, signal } = one.buildOptions;
   const platform = { os: 'linux', architecture: options.architecture };
   refusePlatform(request, platform);
+  // A malformed name fails before the work, not after it.
+  for (const tag of request.tags) parseImageRef(tag);
   const context = await BuildContext.unpack(join(directory, 'context'), request.context, options.layers.tool, signal);
   const path = request.dockerfile || 'Dockerfile';
   const file = parseDockerfile(await context.readDockerfile(path), path);
@@ -92,7 +94,9 @@ async function buildOnce(one: OneBuild): Promise<Digest> {
   const id = await createResult(await executeBuild(plan, tools), plan, tools);
   onProgress({ kind: 'result', id });
   onProgress({ kind: 'text', text: `Successfully built ${shortId(id)}\n` });
-  for (const tag of request.tags) onProgress({ kind: 'text', text: `Successfully tagged ${tag}\n` });
+  for (const tag of request.tags) {
+    onProgress({ kind: 'text', text: `Successfully tagged ${familiarImageRef(withDefaultTag(parseImageRef(tag)))}\n` });
+  }
   return id;
 }
 

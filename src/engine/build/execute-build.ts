@@ -186,22 +186,33 @@ function record(state: StageState, createdBy: string, layer: LayerDescriptor | u
   return { ...state, history: [...state.history, entry], layers: layer ? [...state.layers, layer] : state.layers };
 }
 
-/** Id of the image made of a finished stage. */
+/** Id of the image made of a finished stage. The same build gives the same image: an unchanged stack stays unchanged. */
 export async function createResult(state: StageState, plan: BuildPlan, tools: BuildTools): Promise<Digest> {
-  const { request } = tools;
-  const image = await tools.images.createImage({
-    config: {
-      architecture: plan.platform.architecture,
-      os: plan.platform.os,
-      variant: '',
-      created: timestamp(),
-      author: state.author,
-      run: { ...state.run, labels: new Map([...state.run.labels, ...request.labels]) },
-      history: state.history,
-    },
+  const { request, images, cache } = tools;
+  const run = { ...state.run, labels: new Map([...state.run.labels, ...request.labels]) };
+  const history = state.history.map((entry) => [
+    entry.createdBy,
+    entry.comment,
+    entry.author,
+    String(entry.emptyLayer),
+  ]);
+  const key = stepKey({
+    below: belowKey(state),
+    does: ['image', JSON.stringify({ ...run, labels: [...run.labels] }), state.author, JSON.stringify(history)],
+  });
+  const made = await cache.findImage(key);
+  const known = made === undefined ? undefined : await images.find(made);
+  if (known) {
+    for (const tag of request.tags) await images.tag(known.id, tag);
+    return known.id;
+  }
+  const { architecture, os } = plan.platform;
+  const image = await images.createImage({
+    config: { architecture, os, variant: '', created: timestamp(), author: state.author, run, history: state.history },
     layers: state.layers,
     tags: request.tags,
     ...(state.parent !== undefined && { parent: state.parent }),
   });
+  await cache.storeImage(key, image.id);
   return image.id;
 }

@@ -39,8 +39,23 @@ export class StepCache {
   }
 
   async store(key: string, step: CachedStep): Promise<void> {
-    await makeDirectory(this.#directory);
-    await writeAtomically(this.#path(key), JSON.stringify(step));
+    await this.#write(this.#path(key), step);
+  }
+
+  /** Id of the image that the same build made before. */
+  async findImage(key: string): Promise<string | undefined> {
+    try {
+      const value = await readJsonIfExists(this.#path(`image-${key}`));
+      return typeof value === 'object' && value !== null && 'image' in value && typeof value.image === 'string'
+        ? value.image
+        : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  async storeImage(key: string, image: string): Promise<void> {
+    await this.#write(this.#path(`image-${key}`), { image });
   }
 
   /** Forgets everything; returns the number of records. */
@@ -48,6 +63,11 @@ export class StepCache {
     const names = (await listDirectory(this.#directory)).filter((name) => name.endsWith('.json'));
     for (const name of names) await removeFile(join(this.#directory, name));
     return names.length;
+  }
+
+  async #write(path: string, value: object): Promise<void> {
+    await makeDirectory(this.#directory);
+    await writeAtomically(path, JSON.stringify(value));
   }
 
   #path(key: string): string {
