@@ -65,6 +65,7 @@ async function startOurs(docker: readonly string[]): Promise<Contender> {
     // The same client on both sides, so that the engines differ and nothing else.
     docker,
     pid: daemon.keeperPid,
+    directory: daemon.directory,
     stop: async () => {
       await daemon.stop();
     },

@@ -12,8 +12,10 @@ export interface Contender {
   readonly compose: readonly string[];
   /** Program and leading arguments of the one-container command (`run --rm`). */
   readonly docker: readonly string[];
-  /** First process of the engine; its memory is that of all its descendants. */
+  /** First process of the engine. */
   readonly pid: number;
+  /** Directory that the command lines of its detached helpers (shims, monitors) name. */
+  readonly directory: string;
   stop(): Promise<void>;
 }
 
@@ -103,40 +105,37 @@ export function runAgainst(contender: Contender, command: readonly string[], cwd
   return promise;
 }
 
-/** Proportional set size in MiB of a process and all its descendants, container processes left out. */
+/**
+ * Proportional set size in MiB of everything the engine runs on the host: its descendants and its detached helpers.
+ * The processes inside containers are left out.
+ */
 export function memoryOf(contender: Contender): number {
-  const parents = new Map<number, number>();
+  const processes = new Map<number, { parent: number; command: string; inside: boolean }>();
   for (const name of readdirSync('/proc').filter((item) => /^\d+$/.test(item))) {
-    try {
-      const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
-      parents.set(Number(name), Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]));
-    } catch {
-      // The process ended while we looked.
-    }
+    const stat = readProc(name, 'stat');
+    if (stat === '') continue;
+    const inside = (/^NSpid:\s+(.*)$/m.exec(readProc(name, 'status'))?.[1] ?? '').trim().split(/\s+/).length > 1;
+    const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+    processes.set(Number(name), { parent, command: readProc(name, 'cmdline'), inside });
   }
-  const isOurs = (pid: number): boolean => pid === contender.pid || (pid > 1 && isOurs(parents.get(pid) ?? 0));
-  const own = namespaceOf(contender.pid);
+  const isOurs = (pid: number): boolean => {
+    const found = processes.get(pid);
+    return (
+      pid === contender.pid ||
+      (found !== undefined && (found.command.includes(contender.directory) || isOurs(found.parent)))
+    );
+  };
   let total = 0;
-  for (const pid of parents.keys()) {
-    if (!isOurs(pid) || namespaceOf(pid) !== own) continue;
-    try {
-      total += Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1] ?? 0);
-    } catch {
-      // The process ended while we looked.
-    }
+  for (const [pid, { inside }] of processes) {
+    if (!inside && isOurs(pid)) total += Number(/^Pss:\s+(\d+)/m.exec(readProc(String(pid), 'smaps_rollup'))?.[1] ?? 0);
   }
   return total / 1024;
 }
 
-/** Processes of containers live in pid namespaces of their own. */
-function namespaceOf(pid: number): string {
+/** A file of a process; empty when the process ended while we looked. */
+function readProc(pid: string, file: string): string {
   try {
-    return (
-      readFileSync(`/proc/${pid}/status`, 'utf8')
-        .match(/^NSpid:\s+(.*)$/m)?.[1]
-        ?.split(/\s+/)
-        .length.toString() ?? ''
-    );
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
   } catch {
     return '';
   }

@@ -73,6 +73,7 @@ export async function startDockerd(directory: string): Promise<Contender> {
     compose: [join(root, 'usr/libexec/docker/cli-plugins/docker-compose')],
     docker: [join(root, 'usr/bin/docker')],
     pid: child.pid ?? 0,
+    directory,
     stop: async () => {
       child.kill('SIGTERM');
       await waitUntil(30_000, async () => ended);
