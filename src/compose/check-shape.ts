@@ -95,6 +95,10 @@ function reportType(visit: Visit, alternatives: readonly Schema[], findings: Dia
 }
 
 function typeHint(node: Node, types: readonly string[], path: string): string | undefined {
+  const service = /^services\.([^.]+)$/.exec(path)?.[1];
+  if (service !== undefined && isServiceKey(service)) {
+    return `${service} is a key of a service: indent it below the service's name`;
+  }
   if (node.kind === 'scalar' && node.value === null) {
     return types.includes('object') || types.includes('array')
       ? 'indent what belongs to it below, or remove the key'

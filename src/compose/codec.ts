@@ -26,6 +26,8 @@ export interface Codec<T> {
   readonly write: (value: T) => Out | undefined;
   /** What an absent property of this kind is written as. */
   readonly absent?: Out;
+  /** Keys of an object. */
+  readonly keys?: readonly string[];
 }
 
 function scalar<T>(
@@ -169,6 +171,7 @@ export function object<T extends object>(fields: Fields<T>): Codec<T> {
     ([property, codec]) => ({ property, key: snakeCase(property), codec }) as const,
   );
   return {
+    keys: rows.map(({ key }) => key),
     read: (node) => {
       if (node?.kind !== 'map') return undefined;
       const made: Record<string, unknown> = {};

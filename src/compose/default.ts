@@ -3,6 +3,7 @@ import {
   childMap,
   childText,
   type Entry,
+  isNull,
   type Mapping,
   mappingAt,
   type Node,
@@ -14,7 +15,12 @@ import { implicitDependencies } from './rules/implicit-dependencies.ts';
 
 /** Stage 9: fills in what the specification implies: the default network, implicit dependencies, names, build defaults. */
 export function applyDefaults(tree: Mapping, projectName: string): Mapping {
-  const services = mapEntries(childMap(tree, 'services'), (service) => defaultService(service));
+  const given = childMap(tree, 'services');
+  const services = mapEntries(given, (service, key) => {
+    const written = child(given, key);
+    // A service without a body is reported; giving it one here would hide that.
+    return written && isNull(written) ? written : defaultService(service);
+  });
   let made = services ? withEntry(tree, 'services', services) : tree;
   if (services?.entries.values().some(({ value }) => childMap(value, 'networks')?.entries.has('default'))) {
     made = withDefaultNetwork(made);
@@ -30,8 +36,8 @@ function mapEntries(map: Mapping | undefined, change: (value: Mapping, key: stri
   if (!map) return undefined;
   const entries = new Map<string, Entry>();
   for (const [key, entry] of map.entries) {
-    const value = entry.value.kind === 'map' ? entry.value : mappingAt(entry.value, []);
-    entries.set(key, { key: entry.key, value: change(value, key) });
+    const value = isNull(entry.value) ? mappingAt(entry.value, []) : entry.value;
+    entries.set(key, value.kind === 'map' ? { key: entry.key, value: change(value, key) } : entry);
   }
   return { ...map, entries };
 }

@@ -18,6 +18,7 @@ export type {
 export type { Extensible, PlainValue } from './extension.ts';
 export type { FileGrant, Ulimit } from './grants.ts';
 export { type LoadOptions, type LoadResult, loadProject } from './load.ts';
+export { memoryReader } from './memory-reader.ts';
 export type { FileObject, Ipam, IpamPool, Model, Network, Project, Volume } from './project.ts';
 export { renderProject } from './render.ts';
 export type {

@@ -261,8 +261,20 @@ function locateIn(tree: Mapping, path: readonly string[]): Position {
 function inOrder(all: readonly Diagnostic[], sources: ReadonlyMap<string, string>): Diagnostic[] {
   const ranks = new Map([...sources.keys()].map((file, index) => [file, index]));
   const rank = ({ at }: Diagnostic) => (at ? (ranks.get(at.file) ?? ranks.size) : -1);
-  const unique = new Map(all.map((item) => [JSON.stringify(item), item]));
-  return [...unique.values()].sort(
+  const unique = [...new Map(all.map((item) => [JSON.stringify(item), item])).values()];
+  return withLimit(unique).sort(
     (a, b) => rank(a) - rank(b) || (a.at?.line ?? 0) - (b.at?.line ?? 0) || (a.at?.column ?? 0) - (b.at?.column ?? 0),
   );
+}
+
+/** Nobody reads more; a hostile file could make millions. */
+const MAX_FINDINGS = 200;
+
+function withLimit(all: Diagnostic[]): Diagnostic[] {
+  if (all.length <= MAX_FINDINGS) return all;
+  // Errors first: warnings must not push them out.
+  const kept = [...all].sort((a, b) => Number(a.severity === 'warning') - Number(b.severity === 'warning'));
+  const severity = kept[MAX_FINDINGS]?.severity ?? 'warning';
+  const message = `${all.length - MAX_FINDINGS} more findings are not shown`;
+  return [...kept.slice(0, MAX_FINDINGS), { code: 'compose/more-findings', severity, message }];
 }

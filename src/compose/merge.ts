@@ -2,6 +2,7 @@ import type { Entry, Mapping, Node, Sequence } from './node.ts';
 import { isNull } from './node.ts';
 import { type PathTable, stepDown, stepIntoItems } from './path-table.ts';
 import { MERGE_RULES, type MergeRule, UNIQUE_RULES, type UniqueKey } from './rules/merge-rules.ts';
+import type { Source } from './source.ts';
 
 /** Where two trees meet; `keepTags` leaves `!reset` and `!override` in place for a later merge with an earlier file. */
 export interface MergeOptions {
@@ -30,9 +31,11 @@ type Rules = PathTable<MergeRule> | undefined;
 function mergeMappings(base: Mapping, over: Mapping, rules: Rules, options: MergeOptions): Mapping {
   const entries = new Map<string, Entry>(base.entries);
   for (const [key, entry] of over.entries) {
-    const value = mergeNodes(entries.get(key)?.value, entry.value, stepDown(rules, key), options);
+    const before = entries.get(key);
+    const value = mergeNodes(before?.value, entry.value, stepDown(rules, key), options);
     if (value === undefined) entries.delete(key);
-    else entries.set(key, { key: entry.key, value });
+    // A thing is where it was first named; what is replaced is where it was replaced.
+    else entries.set(key, { key: value.kind === 'map' && before ? before.key : entry.key, value });
   }
   const { tag, ...rest } = over;
   return { ...rest, entries, ...(base.tag !== undefined && { tag: base.tag }) };
@@ -77,7 +80,17 @@ function untagged<T extends Node>(node: T): T {
   return rest as T;
 }
 
+const tagged = new WeakMap<Source, boolean>();
+
+/** Whether the file uses the tags at all; most do not, and then no tree needs walking. */
+function usesTags(source: Source): boolean {
+  const known = tagged.get(source) ?? /!(?:reset|override)\b/.test(source.text);
+  tagged.set(source, known);
+  return known;
+}
+
 function hasTags(node: Node): boolean {
+  if (!usesTags(node.source)) return false;
   if (node.tag !== undefined) return true;
   if (node.kind === 'scalar') return false;
   if (node.kind === 'list') return node.items.some(hasTags);

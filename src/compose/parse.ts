@@ -84,10 +84,12 @@ function reportErrors(source: Source, errors: readonly YAMLError[], findings: Di
   // One mistake often makes the reader stumble several times on the same line; the first is the telling one.
   const seen = new Set<number>();
   for (const error of errors) {
-    const at = positionOf({ source, start: error.pos[0], end: Math.max(error.pos[0] + 1, error.pos[1]) });
+    const { offset, ...explanation } = explainYamlError(error, source.text);
+    const start = offset ?? error.pos[0];
+    const at = positionOf({ source, start, end: offset === undefined ? Math.max(start + 1, error.pos[1]) : start + 1 });
     if (seen.has(at.line)) continue;
     seen.add(at.line);
-    findings.add({ ...explainYamlError(error, source.text), severity: 'error', at });
+    findings.add({ ...explanation, severity: 'error', at });
     if (seen.size === 5) return;
   }
 }

@@ -4,17 +4,55 @@ interface Explanation {
   readonly code: string;
   readonly message: string;
   readonly hint?: string;
+  /** A better place than the reader's. */
+  readonly offset?: number;
 }
 
 /** Says in terms of compose files what the YAML reader stumbled over. */
 export function explainYamlError(error: YAMLError, text: string): Explanation {
   const line = lineAt(text, error.pos[0]);
+  // The reader recurses and reports the exhausted stack as an error of the document.
+  if (/call stack/i.test(error.message)) return { code: 'compose/too-deep', message: 'values are nested too deeply' };
+  const known = MESSAGES.get(error.code);
+  if (known) return known;
+  const quote = /closing (["'])quote/.exec(error.message)?.[1];
+  if (quote !== undefined) return unclosedQuote(quote, text);
   if (error.code === 'TAB_AS_INDENT' || /^[ ]*\t/.test(line)) {
     return { code: 'compose/tab-indent', message: 'a tab is used for indentation', hint: 'indent with spaces' };
   }
   const plain = error.message.charAt(0).toLowerCase() + error.message.slice(1);
   const hint = hintFor(error.code, line);
   return { code: CODES.get(error.code) ?? 'compose/yaml-syntax', message: plain, ...(hint !== undefined && { hint }) };
+}
+
+const MESSAGES: ReadonlyMap<string, Explanation> = new Map([
+  [
+    'MULTILINE_IMPLICIT_KEY',
+    {
+      code: 'compose/yaml-syntax',
+      message: 'this is not a `key: value` pair',
+      hint: 'check that a ":" and a space follow the key',
+    },
+  ],
+]);
+
+/** The reader notices at the end of the file; the first line with an odd number of quotes is where it began. */
+function unclosedQuote(quote: string, text: string): Explanation {
+  let start = 0;
+  for (const line of text.split('\n')) {
+    const count = line.replace(/\\./g, '').split(quote).length - 1;
+    if (count % 2 === 1) {
+      const offset = start + line.indexOf(quote);
+      return {
+        code: 'compose/yaml-syntax',
+        message: `the ${quote} is never closed`,
+        hint: 'close it on the same line',
+        offset,
+      };
+    }
+    start += line.length + 1;
+  }
+  return { code: 'compose/yaml-syntax', message: `a ${quote} is never closed` };
 }
 
 const CODES: ReadonlyMap<string, string> = new Map([

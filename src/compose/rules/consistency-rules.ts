@@ -90,7 +90,12 @@ const dependencies: ServiceRule = (service, context) => {
     const at = spanNode(entry.key, entry.value);
     if (name === context.name) {
       context.report(at, 'compose/dependency-cycle', `service ${name} depends on itself`, 'remove this dependency');
-    } else requireEntry('services', name, at, context);
+    } else if (childText(entry.value, 'required') !== 'false') {
+      requireEntry('services', name, at, context);
+    } else if (!childMap(context.tree, 'services')?.entries.has(name)) {
+      const message = `service ${context.name} depends on ${name}, which does not exist; the dependency is not required`;
+      context.warn(at, 'compose/absent-dependency', message);
+    }
   }
   for (const { name, at, attribute } of implicitDependencies(service)) {
     if (name !== context.name) requireEntry('services', name, at, context);

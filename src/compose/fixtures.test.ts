@@ -1,0 +1,87 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { ComposeError, type LoadOptions, loadProject, memoryReader, renderProject } from './index.ts';
+
+/**
+ * One case of a fixture file: `=== name`, `--- args` (flags), `--- file path`, `--- findings` (severity, code, place) and
+ * `--- model` (the rendered model). Models were compared with what docker compose 2.40 prints for the same files.
+ */
+interface Fixture {
+  readonly name: string;
+  readonly args: readonly string[];
+  readonly files: Readonly<Record<string, string>>;
+  readonly findings: string;
+  readonly model: string;
+}
+
+function parseFixtures(text: string): Fixture[] {
+  return text
+    .split(/^=== /m)
+    .slice(1)
+    .map((block) => {
+      const [name = '', ...sections] = block.split(/^--- (?=args|file|findings|model)/m);
+      const files: Record<string, string> = {};
+      let [args, findings, model] = [[] as string[], '', ''];
+      for (const section of sections) {
+        const end = section.indexOf('\n');
+        const [kind, ...rest] = section.slice(0, end).split(' ');
+        const body = section.slice(end + 1);
+        if (kind === 'args') args = rest;
+        else if (kind === 'file') files[`/project/${rest[0]}`] = body;
+        else if (kind === 'findings') findings = body;
+        else model = body;
+      }
+      return { name: name.trim(), args, files, findings, model };
+    });
+}
+
+const FLAGS = { '-f': 'files', '--profile': 'profiles', '--env-file': 'envFiles' } as const;
+
+function optionsOf({ args, files }: Fixture): LoadOptions {
+  const given: Record<'files' | 'profiles' | 'envFiles', string[]> = { files: [], profiles: [], envFiles: [] };
+  for (let i = 0; i < args.length; i += 2) given[FLAGS[args[i] as keyof typeof FLAGS]].push(args[i + 1] ?? '');
+  return {
+    ...given,
+    currentDirectory: '/project',
+    environment: { HOME: '/home/u', FOO: 'foo', EMPTY: '', NUM: '3', PORT: '8080', TRUTHY: 'true' },
+    reader: memoryReader(files),
+    purpose: 'show',
+  };
+}
+
+async function run(options: LoadOptions): Promise<{ findings: string; model: string }> {
+  const show = (findings: ComposeError['diagnostics']) =>
+    findings
+      .map(({ severity, code, at }) => {
+        const place = at ? ` ${at.file.replace('/project/', '')}:${at.line}:${at.column}` : '';
+        return `${severity} ${code}${place}\n`;
+      })
+      .join('');
+  try {
+    const { project, warnings } = await loadProject(options);
+    return { findings: show(warnings), model: renderProject(project, { format: 'yaml' }) };
+  } catch (error) {
+    if (error instanceof ComposeError) return { findings: show(error.diagnostics), model: '' };
+    throw error;
+  }
+}
+
+const folder = new URL('./fixtures/', import.meta.url);
+for (const file of readdirSync(folder)) {
+  describe(file, () => {
+    const fixtures = parseFixtures(readFileSync(new URL(file, folder), 'utf8'));
+    it.each(fixtures.map((fixture) => [fixture.name, fixture] as const))('%s', async (_name, fixture) => {
+      const { findings, model } = await run(optionsOf(fixture));
+      expect({ findings, model }).toEqual({ findings: fixture.findings, model: fixture.model });
+    });
+
+    it.each(fixtures.filter(({ model }) => model !== '').map((fixture) => [fixture.name, fixture] as const))(
+      'loads again to the same model: %s',
+      async (_name, fixture) => {
+        const options = { ...optionsOf(fixture), files: [], envFiles: [], profiles: ['*'] };
+        const again = await run({ ...options, reader: memoryReader({ '/project/compose.yaml': fixture.model }) });
+        expect(again.model).toBe(fixture.model);
+      },
+    );
+  });
+}

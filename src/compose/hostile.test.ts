@@ -1,0 +1,106 @@
+import { expect, it } from 'vitest';
+import { ComposeError, loadProject, memoryReader, renderProject } from './index.ts';
+
+const nested = (open: string, close: string, times: number) => `x-a: ${open.repeat(times)}${close.repeat(times)}\n`;
+const bytes = (...parts: (string | number[])[]) =>
+  Uint8Array.from(parts.flatMap((part) => (typeof part === 'string' ? [...new TextEncoder().encode(part)] : part)));
+const service = (body: string) => `services:\n  a:\n    image: x\n    ${body}\n`;
+
+const HOSTILE: readonly (readonly [what: string, text: string | Uint8Array, code: string])[] = [
+  [
+    'an alias bomb of lists',
+    'a: &a [x,x,x,x,x,x,x,x,x]\n' +
+      Array.from(
+        { length: 12 },
+        (_, i) =>
+          `k${i}: &k${i} [${Array(9)
+            .fill(i ? `*k${i - 1}` : '*a')
+            .join()}]`,
+      ).join('\n'),
+    'compose/alias-bomb',
+  ],
+  [
+    'an alias bomb of mappings',
+    'x-a: &k0 {k: v}\n' + Array.from({ length: 24 }, (_, i) => `x-${i}: &k${i + 1} {p: *k${i}, q: *k${i}}`).join('\n'),
+    'compose/alias-bomb',
+  ],
+  ['an alias inside its anchor', 'x-a: &a\n  b: *a\n', 'compose/alias-cycle'],
+  ['an alias without anchor', 'x-a: *a\n', 'compose/unknown-alias'],
+  ['10,000 nested lists', nested('[', ']', 10_000), 'compose/too-deep'],
+  ['10,000 nested mappings', nested('{a: ', '}', 10_000), 'compose/too-deep'],
+  ['10,000 nested block lists', `x-a:\n  ${'- '.repeat(10_000)}x\n`, 'compose/too-deep'],
+  ['10,000 nested keys', `${'? '.repeat(10_000)}x\n`, 'compose/too-deep'],
+  ['200 nested lists', nested('[', ']', 200), 'compose/too-deep'],
+  ['a file of 10 MB', 'services: {}\n'.padEnd(10 << 20, '# padding\n'), 'compose/too-large'],
+  ['invalid UTF-8', bytes('services: {a: {image: "', [0xff, 0xfe], '"}}'), 'compose/not-utf8'],
+  ['UTF-16', bytes([0xff, 0xfe, 0x61, 0, 0x3a, 0]), 'compose/not-utf8'],
+  ['a NUL byte', 'services: {a: {image: "x\0"}}', 'compose/not-text'],
+  [
+    'templates nested 5,000 deep',
+    service(`user: "${'${A:-'.repeat(5000)}x${'}'.repeat(5000)}"`),
+    'compose/interpolation-limit',
+  ],
+  ['100,000 open templates', service(`user: "${'${A:-'.repeat(100_000)}"`), 'compose/invalid-interpolation'],
+  ['50,000 duplicate keys', `services: {a: {image: x}}\n${'x-a: 1\n'.repeat(50_000)}`, 'compose/more-findings'],
+  ['a service that extends itself', service('extends: a'), 'compose/extends-cycle'],
+  ['a service that depends on itself', service('depends_on: [a]'), 'compose/dependency-cycle'],
+  ['a file that includes itself', `include: [compose.yaml]\n${service('user: x')}`, 'compose/include-cycle'],
+  ['a path as service name', 'services: {../../etc: {image: x}}', 'compose/invalid-name'],
+  ['a newline in a service name', 'services: {"a\\nb": {image: x}}', 'compose/invalid-name'],
+];
+
+it.each(HOSTILE)('%s: one clear error, soon', async (_what, text, code) => {
+  const started = performance.now();
+  const reader = memoryReader({ '/p/compose.yaml': text });
+  const error = await loadProject({ currentDirectory: '/p', environment: {}, reader }).catch((e) => e);
+  expect(error).toBeInstanceOf(ComposeError);
+  expect((error as ComposeError).diagnostics.map((item) => item.code)).toContain(code);
+  expect((error as ComposeError).diagnostics.length).toBeLessThanOrEqual(201);
+  expect(performance.now() - started).toBeLessThan(5000);
+});
+
+it('names the whole path of a cycle', async () => {
+  const chain =
+    'services: {a: {image: x, depends_on: [b]}, b: {image: x, links: [c]}, c: {image: x, network_mode: "service:a"}}';
+  const reader = memoryReader({ '/p/compose.yaml': chain });
+  await expect(loadProject({ currentDirectory: '/p', environment: {}, reader })).rejects.toThrow('a → b → c → a');
+});
+
+it('keeps keys that objects have of their own', async () => {
+  const text =
+    'services: {__proto__: {image: x, environment: {__proto__: a, constructor: b, toString: c}}, constructor: {image: y}}';
+  const reader = memoryReader({ '/p/compose.yaml': text });
+  const { project } = await loadProject({ currentDirectory: '/p', environment: {}, reader });
+  expect([...project.services.keys()]).toEqual(['__proto__', 'constructor']);
+  expect(project.services.get('__proto__')?.environment).toEqual(
+    new Map([
+      ['__proto__', 'a'],
+      ['constructor', 'b'],
+      ['toString', 'c'],
+    ]),
+  );
+  const json = JSON.parse(renderProject(project, { format: 'json' })) as { services: object };
+  expect(Object.keys(json.services)).toEqual(['__proto__', 'constructor']);
+});
+
+it('loads 1,000 services with anchors, ports, volumes and dependencies in reasonable time', async () => {
+  const services = Array.from({ length: 1000 }, (_, i) =>
+    [
+      `  s${i}:`,
+      `    image: x:${i}`,
+      '    environment: {<<: *e, N: 1}',
+      `    ports: ["${10_000 + i}:80"]`,
+      `    volumes: ["v${i % 50}:/data", "./src${i}:/src:ro"]`,
+      `    depends_on: [${i === 0 ? '' : `s${i - 1}`}]`,
+      '    healthcheck: {test: [CMD, x], interval: 5s}',
+    ].join('\n'),
+  );
+  const volumes = Array.from({ length: 50 }, (_, i) => `  v${i}: {}`);
+  const text = `x-e: &e {A: "1", B: "\${A:-x}"}\nservices:\n${services.join('\n')}\nvolumes:\n${volumes.join('\n')}\n`;
+  const started = performance.now();
+  const reader = memoryReader({ '/p/compose.yaml': text });
+  const { project } = await loadProject({ currentDirectory: '/p', environment: {}, reader });
+  expect(project.services.size).toBe(1000);
+  // The budget is half a second on an idle machine; this bound only catches a change of order.
+  expect(performance.now() - started).toBeLessThan(5000);
+});
