@@ -15,6 +15,8 @@ export class TestEngine {
   readonly notes: string[] = [];
   #keeper: TestKeeper | undefined;
   #engine: Engine | undefined;
+  /** The process that passes the keeper's control stream on; it ends with the stream, and the keeper starts another. */
+  #daemonPid = 0;
 
   static async start(): Promise<TestEngine> {
     const test = new TestEngine();
@@ -37,7 +39,7 @@ export class TestEngine {
   async open(): Promise<void> {
     const keeper = this.#keeper;
     if (!keeper) throw new Error('no keeper');
-    await keeper.daemon();
+    this.#daemonPid = (await keeper.daemon(this.#daemonPid)).pid;
     const note = (fields: object, message: string) => void this.notes.push(`${message} ${JSON.stringify(fields)}`);
     this.#engine = await createEngine({
       dataDir: join(this.directory, 'data'),

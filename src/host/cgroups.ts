@@ -93,8 +93,14 @@ export async function killCgroup(path: string): Promise<boolean> {
     }
     await delay(KILL_PAUSE_MS);
   }
+  return removeCgroup(path);
+}
+
+/** Removes a cgroup's directories where they are empty; true when none is left. */
+export async function removeCgroup(path: string): Promise<boolean> {
   let gone = true;
-  for (const place of new Set(mounts.values())) gone = (await removeEmpty(join(place, path))) && gone;
+  for (const place of new Set((await cgroupHierarchies()).values()))
+    gone = (await removeEmpty(join(place, path))) && gone;
   return gone;
 }
 

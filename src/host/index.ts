@@ -11,6 +11,7 @@ export {
   freezeCgroup,
   killCgroup,
   readCgroupFile,
+  removeCgroup,
   writeCgroupFile,
 } from './cgroups.ts';
 export { type Clock, newObjectId, systemClock, timestamp } from './clock.ts';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Clock } from '../../host/index.ts';
-import { writeAtomically } from '../../host/index.ts';
+import { killCgroup, writeAtomically } from '../../host/index.ts';
 import type { EventLog } from '../events/index.ts';
 import type { ImageStore } from '../images/index.ts';
 import type { LayerStore } from '../layers/index.ts';
@@ -95,6 +95,12 @@ export function pathsOf(context: Pick<ContainerContext, 'store' | 'runDir'>, id:
 /** The cgroup of a container, below the instance's own. */
 export function cgroupPath(instance: string, id: string): string {
   return `/tscompose-${instance}/${id}`;
+}
+
+/** Ends whatever is left of a container without a monitor: its processes, its cgroup, the runtime's memory of it. */
+export async function discardProcesses(context: ContainerContext, id: string): Promise<void> {
+  await context.spawner.discard(id);
+  await killCgroup(cgroupPath(context.instance, id));
 }
 
 /** Writes what commands decided; survives a power cut. */

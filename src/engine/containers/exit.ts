@@ -1,7 +1,7 @@
 import { describeError } from '../../core/index.ts';
-import { killCgroup, timestamp } from '../../host/index.ts';
+import { timestamp } from '../../host/index.ts';
 import type { ExitRecord } from '../runtime/index.ts';
-import { type ContainerContext, cgroupPath, publishContainerEvent, saveState } from './context.ts';
+import { type ContainerContext, discardProcesses, publishContainerEvent, saveState } from './context.ts';
 import type { LiveContainer, Run } from './live-container.ts';
 import { ownNetwork } from './network-owner.ts';
 import type { ProcessMonitor } from './process-monitor.ts';
@@ -51,7 +51,7 @@ export async function recordExit(
   container.health = undefined;
   const lost = record === undefined;
   // Without its monitor nobody reads the process's output or knows its end: it must not go on.
-  if (lost) await killCgroup(cgroupPath(context.instance, container.id));
+  if (lost) await discardProcesses(context, container.id);
   const exitCode = record?.exitCode ?? 255;
   const finishedAt = record?.finishedAt ?? timestamp(context.clock);
   container.setState({

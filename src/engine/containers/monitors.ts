@@ -13,7 +13,7 @@ import type { MonitorSpawner, ProcessMonitor, ProcessStreams, StreamChoice } fro
 const BUFFER = 256 << 10;
 
 /** Monitors as children of the keeper. */
-export function createMonitorSpawner(keeper: Pick<KeeperLink, 'spawn'>): MonitorSpawner {
+export function createMonitorSpawner(keeper: Pick<KeeperLink, 'spawn' | 'run'>, runtimeRoot: string): MonitorSpawner {
   return {
     async spawn(ordersFile, runDirectory) {
       const { ready } = await keeper.spawn(['monitor', ordersFile], 'container');
@@ -29,6 +29,9 @@ export function createMonitorSpawner(keeper: Pick<KeeperLink, 'spawn'>): Monitor
         if (isKind(error, 'unavailable')) return undefined;
         throw error;
       }
+    },
+    async discard(id) {
+      await keeper.run({ args: ['--root', runtimeRoot, 'delete', '--force', id] });
     },
     readExit: (runDirectory) => readExitRecord(`${runDirectory}/exit.json`),
   };

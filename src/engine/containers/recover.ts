@@ -1,9 +1,9 @@
 import { describeError } from '../../core/index.ts';
-import { killCgroup, listDirectory, readJsonIfExists, removeTree } from '../../host/index.ts';
+import { listDirectory, readJsonIfExists, removeTree } from '../../host/index.ts';
 import type { ContainerRecord, ContainerState } from './container.ts';
 import {
   type ContainerContext,
-  cgroupPath,
+  discardProcesses,
   pathsOf,
   type StoredContainer,
   type StoredState,
@@ -36,7 +36,7 @@ export async function loadContainers(context: ContainerContext): Promise<void> {
     );
   for (const id of incomplete) {
     // A create that did not get to its record, or a remove that lost it: nobody was told that it exists.
-    await killCgroup(cgroupPath(context.instance, id));
+    await discardProcesses(context, id);
     await removeTree(pathsOf(context, id).run);
     await context.store.remove(id);
   }
@@ -84,7 +84,7 @@ async function recoverOne(context: ContainerContext, container: LiveContainer): 
   const { status } = container.state;
   if (status === 'removing' || status === 'dead') {
     container.setState({ status: 'dead', pid: 0 });
-    await killCgroup(cgroupPath(context.instance, container.id));
+    await discardProcesses(context, container.id);
     await removeContainer(context, container, { volumes: true });
     return;
   }
@@ -104,7 +104,7 @@ async function recoverOne(context: ContainerContext, container: LiveContainer): 
     const exit = found ? await found.monitor.exited : await context.spawner.readExit(paths.run);
     await recordExit(context, container, undefined, exit);
   } else {
-    if (await hasProcesses(context, container.id)) await killCgroup(cgroupPath(context.instance, container.id));
+    if (await hasProcesses(context, container.id)) await discardProcesses(context, container.id);
     await context.networks.withdraw(container.id);
     if (!context.table.sharing(container.id).some((other) => other.isRunning))
       await context.networks.closeSandbox(container.id);

@@ -1,5 +1,5 @@
 import type { Clock } from '../../host/index.ts';
-import { listDirectory, makeDirectory, removeTree } from '../../host/index.ts';
+import { listDirectory, makeDirectory, removeCgroup, removeTree } from '../../host/index.ts';
 import type { EventLog } from '../events/index.ts';
 import type { ImageStore, ImageUser } from '../images/index.ts';
 import type { LayerStore } from '../layers/index.ts';
@@ -24,7 +24,7 @@ export interface ContainerRoomOptions {
   /** `<data>/containers`. */
   readonly directory: string;
   readonly runDir: string;
-  readonly keeper: Pick<KeeperLink, 'spawn'>;
+  readonly keeper: Pick<KeeperLink, 'spawn' | 'run'>;
   readonly images: ImageStore;
   readonly layers: LayerStore;
   readonly networks: NetworkService;
@@ -62,7 +62,7 @@ export async function openContainers(options: ContainerRoomOptions): Promise<Con
   const table = new ContainerTable();
   const usersOf = (name: string) =>
     table.all.filter(({ record }) => record.mounts.some((mount) => mount.name === name)).map(({ id }) => id);
-  const spawner = createMonitorSpawner(options.keeper);
+  const spawner = createMonitorSpawner(options.keeper, `${options.runDir}/runtime`);
   const context: ContainerContext = {
     instance: options.instance,
     runDir: options.runDir,
@@ -104,6 +104,8 @@ export async function openContainers(options: ContainerRoomOptions): Promise<Con
     async detach() {
       closing.abort();
       for (const container of table.all) container.run?.monitor.close();
+      // Stays while a container of ours is below it.
+      await removeCgroup(`/tscompose-${options.instance}`);
     },
     async stopAll(timeoutSeconds) {
       await Promise.all(

@@ -76,7 +76,10 @@ async function runOne(step: Step): Promise<number> {
   const monitor = await tools.spawner.spawn(`${directory}/monitor.json`, directory);
   undo.add('end the process', async () => {
     await monitor.kill(9).catch(() => undefined);
-    if ((await monitor.exited) === undefined) await killCgroup(cgroupPath(tools.instance, input.id));
+    if ((await monitor.exited) === undefined) {
+      await tools.spawner.discard(input.id);
+      await killCgroup(cgroupPath(tools.instance, input.id));
+    }
     monitor.close();
   });
   return follow(step, monitor);

@@ -194,8 +194,10 @@ async function connect(
     if (record.host.networkMode.startsWith('container:') || record.host.networkMode === 'host')
       throw new TscError('container/conflict', `container ${record.name} has no network of its own to connect`);
     const settings = { aliases: [], links: [], ...endpoint };
+    // The default bridge has no names.
+    const own = context.networks.inspect(network).isDefault ? [] : [record.id.slice(0, 12)];
     const joined = await context.networks.connect(network, container.id, record.name, {
-      aliases: [...new Set([...settings.aliases, record.id.slice(0, 12)])],
+      aliases: [...new Set([...settings.aliases, ...own])],
       ...(settings.ipv4 && { ipv4: settings.ipv4 }),
       ...(settings.macAddress && { mac: settings.macAddress }),
     });
