@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { KeeperLink } from '../../src/engine/runtime/index.ts';
 import { connectUnix, pathExists, runProgram } from '../../src/host/index.ts';
-import { isAlive, killIfThere, RUNTIME_BINARY, TestKeeper, until } from '../kit/keeper.ts';
+import { RUNTIME } from '../kit/bundle.ts';
+import { isAlive, killIfThere, TestKeeper, until } from '../kit/keeper.ts';
 
 const EMPTY_SANDBOX = { links: [], routes: [], sysctls: {}, names: true };
 
@@ -192,7 +193,7 @@ describe('keeper', () => {
     await checkAll();
 
     const other = join(keeper.directory, 'other-binary');
-    await symlink(RUNTIME_BINARY, other);
+    await symlink(RUNTIME, other);
     await expect(link.reexec(join(keeper.directory, 'missing'))).rejects.toMatchObject({ code: 'keeper/not-found' });
     await link.reexec(other);
     daemon = await keeper.daemon(daemon.pid);

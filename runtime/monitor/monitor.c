@@ -7,12 +7,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -33,6 +35,19 @@ static void unlink_all(const struct monitor *monitor, bool failed) {
   }
 }
 
+/*
+ * The program's code, mapped while starting, is given back: from here on a monitor mostly waits and needs a fraction of
+ * it (the kernel maps that again from the page cache when touched). It is never written, so nothing is lost.
+ */
+static void shrink(void) {
+  extern const char __executable_start[], __etext[];
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+  uintptr_t from = (uintptr_t)__executable_start & ~(page - 1);
+  uintptr_t to = (uintptr_t)__etext & ~(page - 1);
+  (void)madvise((void *)from, to - from, MADV_DONTNEED);
+  (void)malloc_trim(0);
+}
+
 /* The one line on descriptor 3. `failure` NULL: ready. */
 static void report(struct monitor *monitor, const struct err *failure) {
   cleanup_str struct str line = STR_INIT;
@@ -45,6 +60,7 @@ static void report(struct monitor *monitor, const struct err *failure) {
     }
     close(monitor->ready_fd);
     monitor->ready_fd = -1;
+    shrink();
   } else if (failure != NULL) {
     log_error("%s", failure->text);
   }
@@ -173,6 +189,7 @@ void monitor_started(struct monitor *monitor, int status) {
   clock_gettime(CLOCK_REALTIME, &monitor->started_at);
   monitor->phase = PHASE_RUNNING;
   str_free(&monitor->early);
+  shrink();
   if (monitor->job.client != NULL) {
     client_reply(monitor->job.client, monitor->job.request, /* err= */ NULL);
   }
