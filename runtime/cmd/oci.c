@@ -80,7 +80,7 @@ static int verb_start(const struct call *call, int argc, char **argv, int *ret_s
 }
 
 static int verb_exec(const struct call *call, int argc, char **argv, int *ret_status, struct err *err) {
-  struct exec_options options = {.root = call->root, .start_fd = -1};
+  struct exec_options options = {.root = call->root};
   const struct option_spec table[] = {
       {"process", 'p', OPTION_TEXT, &options.process_file},
       {"console-socket", 0, OPTION_TEXT, &options.console_socket},
@@ -94,7 +94,6 @@ static int verb_exec(const struct call *call, int argc, char **argv, int *ret_st
       {"detach", 'd', OPTION_FLAG, &options.detach},
       {"no-new-privs", 0, OPTION_FLAG, &options.no_new_privileges},
       {"preserve-fds", 0, OPTION_NUMBER, &options.preserve_fds},
-      {"start-fd", 0, OPTION_NUMBER, &options.start_fd},
       {"apparmor", 0, OPTION_REFUSED, NULL},
       {"process-label", 0, OPTION_REFUSED, NULL},
       {"cgroup", 0, OPTION_REFUSED, NULL},
@@ -112,12 +111,7 @@ static int verb_exec(const struct call *call, int argc, char **argv, int *ret_st
   if (r == 0) {
     options.id = argv[next];
     options.args = argv + next + 1;
-    /* The one descriptor that must survive re-execution besides the preserved ones. */
-    r = fd_cloexec_from(3 + options.preserve_fds, err);
-    r = r < 0 || options.start_fd < 0 ? r : fd_set_cloexec(options.start_fd, false, err);
-    r = r < 0 ? r : process_reexec_sealed(call->argv, err);
-    r = r < 0 || options.start_fd < 0 ? r : fd_set_cloexec(options.start_fd, true, err);
-    r = r < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 ? r : err_errno(err, "cannot become undumpable");
+    r = harden(call, options.preserve_fds, err);
     r = r < 0 ? r : container_exec(&options, ret_status, err);
   }
   str_list_free(&options.env);

@@ -72,7 +72,6 @@ struct exec_options {
   char **args;
   bool terminal, detach, no_new_privileges;
   int preserve_fds;
-  int start_fd; /* -1, or: execution waits for one byte on it */
 };
 
 /* *ret_status: of the process, unless detached. */

@@ -269,8 +269,7 @@ int container_exec(const struct exec_options *options, int *ret_status, struct e
   setup->process = &entry.process;
   setup->id = options->id;
   setup->preserve_fds = options->preserve_fds;
-  setup->start_fifo = options->start_fd;
-  setup->sync = setup->start_error = setup->console_socket = -1;
+  setup->sync = setup->start_fifo = setup->start_error = setup->console_socket = -1;
   setup->root = setup->null_file = setup->terminal = setup->apparmor = -1;
   int r = enter(&entry, ret_status, err);
   /* The process is about to end: descriptors go with it. */

@@ -95,10 +95,32 @@ static void execute(struct setup *setup) {
   _exit(code == ENOENT || code == ENOTDIR ? 127 : 126);
 }
 
+/* While it waits, and as the container's init, the process holds nothing of the host but what it waits on. */
+static int close_others(const struct setup *setup, struct err *err) {
+  int keep[] = {setup->sync, setup->start_fifo, setup->start_error};
+  for (size_t i = 1; i < array_length(keep); i++) {
+    for (size_t k = i; k > 0 && keep[k] < keep[k - 1]; k--) {
+      int swap = keep[k];
+      keep[k] = keep[k - 1];
+      keep[k - 1] = swap;
+    }
+  }
+  int from = 3 + setup->preserve_fds;
+  for (size_t i = 0; i < array_length(keep); i++) {
+    if (keep[i] >= from) {
+      if (keep[i] > from && close_range((unsigned)from, (unsigned)keep[i] - 1, 0) < 0) {
+        return err_errno(err, "cannot close descriptors");
+      }
+      from = keep[i] + 1;
+    }
+  }
+  return fd_close_from(from, err);
+}
+
 _Noreturn void child_main(struct setup *setup, const struct step *steps) {
   struct err err = ERR_INIT;
   enum sync_kind kind = SYNC_FAILED;
-  if (steps_run(steps, setup, &err) < 0) {
+  if (steps_run(steps, setup, &err) < 0 || close_others(setup, &err) < 0) {
     (void)sync_send(setup->sync, SYNC_FAILED, &err, NULL);
     _exit(1);
   }

@@ -12,9 +12,11 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -331,19 +333,55 @@ static int do_memhog(char **args) {
   return 0;
 }
 
+/* The other end of --console-socket: takes one pty, types `line`, prints all that comes. Run on the host. */
+static int do_console(char **args) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  char data[64], buffer[4096];
+  union {
+    struct cmsghdr align;
+    char bytes[CMSG_SPACE(sizeof(int))];
+  } control;
+  int pty = -1;
+  int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  snprintf(address.sun_path, sizeof(address.sun_path), "%s", args[0]);
+  if (bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(listener, 1) < 0) {
+    perror("console");
+    return 1;
+  }
+  int peer = accept(listener, NULL, NULL);
+  struct iovec iov = {data, sizeof(data)};
+  struct msghdr message = {
+      .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
+  if (recvmsg(peer, &message, 0) <= 0 || CMSG_FIRSTHDR(&message) == NULL) {
+    fputs("console: no descriptor came\n", stderr);
+    return 1;
+  }
+  memcpy(&pty, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(int));
+  if (args[1][0] != '\0') {
+    dprintf(pty, "%s\n", args[1]);
+  }
+  ssize_t n;
+  while ((n = read(pty, buffer, sizeof(buffer))) > 0) {
+    if (write(STDOUT_FILENO, buffer, (size_t)n) != n) {
+      return 1;
+    }
+  }
+  return 0;
+}
+
 static const struct {
   const char *name;
   int arguments;
   int (*run)(char **args);
 } verbs[] = {
-    {"true", 0, NULL},        {"env", 0, do_env},       {"cwd", 0, do_cwd},         {"id", 0, do_id},
-    {"status", 0, do_status}, {"mounts", 0, do_mounts}, {"cat", 1, do_cat},         {"write", 2, do_write},
-    {"ls", 1, do_ls},         {"stat", 1, do_stat},     {"fds", 0, do_fds},         {"tty", 0, do_tty},
-    {"sleep", 1, do_sleep},   {"pause", 0, do_pause},   {"catch", 0, do_catch},     {"echo", 1, do_echo},
-    {"stdin", 0, do_stdin},   {"exit", 1, do_exit},     {"raise", 1, do_raise},     {"mknod", 3, do_mknod},
-    {"mount", 1, do_mount},   {"mkdir", 1, do_mkdir},   {"syscall", 1, do_syscall}, {"rlimit", 0, do_rlimit},
-    {"orphan", 1, do_orphan}, {"linger", 0, do_linger}, {"zombies", 0, do_zombies}, {"forkbomb", 1, do_forkbomb},
-    {"memhog", 1, do_memhog},
+    {"true", 0, NULL},        {"env", 0, do_env},         {"cwd", 0, do_cwd},         {"id", 0, do_id},
+    {"status", 0, do_status}, {"mounts", 0, do_mounts},   {"cat", 1, do_cat},         {"write", 2, do_write},
+    {"ls", 1, do_ls},         {"stat", 1, do_stat},       {"fds", 0, do_fds},         {"tty", 0, do_tty},
+    {"sleep", 1, do_sleep},   {"pause", 0, do_pause},     {"catch", 0, do_catch},     {"echo", 1, do_echo},
+    {"stdin", 0, do_stdin},   {"exit", 1, do_exit},       {"raise", 1, do_raise},     {"mknod", 3, do_mknod},
+    {"mount", 1, do_mount},   {"mkdir", 1, do_mkdir},     {"syscall", 1, do_syscall}, {"rlimit", 0, do_rlimit},
+    {"orphan", 1, do_orphan}, {"linger", 0, do_linger},   {"zombies", 0, do_zombies}, {"forkbomb", 1, do_forkbomb},
+    {"memhog", 1, do_memhog}, {"console", 2, do_console},
 };
 
 int main(int argc, char **argv) {
