@@ -41,7 +41,9 @@ export function dockerodeContainers(call: EngineCall): ContainerApi {
     containerLogs: (id, options) => readLogs(call, path(id, '/logs'), options),
     attachContainer: async (id, { stdin, tty }) => {
       const query = { stream: 1, stdout: 1, stderr: 1, stdin: stdin ? 1 : undefined };
-      return openSession((await call('POST', path(id, '/attach'), { query, hijack: true })) as Duplex, tty);
+      // The transport sends its headers with the body: there has to be one.
+      const body = { stream: true, stdin, stdout: true, stderr: true };
+      return openSession((await call('POST', path(id, '/attach'), { query, body, hijack: true })) as Duplex, tty);
     },
     resizeContainer: (id, rows, columns) => act(id, '/resize', { h: rows, w: columns }),
     topContainer: async (id) => {

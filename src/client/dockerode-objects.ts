@@ -142,6 +142,7 @@ export function dockerodeImages(call: EngineCall): ImageApi {
         query: { fromImage: reference, platform: options.platform },
         headers: options.auth ? { 'X-Registry-Auth': options.auth } : {},
         stream: true,
+        ...(options.signal && { signal: options.signal }),
       })) as Readable;
       await followProgress(stream, options.signal, options.onProgress, `cannot pull ${reference}`);
     },

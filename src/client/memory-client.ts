@@ -1,5 +1,5 @@
 import { TscError } from '../core/index.ts';
-import type { EngineClient, EngineEvent, OutputChunk } from './engine-client.ts';
+import type { EngineClient, EngineEvent, ExecApi, OutputChunk } from './engine-client.ts';
 import { memoryContainers } from './memory-containers.ts';
 import { type MemoryBehaviour, type MemoryRecords, MemoryState } from './memory-state.ts';
 
@@ -23,11 +23,7 @@ export function createMemoryClient(behaviours: Readonly<Record<string, MemoryBeh
     events: ({ signal }) => Promise.resolve(state.subscribe(signal) as AsyncIterable<EngineEvent>),
     close: () => undefined,
     ...memoryContainers(state),
-    createExec: (containerId) => Promise.resolve(`exec-${state.find(containerId).id}`),
-    startExec: () => Promise.resolve({ output: nothing(), write: async () => undefined, end: noop, close: noop }),
-    startExecDetached: async () => undefined,
-    inspectExec: () => Promise.resolve({ running: false, exitCode: 0 }),
-    resizeExec: async () => undefined,
+    ...memoryExecs(state),
     listNetworks: ({ labels = [], names = [] }) =>
       Promise.resolve(
         state.networks.filter(
@@ -84,6 +80,16 @@ export function createMemoryClient(behaviours: Readonly<Record<string, MemoryBeh
     removeImage: async (reference) => {
       if (!state.images.delete(reference)) throw notFound('image', reference);
     },
+  };
+}
+
+function memoryExecs(state: MemoryState): ExecApi {
+  return {
+    createExec: (containerId) => Promise.resolve(`exec-${state.find(containerId).id}`),
+    startExec: () => Promise.resolve({ output: nothing(), write: async () => undefined, end: noop, close: noop }),
+    startExecDetached: async () => undefined,
+    inspectExec: () => Promise.resolve({ running: false, exitCode: 0 }),
+    resizeExec: async () => undefined,
   };
 }
 

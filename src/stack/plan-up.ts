@@ -102,7 +102,12 @@ function planService(builder: PlanBuilder, input: UpInput, service: Service, con
   // A fixed name or port of a surplus replica may be needed by nobody: they go first, in parallel.
   for (const item of surplus) planRemoval(builder, item, options.timeout, `scale to ${want}`);
 
-  const conditions = options.noDeps ? [] : planConditions(builder, input.project, service, context);
+  // Only a start has to wait: a service that stays as it is costs no wait.
+  let known: readonly number[] | undefined;
+  const conditions = () => {
+    known ??= options.noDeps ? [] : planConditions(builder, input.project, service, context);
+    return known;
+  };
   const created: number[] = [];
   const started: number[] = [];
   const containers: string[] = [];
@@ -135,14 +140,21 @@ interface ReplicaPlanInput {
   readonly old?: ObservedContainer;
 }
 
-function planReplica(builder: PlanBuilder, replica: ReplicaPlanInput, conditions: readonly number[]): ReplicaFate {
+function planReplica(
+  builder: PlanBuilder,
+  replica: ReplicaPlanInput,
+  conditions: () => readonly number[],
+): ReplicaFate {
   const { input, service, number, old, context } = replica;
   const spec = finishSpec(input, service, number);
   const cause = old ? recreateCause(input, service, spec, old) : missingCause(input, service);
   const after = creationOrder(spec, service, context);
   const start = (created: number | undefined, why: string) =>
     input.options.start
-      ? builder.add({ kind: 'start-container', name: spec.name, service: service.name }, why, [created, ...conditions])
+      ? builder.add({ kind: 'start-container', name: spec.name, service: service.name }, why, [
+          created,
+          ...conditions(),
+        ])
       : undefined;
   if (!old) {
     const created = builder.add(
@@ -177,9 +189,11 @@ function planReplacement(builder: PlanBuilder, input: UpInput, item: Replacement
   const timeout = input.options.timeout === undefined ? {} : { timeout: input.options.timeout };
   const successor = input.options.renewAnonymousVolumes ? spec : carryAnonymousVolumes(spec, old);
   const stop = (order: readonly number[]) =>
-    isUp(old) ? builder.add({ kind: 'stop-container', name: old.name, service, ...timeout }, cause, order) : undefined;
+    isUp(old)
+      ? builder.add({ kind: 'stop-container', name: old.name, service, ...timeout }, 'replaced', order)
+      : undefined;
   const remove = (order: readonly (number | undefined)[]) =>
-    builder.add({ kind: 'remove-container', name: old.name, service, volumes: false, force: true }, cause, order);
+    builder.add({ kind: 'remove-container', name: old.name, service, volumes: false, force: true }, 'replaced', order);
   if (spec.endpoints.some((endpoint) => endpoint.ipv4Address || endpoint.ipv6Address)) {
     const removed = remove([stop([]), ...after]);
     return builder.add({ kind: 'create-container', name: spec.name, service, spec: successor }, cause, [removed]);

@@ -72,12 +72,12 @@ describe('up', () => {
       #2: create-volume demo_data (no such volume)
       #3 after 1,2: create-container demo-db-1 (no container)
       #4 after 3: start-container demo-db-1 (created)
-      #5 after 4: wait db service_healthy (migrate depends on it)
-      #6 after 1: create-container demo-migrate-1 (no container)
+      #5 after 1: create-container demo-migrate-1 (no container)
+      #6 after 4: wait db service_healthy (migrate depends on it)
       #7 after 5,6: start-container demo-migrate-1 (created)
-      #8 after 4: wait db service_healthy (web depends on it)
-      #9 after 7: wait migrate service_completed_successfully (web depends on it)
-      #10 after 1: create-container demo-web-1 (no container)
+      #8 after 1: create-container demo-web-1 (no container)
+      #9 after 4: wait db service_healthy (web depends on it)
+      #10 after 7: wait migrate service_completed_successfully (web depends on it)
       #11 after 8,9,10: start-container demo-web-1 (created)"
     `);
   });
@@ -96,8 +96,8 @@ describe('up', () => {
       [
         'start-container demo-migrate-1 (not running)',
         'create-container <id>_demo-web-1 (environment.DEBUG changed, environment.MODE added)',
-        'stop-container demo-web-1 (environment.DEBUG changed, environment.MODE added)',
-        'remove-container demo-web-1 (environment.DEBUG changed, environment.MODE added)',
+        'stop-container demo-web-1 (replaced)',
+        'remove-container demo-web-1 (replaced)',
         'rename-container <id>_demo-web-1 to demo-web-1 (environment.DEBUG changed, environment.MODE added)',
         'start-container demo-web-1 (recreated)',
       ],

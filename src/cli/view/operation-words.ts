@@ -49,10 +49,13 @@ const PLAIN_CAUSES: ReadonlySet<string> = new Set([
   '--wait',
 ]);
 
+/** A successor's name until its predecessor is gone. */
+const TEMPORARY = /^[0-9a-f]{12}_/;
+
 /** `Container demo-web-1`: what the operation acts on, under the name people know. */
 export function subjectOf(operation: Operation): string {
   // The successor's temporary name means nothing to people.
-  const name = operation.name.replace(/^[0-9a-f]{12}_/, '');
+  const name = operation.name.replace(TEMPORARY, '');
   return `${OBJECT[operation.kind]} ${name}`;
 }
 
@@ -64,10 +67,15 @@ export function describeOperation(operation: Operation, state: OperationState): 
     const condition = CONDITION_WORDS[operation.condition] ?? operation.condition;
     return state === 'begin' ? `${subject}  Waiting until ${condition}` : `${subject}  ${capital(condition)}`;
   }
-  if (state === 'begin') return undefined;
+  if (state === 'begin' || isInner(operation)) return undefined;
   const cause =
     PLAIN_CAUSES.has(operation.cause) || operation.kind === 'start-container' ? '' : ` (${operation.cause})`;
   return `${subject}  ${state === 'failed' ? `${doing} failed` : done}${cause}`;
+}
+
+/** Steps of a replacement: its last one, the successor taking the name, is told with the cause. */
+function isInner(operation: Operation): boolean {
+  return operation.cause === 'replaced' || (operation.kind === 'create-container' && TEMPORARY.test(operation.name));
 }
 
 /** What the live list shows while the operation runs. */
