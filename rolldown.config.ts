@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { defineConfig } from 'rolldown';
 
 /** What dockerode names for BuildKit sessions, ssh and packing folders: never used here, and 100 ms of every start. */
@@ -19,6 +20,8 @@ export default defineConfig({
       'cpu-features': absent,
     },
   },
+  // Chunks carry a hash in their name: those of earlier builds would pile up.
+  plugins: [{ name: 'clean', renderStart: () => rmSync('dist/chunks', { recursive: true, force: true }) }],
   output: {
     dir: 'dist',
     format: 'esm',

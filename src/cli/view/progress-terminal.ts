@@ -2,7 +2,7 @@ import { Listr } from 'listr2';
 import type { ImageProgress, Operation, OperationState, Plan } from '../../stack/index.ts';
 import type { Output } from '../output.ts';
 import { describeBegin, describeOperation, subjectOf } from './operation-words.ts';
-import type { ProgressView } from './progress.ts';
+import type { ProgressView } from './progress-view.ts';
 
 /** One line of the live list: it is done when all its operations are. */
 interface Line {

@@ -1,15 +1,9 @@
-import type { ImageProgress, Operation, OperationState, Plan } from '../../stack/index.ts';
+import type { ImageProgress } from '../../stack/index.ts';
 import type { Output } from '../output.ts';
 import { describeOperation } from './operation-words.ts';
+import type { ProgressView } from './progress-view.ts';
 
-/** Shows what a command is doing. */
-export interface ProgressView {
-  plan(plan: Plan): void;
-  operation(operation: Operation, state: OperationState, note?: string): void;
-  image(progress: ImageProgress): void;
-  /** Waits until everything is drawn. */
-  finish(): Promise<void>;
-}
+export type { ProgressView } from './progress-view.ts';
 
 export type ProgressMode = 'auto' | 'tty' | 'plain' | 'quiet' | 'json';
 
