@@ -54,7 +54,7 @@ describe('the engine as a whole', () => {
     ['GET', '/containers/none/json', 404, /none/],
     ['GET', '/containers/none/attach/ws', 501, /websocket/],
     ['GET', '/images/none/json', 404, /none/],
-    ['GET', '/networks/none', 404, /none/],
+    ['GET', '/networks/nothing', 404, /nothing/],
     ['GET', '/volumes/none', 404, /none/],
     ['GET', '/exec/none/json', 404, /none/],
     ['GET', '/containers/json?filters={"colour":["red"]}', 400, /colour/],

@@ -147,7 +147,7 @@ describe.each(CLIENTS)('unmodified docker CLI %s', (_version, found) => {
       rows: 31,
       columns: 97,
     });
-    await terminal.waitFor(/# $/);
+    await terminal.waitFor(/# /);
     terminal.type('stty size; tty\n');
     await terminal.waitFor(/31 97\r\n\/dev\/(pts\/0|console)/);
     terminal.resize(41, 111);
@@ -178,7 +178,7 @@ describe.each(CLIENTS)('unmodified docker CLI %s', (_version, found) => {
       rows: 33,
       columns: 99,
     });
-    await terminal.waitFor(/# $/);
+    await terminal.waitFor(/# /);
     await waitUntil(5000, async () => {
       terminal.type('stty size\n');
       return terminal.shown().includes('33 99');

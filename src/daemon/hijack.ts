@@ -105,12 +105,15 @@ async function join(socket: Socket, rest: Buffer, session: HijackSession): Promi
   if (rest.length > 0) input.write(rest);
   // The end of the client's side is the end of stdin; the output goes on.
   socket.pipe(input);
-  output.pipe(socket);
+  output.pipe(socket, { end: false });
   output.on('end', () => {
     // What the client still sends has nobody to read it, and must not keep the connection open.
     socket.unpipe(input);
     socket.resume();
-    socket.end(() => socket.destroySoon());
+    Promise.race([session.done, closed]).then(
+      () => socket.end(() => socket.destroySoon()),
+      () => socket.destroy(),
+    );
   });
   await closed;
   session.close();

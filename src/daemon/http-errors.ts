@@ -25,10 +25,14 @@ export function statusOf(error: unknown): number {
   return error.code === 'daemon/exhausted' ? 413 : STATUS_OF_KIND[error.kind];
 }
 
+/** Clients choose exit codes (126, 127) by these words of a failed start, and know them in lower case only. */
+const ERRNO_WORDS = /\b(?:Permission denied|No such file or directory|Is a directory|Exec format error)\b/g;
+
 /** The words a client shows: what failed, its causes, what to do next. */
 export function messageOf(error: unknown): string {
   const hint = error instanceof TscError ? error.hint : undefined;
-  return hint === undefined ? describeError(error) : `${describeError(error)} (${hint})`;
+  const text = describeError(error).replace(ERRNO_WORDS, (words) => words.toLowerCase());
+  return hint === undefined ? text : `${text} (${hint})`;
 }
 
 /** The answer for any thrown value. */

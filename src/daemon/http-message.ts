@@ -17,6 +17,7 @@ export interface ApiRequest {
 export interface HijackSession {
   readonly output: Readable;
   readonly input: Writable;
+  /** Once the output has ended, the connection ends with this. */
   readonly done: Promise<void>;
   close(): void;
 }

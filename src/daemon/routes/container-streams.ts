@@ -1,7 +1,7 @@
 import type { ContainerStats as WireStats } from '../../api/index.ts';
 import { formatAttachFrame } from '../../api/index.ts';
 import { TscError } from '../../core/index.ts';
-import type { AttachSession, ContainerStats, LogFrame } from '../../engine/index.ts';
+import type { ContainerStats, LogFrame } from '../../engine/index.ts';
 import { parseDetachKeys, watchDetachKeys } from '../detach-keys.ts';
 import { type ApiResponse, type HijackSession, json, stream } from '../http-message.ts';
 import { type Route, type RouteCall, route } from '../match-route.ts';
@@ -84,11 +84,16 @@ async function attach({ request, services, param, version }: RouteCall): Promise
 }
 
 /** The session with its input watched for the detach keys. */
-export function withDetachKeys(session: AttachSession, keys: Buffer): HijackSession {
-  const input = watchDetachKeys(keys, () => session.close());
+export function withDetachKeys(session: HijackSession, keys: Buffer): HijackSession {
+  const { promise: detached, resolve: detach } = Promise.withResolvers<void>();
+  const input = watchDetachKeys(keys, () => {
+    session.close();
+    detach();
+  });
   input.pipe(session.input);
   session.input.on('error', () => input.destroy());
-  return { output: session.output, input, done: session.done, close: () => session.close() };
+  const done = Promise.race([session.done, detached]);
+  return { output: session.output, input, done, close: () => session.close() };
 }
 
 async function stats({ request, services, param }: RouteCall): Promise<ApiResponse> {

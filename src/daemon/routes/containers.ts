@@ -176,8 +176,9 @@ function wait({ request, services, param }: RouteCall): ApiResponse {
   return stream(
     'application/json',
     (async function* () {
-      const { exitCode, error } = await pending;
-      yield `${JSON.stringify({ StatusCode: exitCode, ...(error !== '' && { Error: { Message: error } }) })}\n`;
+      const { exitCode } = await pending;
+      // The text of a failed start goes to the caller of start; here clients would show it a second time.
+      yield `${JSON.stringify({ StatusCode: exitCode })}\n`;
     })(),
   );
 }

@@ -69,11 +69,15 @@ async function start({ request, services, param, version }: RouteCall): Promise<
   // A process that is gone already has no terminal to resize.
   if (size && tty) await exec.resize(param('id'), size.rows, size.columns).catch(() => undefined);
   const keys = parseDetachKeys(spec.detachKeys ?? '');
-  return {
-    kind: 'hijack',
-    contentType: outputType(session.tty, version),
-    session: session.tty && spec.attachStdin ? withDetachKeys(session, keys) : session,
-  };
+  // Clients read the exit code as soon as the stream ends: it must be known by then.
+  const ended = exec.wait(param('id'), request.signal).then(
+    () => undefined,
+    () => undefined,
+  );
+  const { input, output } = session;
+  const untilExit: HijackSession = { input, output, done: ended, close: () => session.close() };
+  const joined = session.tty && spec.attachStdin ? withDetachKeys(untilExit, keys) : untilExit;
+  return { kind: 'hijack', contentType: outputType(session.tty, version), session: joined };
 }
 
 function refusedSession(message: string, tty: boolean, version: string): ApiResponse {
