@@ -1,0 +1,109 @@
+#include <errno.h>
+
+#include "cgroup/cgroup.h"
+#include "cgroup/v2/devices.h"
+#include "tests/check.h"
+
+static const char hybrid[] = "24 30 0:22 / /sys rw shared:7 - sysfs sysfs rw\n"
+                             "29 24 0:26 / /sys/fs/cgroup ro shared:9 - tmpfs tmpfs ro,mode=755\n"
+                             "30 29 0:27 / /sys/fs/cgroup/unified rw shared:10 - cgroup2 cgroup2 rw,nsdelegate\n"
+                             "31 29 0:28 / /sys/fs/cgroup/systemd rw shared:11 - cgroup cgroup rw,xattr,name=systemd\n"
+                             "34 29 0:31 / /sys/fs/cgroup/cpu,cpuacct rw shared:15 - cgroup cgroup rw,cpu,cpuacct\n"
+                             "35 29 0:32 / /sys/fs/cgroup/memory rw shared:16 - cgroup cgroup rw,memory\n"
+                             "36 29 0:33 /nested /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n"
+                             "37 29 0:33 / /mnt/pi\\040ds rw - cgroup cgroup rw,pids\n";
+static const char pure[] =
+    "31 23 0:27 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate,memory_recursiveprot\n";
+static const char nested[] = "700 699 0:27 /docker/abc /sys/fs/cgroup ro - cgroup2 cgroup rw\n";
+
+static const struct cgroup_hierarchy *find(const struct cgroup_layout *layout, const char *controllers) {
+  for (size_t i = 0; i < layout->count; i++) {
+    if (strcmp(layout->items[i].controllers, controllers) == 0) {
+      return &layout->items[i];
+    }
+  }
+  return NULL;
+}
+
+static void test_layouts(void) {
+  struct cgroup_layout layout;
+  char path[256];
+  check(cgroup_layout_parse(hybrid, &layout, NULL) == 0);
+  check(layout.count == 5 && layout.v1_controllers);
+  check(find(&layout, "cpu,cpuacct") != NULL && find(&layout, "name=systemd") != NULL && find(&layout, "")->v2);
+  /* The mount that shows the root wins; mountinfo's escapes are undone. */
+  check_text(find(&layout, "pids")->mount_point, "/mnt/pi ds");
+  check(cgroup_directory(find(&layout, "memory"), "/a/b", path, sizeof(path), NULL) == 0);
+  check_text(path, "/sys/fs/cgroup/memory/a/b");
+  check(cgroup_layout_parse(pure, &layout, NULL) == 0);
+  check(layout.count == 1 && !layout.v1_controllers && layout.items[0].v2);
+  check(cgroup_layout_parse(nested, &layout, NULL) == 0);
+  check(cgroup_directory(&layout.items[0], "/docker/abc/x", path, sizeof(path), NULL) == 0);
+  check_text(path, "/sys/fs/cgroup/x");
+  check(cgroup_directory(&layout.items[0], "/docker/abcd/x", path, sizeof(path), NULL) == 0);
+  check_text(path, "/sys/fs/cgroup/docker/abcd/x");
+  check(cgroup_layout_parse("1 1 0:1 / / rw - ext4 a rw\n", &layout, NULL) == -ENOENT);
+  check(cgroup_layout_parse("garbage - cgroup\n - cgroup2\n", &layout, NULL) == -ENOENT);
+}
+
+/* Enough of the machine to run what the compiler makes. */
+static int run(const struct bpf_insn *program, int length, int type, int access, unsigned major, unsigned minor) {
+  uint64_t r[11] = {0};
+  uint32_t context[3] = {(uint32_t)(access << 16 | type), major, minor};
+  for (int at = 0; at < length; at++) {
+    const struct bpf_insn *i = &program[at];
+    uint64_t operand = (i->code & 8) != 0 ? r[i->src_reg] : (uint64_t)(int64_t)i->imm;
+    switch (i->code & 7) {
+    case BPF_LDX:
+      r[i->dst_reg] = context[i->off / 4];
+      break;
+    case BPF_ALU:
+    case BPF_ALU64:
+      r[i->dst_reg] = (i->code & 0xf0) == BPF_MOV   ? operand
+                      : (i->code & 0xf0) == BPF_AND ? (uint32_t)(r[i->dst_reg] & operand)
+                                                    : (uint32_t)r[i->dst_reg] >> operand;
+      break;
+    default:
+      if ((i->code & 0xf0) == BPF_EXIT) {
+        return (int)r[0];
+      }
+      at += ((i->code & 0xf0) == BPF_JEQ ? r[i->dst_reg] == operand : r[i->dst_reg] != operand) ? i->off : 0;
+    }
+  }
+  return -1;
+}
+
+static void test_device_program(void) {
+  struct plan_device_rule rules[] = {
+      {false, 'a', -1, -1, true, true, true},   {true, 'c', 1, 3, true, true, true},
+      {true, 'c', 136, -1, true, false, false}, {false, 'b', 8, 0, false, true, false},
+      {true, 'c', -1, -1, false, false, true},
+  };
+  struct plan_resources resources;
+  memset(&resources, 0, sizeof(resources));
+  resources.devices = rules;
+  resources.device_count = 5;
+  struct bpf_insn program[DEVICE_PROGRAM_MAX];
+  int n = cgroup_v2_devices_compile(&resources, program, DEVICE_PROGRAM_MAX);
+  const int make = BPF_DEVCG_ACC_MKNOD, reads = BPF_DEVCG_ACC_READ, writes = BPF_DEVCG_ACC_WRITE;
+  const int block = BPF_DEVCG_DEV_BLOCK, character = BPF_DEVCG_DEV_CHAR;
+  check(n > 0);
+  check(run(program, n, character, reads | writes, 1, 3) == 1);
+  check(run(program, n, character, reads, 1, 4) == 0);
+  check(run(program, n, character, reads, 136, 9) == 1);
+  check(run(program, n, character, reads | writes, 136, 9) == 0);
+  check(run(program, n, block, reads, 8, 0) == 0);
+  check(run(program, n, character, make, 7, 7) == 1);
+  check(run(program, n, block, make, 7, 7) == 0);
+  rules[4] = (struct plan_device_rule){true, 'a', -1, -1, true, true, true};
+  n = cgroup_v2_devices_compile(&resources, program, DEVICE_PROGRAM_MAX);
+  check(run(program, n, block, reads | writes, 8, 0) == 1);
+  resources.device_count = 5;
+  check(cgroup_v2_devices_compile(&resources, program, 10) != 0);
+}
+
+int main(void) {
+  test_layouts();
+  test_device_program();
+  check_done();
+}
