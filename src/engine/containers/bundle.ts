@@ -54,7 +54,8 @@ export async function writeBundle(context: ContainerContext, input: BundleInput)
     rows: size?.rows ?? 0,
     cols: size?.columns ?? 0,
     stdin: openStdin,
-    stdin_once: stdinOnce,
+    // A terminal outlives its first client: detaching and attaching again is how it is used.
+    stdin_once: stdinOnce && !tty,
     log: logFileOf(record.host.logging, paths.log),
   };
   await Promise.all([

@@ -58,7 +58,7 @@ export class ExecSessions implements ExecService {
     if (exec.phase !== 'created') throw new TscError('exec/conflict', `exec ${id.slice(0, 12)} was already started`);
     requireRunning(exec.container);
     exec.phase = 'starting';
-    const pending = options.detach ? undefined : openSession(exec.spec);
+    const pending = options.detach ? undefined : openSession(exec.spec, exec.ended.promise);
     try {
       await this.#launch(exec, pending);
     } catch (cause) {
@@ -102,20 +102,23 @@ export class ExecSessions implements ExecService {
     const orders = await writeExec(context, exec.container, exec.id, exec.spec);
     const monitor = await context.spawner.spawn(orders.file, orders.runDirectory);
     exec.monitor = monitor;
-    void monitor.exited.then(async (record) => {
+    const begun = Promise.withResolvers<void>();
+    void Promise.all([monitor.exited, begun.promise]).then(async ([record]) => {
       monitor.close();
-      await removeTree(orders.runDirectory).catch(() => undefined);
       if (exec.phase === 'running') this.#end(exec, record?.exitCode ?? 255);
+      await removeTree(orders.runDirectory).catch(() => undefined);
     });
     try {
       await pending?.bind(monitor);
       await monitor.start();
+      exec.phase = 'running';
+      this.#publish('exec_start', exec.container, exec.id, exec.spec);
     } catch (error) {
       await monitor.kill(9).catch(() => undefined);
       throw error;
+    } finally {
+      begun.resolve();
     }
-    exec.phase = 'running';
-    this.#publish('exec_start', exec.container, exec.id, exec.spec);
   }
 
   #fail(exec: Exec, cause: unknown): TscError {
@@ -153,7 +156,7 @@ export class ExecSessions implements ExecService {
   }
 }
 
-function openSession(spec: ExecSpec): PendingSession {
+function openSession(spec: ExecSpec, settled: Promise<number>): PendingSession {
   return createSession({
     stdin: spec.attachStdin ?? false,
     stdout: spec.attachStdout ?? true,
@@ -161,6 +164,7 @@ function openSession(spec: ExecSpec): PendingSession {
     logs: false,
     stream: true,
     tty: spec.tty ?? false,
+    settled,
   });
 }
 

@@ -1,4 +1,4 @@
-import { PassThrough, type Readable, type Writable } from 'node:stream';
+import { PassThrough } from 'node:stream';
 import type { AttachOptions, AttachSession } from './container-service.ts';
 import type { ProcessMonitor } from './process-monitor.ts';
 
@@ -15,8 +15,14 @@ export interface PendingSession {
   abandon(): void;
 }
 
+export interface SessionOptions extends AttachOptions {
+  readonly tty: boolean;
+  /** The output ends only when this has settled too: whoever sees the end may ask for the exit code. */
+  readonly settled?: Promise<unknown>;
+}
+
 /** Opens a session that is not bound yet. */
-export function createSession(options: AttachOptions & { readonly tty: boolean }): PendingSession {
+export function createSession(options: SessionOptions): PendingSession {
   const output = new PassThrough({ highWaterMark: BUFFER });
   const input = new PassThrough({ highWaterMark: BUFFER });
   const { promise: done, resolve: finish } = Promise.withResolvers<void>();
@@ -42,10 +48,15 @@ export function createSession(options: AttachOptions & { readonly tty: boolean }
       terminal: options.tty,
     });
     release = streams.close;
-    connect(streams.output, output);
-    if (options.stdin) connect(input, streams.input);
-    streams.output.once('close', close);
-    streams.output.once('end', close);
+    const end = () => void (options.settled ?? Promise.resolve()).then(close, close);
+    streams.output.on('error', end);
+    streams.output.once('close', end);
+    streams.output.once('end', end);
+    streams.output.pipe(output, { end: false });
+    if (options.stdin) {
+      streams.input.on('error', () => undefined);
+      input.pipe(streams.input);
+    }
   };
   return {
     session: { output, input, tty: options.tty, done, close },
@@ -53,10 +64,4 @@ export function createSession(options: AttachOptions & { readonly tty: boolean }
     prepend: (data) => void output.write(data),
     abandon: close,
   };
-}
-
-function connect(from: Readable, to: Writable): void {
-  from.on('error', () => to.destroy());
-  to.on('error', () => undefined);
-  from.pipe(to);
 }

@@ -30,16 +30,16 @@ export function classifyStartFailure(cause: unknown, command: string): StartFail
     };
   }
   if (aboutCommand && NOT_EXECUTABLE.test(text)) {
-    return {
-      exitCode: 126,
-      error: new TscError(
-        'container/invalid',
-        `cannot start: exec: ${JSON.stringify(command)} cannot be executed: ${text}`,
-        { cause },
-      ),
-    };
+    const message = `cannot start: exec: ${JSON.stringify(command)}: ${reasonOf(text)}: ${text}`;
+    return { exitCode: 126, error: new TscError('container/invalid', message, { cause }) };
   }
   const error =
     cause instanceof TscError ? cause : new TscError('container/failed', `cannot start: ${text}`, { cause });
   return { exitCode: 128, error };
+}
+
+/** In the words by which clients tell the exit status: they know only the message. */
+function reasonOf(text: string): string {
+  if (/is a directory/i.test(text)) return 'is a directory';
+  return /exec format error|enoexec/i.test(text) ? 'exec format error' : 'permission denied';
 }
