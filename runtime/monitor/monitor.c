@@ -80,6 +80,9 @@ void monitor_leave_when_flushed(struct monitor *monitor) {
 static void say_goodbye(struct monitor *monitor) {
   cleanup_str struct str event = STR_INIT;
   monitor->phase = PHASE_LEAVING;
+  /* Who hears of the end may remove the directory, or use it again. */
+  loop_drop(&monitor->loop, &monitor->listener);
+  unlink_all(monitor, monitor->ready_fd >= 0);
   if (exit_record_text(monitor, "exit", &event) == 0) {
     clients_event(monitor, event.data, event.size);
   }
@@ -174,11 +177,21 @@ static void start_failed(struct monitor *monitor, const struct err *err) {
   }
 }
 
+/* A runtime that failed after it had let the process go: the process is found by the pid file, if it is our child. */
+static void find_leftover(struct monitor *monitor) {
+  siginfo_t info;
+  if (monitor->config.exec && (runtime_read_pid(monitor, /* err= */ NULL) < 0 ||
+                               waitid(P_PID, (id_t)monitor->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0)) {
+    monitor->pid = 0;
+  }
+}
+
 void monitor_started(struct monitor *monitor, int status) {
   struct err err = ERR_INIT;
   int r = 0;
   if (status != 0) {
     r = runtime_failure(monitor, monitor->config.exec ? "exec" : "start", status, &err);
+    find_leftover(monitor);
   } else if (monitor->config.exec) {
     r = hold_process(monitor, &err);
   }
@@ -356,7 +369,7 @@ static void close_all(struct monitor *monitor, bool failed) {
   stdio_close(monitor);
   oom_close(monitor);
   log_file_close(&monitor->log);
-  if (monitor->run_fd >= 0) {
+  if (monitor->run_fd >= 0 && monitor->phase != PHASE_LEAVING) {
     unlink_all(monitor, failed);
   }
   json_free(&monitor->config.document);

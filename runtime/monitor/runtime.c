@@ -75,6 +75,7 @@ static int start_holding(struct monitor *monitor, struct words *words, const str
   }
   add(words, config->container);
   int child[3] = {-1, -1, -1};
+  (void)unlinkat(monitor->run_fd, "pid", 0);
   int r = stdio_open(monitor, child, err);
   r = r < 0 ? r : start_job(monitor, words, child, err);
   for (int i = 0; i < 3; i++) {
