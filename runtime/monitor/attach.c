@@ -1,4 +1,3 @@
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,13 +107,6 @@ static void flush(struct client *client) {
   arm(client);
 }
 
-static void put_header(unsigned char header[FRAME_HEADER], enum frame_type type, size_t size) {
-  memset(header, 0, FRAME_HEADER);
-  header[0] = (unsigned char)type;
-  uint32_t length = htonl((uint32_t)size);
-  memcpy(header + 4, &length, sizeof(length));
-}
-
 /* What was sent leaves the buffer before more is added; only when it is the larger part, so that moving stays cheap. */
 static void compact(struct client *client) {
   if (client->out_at > client->out.size / 2) {
@@ -126,7 +118,7 @@ static void compact(struct client *client) {
 
 int client_send(struct client *client, enum frame_type type, const char *data, size_t size) {
   unsigned char header[FRAME_HEADER];
-  put_header(header, type, size);
+  frame_put_header(header, type, size);
   size_t sent = 0;
   if (client->out.size == 0) {
     /* Nothing waits: straight from where the bytes are. */
@@ -156,27 +148,8 @@ int client_send(struct client *client, enum frame_type type, const char *data, s
   return 0;
 }
 
-static bool known_header(const unsigned char *header, size_t *ret_size) {
-  uint32_t size;
-  memcpy(&size, header + 4, sizeof(size));
-  *ret_size = ntohl(size);
-  if (header[1] != 0 || header[2] != 0 || header[3] != 0) {
-    return false;
-  }
-  switch (header[0]) {
-  case FRAME_STDIN:
-    return *ret_size <= FRAME_DATA_MAX;
-  case FRAME_END_OF_STDIN:
-    return *ret_size == 0;
-  case FRAME_REQUEST:
-    return *ret_size <= FRAME_JSON_MAX;
-  default:
-    return false;
-  }
-}
-
 /* 1: taken, 0: no room for its stdin now, negative: the client broke the protocol. */
-static int take_frame(struct client *client, int type, const char *payload, size_t size) {
+static int take_frame(struct client *client, enum frame_type type, const char *payload, size_t size) {
   struct monitor *monitor = client->monitor;
   if (type == FRAME_REQUEST) {
     int r = control_request(client, payload, size);
@@ -198,13 +171,14 @@ static int parse(struct client *client) {
   while (r > 0 && client->in.size - client->in_at >= FRAME_HEADER) {
     const char *at = client->in.data + client->in_at;
     size_t size = 0;
-    if (!known_header((const unsigned char *)at, &size)) {
+    enum frame_type type = FRAME_REQUEST;
+    if (!frame_read_header((const unsigned char *)at, &type, &size)) {
       return -EPROTO;
     }
     if (client->in.size - client->in_at < FRAME_HEADER + size) {
       break;
     }
-    r = take_frame(client, (unsigned char)at[0], at + FRAME_HEADER, size);
+    r = take_frame(client, type, at + FRAME_HEADER, size);
     if (r > 0) {
       client->in_at += FRAME_HEADER + size;
     }

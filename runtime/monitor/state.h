@@ -12,12 +12,9 @@
 #include "base/json.h"
 #include "base/loop.h"
 #include "base/str.h"
+#include "monitor/frame.h"
 #include "monitor/log_file.h"
 
-/* Limits of the protocol, README "Protocol on m.sock". */
-#define FRAME_HEADER ((size_t)8)
-#define FRAME_DATA_MAX ((size_t)65536)
-#define FRAME_JSON_MAX ((size_t)1 << 20)
 /* Bytes kept for a reader that does not keep up. Beyond, the process's output is held back; a reader that then takes
  * nothing for STALL_MS is cut off: one hung terminal must not stop a server for good, one slow one must not lose its
  * output. */
@@ -27,16 +24,6 @@
 #define STDIN_AHEAD ((size_t)256 << 10)
 #define CLIENTS_MAX 128
 #define READ_CHUNK ((size_t)32768)
-
-enum frame_type {
-  FRAME_STDIN = 0,
-  FRAME_STDOUT = 1,
-  FRAME_STDERR = 2,
-  FRAME_END_OF_STDIN = 10,
-  FRAME_REQUEST = 11,
-  FRAME_REPLY = 12,
-  FRAME_EVENT = 13,
-};
 
 struct config {
   struct json document; /* owns the strings below */
