@@ -114,7 +114,10 @@ const sources = walk(SRC, /\.ts$/).map(readSource);
 const production = sources.filter((file) => !isTest(file.path) && basename(file.path) !== 'architecture.test.ts');
 
 function localTarget(file: SourceFile, specifier: string): string | undefined {
-  return specifier.startsWith('.') ? resolve(dirname(file.path), specifier) : undefined;
+  if (!specifier.startsWith('.')) return undefined;
+  const target = resolve(dirname(file.path), specifier);
+  // Schemas are data beside the rooms, for whoever checks input against them.
+  return dirname(target) === join(ROOT, 'schemas') && target.endsWith('.json') ? undefined : target;
 }
 
 function isFace(target: string): boolean {

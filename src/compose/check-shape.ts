@@ -196,6 +196,10 @@ function checkItems(list: Sequence, schema: Schema, path: string, findings: Diag
   const items = schema.items;
   if (items === undefined) return;
   for (const [index, node] of list.items.entries()) {
+    const fits = alternativesOf(items).some((alternative) => accepts(alternative, node));
+    // No other file can fill an item that is empty.
+    if (isNull(node) && !fits)
+      reportType({ node, schema: items, path: `${path}[${index}]` }, alternativesOf(items), findings);
     checkNode({ node, schema: items, path: `${path}[${index}]` }, findings);
   }
 }

@@ -21,7 +21,9 @@ const HOSTILE: readonly (readonly [what: string, text: string | Uint8Array, code
   ],
   [
     'an alias bomb of mappings',
-    'x-a: &k0 {k: v}\n' + Array.from({ length: 24 }, (_, i) => `x-${i}: &k${i + 1} {p: *k${i}, q: *k${i}}`).join('\n'),
+    ['x-a: &k0 {k: v}', ...Array.from({ length: 24 }, (_, i) => `x-${i}: &k${i + 1} {p: *k${i}, q: *k${i}}`)].join(
+      '\n',
+    ),
     'compose/alias-bomb',
   ],
   ['an alias inside its anchor', 'x-a: &a\n  b: *a\n', 'compose/alias-cycle'],

@@ -31,7 +31,7 @@ export async function readSource(
   file: string,
   base: string,
   from: Position | undefined,
-  context: Pick<LoadContext, 'reader' | 'findings' | 'sources'>,
+  context: Pick<LoadContext, 'reader' | 'findings' | 'sources'> & Partial<Pick<LoadContext, 'lookup'>>,
 ): Promise<Source | undefined> {
   const fail = (code: string, message: string, hint?: string) => {
     context.findings.add({
@@ -60,7 +60,7 @@ export async function readSource(
     const line = plain.slice(0, nul).split('\n').length;
     return fail('compose/not-text', `${file} contains a NUL byte on line ${line}`);
   }
-  return { file, text: plain, base };
+  return { file, text: plain, base, ...(context.lookup && { lookup: context.lookup }) };
 }
 
 function decode(bytes: Uint8Array): string | undefined {

@@ -14,6 +14,7 @@ import {
   scalarAt,
   withEntry,
 } from './node.ts';
+import type { Lookup } from './template.ts';
 
 /**
  * Part of stage 12: container variables and labels from files, bare keys from the caller. `environment` wins over
@@ -34,8 +35,10 @@ async function resolveService(service: Mapping, context: LoadContext): Promise<M
   const files = childItems(service, 'env_file');
   if (own || files.length > 0) {
     const variables = new Map<string, Node>();
-    for (const item of files) await addFile(item, variables, context);
-    for (const [key, { value }] of own?.entries ?? []) variables.set(key, fill(key, value, context));
+    const filled = new Map<string, Node>();
+    for (const [key, { value }] of own?.entries ?? []) filled.set(key, fill(key, value, context));
+    for (const item of files) await addFile(item, { variables, own: filled }, context);
+    for (const [key, value] of filled) variables.set(key, value);
     made = withEntry(made, 'environment', mappingAt(own ?? service, variables));
   }
   const labelFiles = childItems(service, 'label_file');
@@ -56,14 +59,30 @@ async function resolveService(service: Mapping, context: LoadContext): Promise<M
   return withEntry(withEntry(made, 'env_file', undefined), 'label_file', undefined);
 }
 
+/** The variables of the file that a value is written in. */
+function lookupOf(node: Node, context: LoadContext): Lookup {
+  return node.source.lookup ?? context.lookup;
+}
+
 /** A bare key takes the caller's value. */
 function fill(key: string, value: Node, context: LoadContext): Node {
   if (value.kind !== 'scalar' || value.value !== null) return value;
-  const found = context.lookup(key);
+  const found = lookupOf(value, context)(key);
   return found === undefined ? value : scalarAt(value, found);
 }
 
-async function addFile(item: Node, variables: Map<string, Node>, context: LoadContext): Promise<void> {
+interface ServiceVariables {
+  /** What files gave so far. */
+  readonly variables: Map<string, Node>;
+  /** What `environment` gives. */
+  readonly own: ReadonlyMap<string, Node>;
+}
+
+function textOf(node: Node | undefined): string | undefined {
+  return node?.kind === 'scalar' && node.value !== null ? node.text : undefined;
+}
+
+async function addFile(item: Node, { variables, own }: ServiceVariables, context: LoadContext): Promise<void> {
   const path = childText(item, 'path');
   if (path === undefined) return;
   if (childText(item, 'required') === 'false' && (await isAbsent(path, context))) return;
@@ -82,9 +101,11 @@ async function addFile(item: Node, variables: Map<string, Node>, context: LoadCo
     return;
   }
   const text = source.text;
-  const entries = format === 'raw' ? parseRawEnv(text) : dotenvEntries(path, text, variables, context);
+  // A file's own lines and bare keys see the caller's variables, then what the service's own environment says.
+  const lookup = (name: string) => context.lookup(name) ?? textOf(own.get(name));
+  const entries = format === 'raw' ? parseRawEnv(text) : dotenvEntries(path, text, variables, { ...context, lookup });
   for (const { key, value } of entries) {
-    const found = value ?? context.lookup(key);
+    const found = value ?? lookup(key);
     if (found !== undefined) variables.set(key, scalarAt(item, found));
   }
 }
@@ -95,10 +116,7 @@ function dotenvEntries(
   variables: ReadonlyMap<string, Node>,
   context: LoadContext,
 ): readonly DotenvEntry[] {
-  const { entries, problems, unset } = parseDotenv(text, context.lookup, (name) => {
-    const earlier = variables.get(name);
-    return earlier?.kind === 'scalar' ? earlier.text : undefined;
-  });
+  const { entries, problems, unset } = parseDotenv(text, context.lookup, (name) => textOf(variables.get(name)));
   for (const { message, line, column } of problems) {
     context.findings.add({
       code: 'compose/invalid-env-file',
@@ -121,7 +139,7 @@ async function addLabels(item: Node, labels: Map<string, Node>, context: LoadCon
   const source = await readSource(item.text, '/', positionOf(item), context);
   if (!source) return;
   for (const { key, value } of dotenvEntries(item.text, source.text, new Map(), context)) {
-    labels.set(key, scalarAt(item, value ?? ''));
+    if (value !== null) labels.set(key, scalarAt(item, value));
   }
 }
 

@@ -14,4 +14,6 @@ export interface Source {
   readonly text: string;
   /** Absolute folder that relative paths written in this file start from. */
   readonly base: string;
+  /** Variables that hold for this file: an included one may have env files of its own. Absent: the caller's. */
+  readonly lookup?: (name: string) => string | undefined;
 }

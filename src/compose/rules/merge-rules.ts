@@ -48,7 +48,7 @@ const bySource =
     childText(item, 'target') ?? `${folder}${childText(item, 'source') ?? ''}`;
 const byPort: UniqueKey = (item) =>
   JSON.stringify([
-    childText(item, 'host_ip') ?? '',
+    childText(item, 'host_ip') ?? '0.0.0.0',
     childText(item, 'target'),
     childText(item, 'published') ?? '',
     childText(item, 'protocol') ?? 'tcp',
