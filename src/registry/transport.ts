@@ -45,7 +45,8 @@ export interface Transport {
 const REDIRECTS = 10;
 const IDLE_MS = 60_000;
 const RETRY_STATUS = new Set([408, 429, 500, 502, 503, 504]);
-const RETRY_ERRNO = ['ECONNRESET', 'ECONNREFUSED', 'ETIMEDOUT', 'EPIPE', 'EAI_AGAIN', 'ENETUNREACH', 'EHOSTUNREACH'];
+/** What passes by itself; a refused connection or an unknown name is told at once. */
+const RETRY_ERRNO = ['ECONNRESET', 'ETIMEDOUT', 'EPIPE'];
 const WAIT_LIMIT_MS = 60_000;
 
 /** Whether the host name, port stripped, means this machine. */
