@@ -387,3 +387,47 @@ describe('hooks', () => {
     expect(readFileSync(join(log, 'prestart.env'), 'utf8')).not.toContain('PATH=/bin');
   });
 });
+
+describe('interruptions', () => {
+  test('a program the kernel refuses is reported by start', async () => {
+    const bundle = shop.bundle(['true'], (config) => {
+      config.process.args = ['/bin/garbage'];
+    });
+    writeFileSync(join(bundle.rootfs, 'bin/garbage'), 'no program', { mode: 0o755 });
+    await create(bundle);
+    const result = await bundle.runtime('start', bundle.id);
+    expect(result).toMatchObject({ status: 1, stderr: 'error: cannot execute /bin/garbage: Exec format error\n' });
+    await until('the end', async () => (await stateOf(bundle)).status === 'stopped');
+    await bundle.runtime('delete', bundle.id);
+  });
+
+  test('a create that is killed leaves what delete --force removes', async () => {
+    const bundle = shop.bundle(['true']);
+    const started = join(bundle.directory, 'started');
+    bundle.write((config) => {
+      config.hooks['createRuntime'] = [{ path: '/bin/sh', args: ['sh', '-c', `echo $PPID >${started}; exec sleep 1`] }];
+    });
+    const child = spawnProgram(RUNTIME, [...bundle.options, 'create', '--bundle', bundle.directory, bundle.id]);
+    const ended = new Promise((resolve) => child.on('close', resolve));
+    await until('the hook', () => existsSync(started) && readFileSync(started, 'utf8') !== '');
+    child.kill('SIGKILL');
+    await ended;
+    expect((await bundle.runtime('state', bundle.id)).stderr).toContain('not complete');
+    expect(await bundle.runtime('delete', '--force', bundle.id)).toMatchObject({ status: 0, stderr: '' });
+    expect(shop.leftovers()).toEqual([]);
+  });
+
+  test('--dry-run prints the steps and makes nothing', async () => {
+    const bundle = shop.bundle(['true']);
+    const { stdout } = await bundle.runtime('create', '--dry-run', bundle.id);
+    expect(stdout).toMatch(/^join cgroups\n[^]*pivot\n[^]*drop privileges\n$/);
+    expect(shop.leftovers()).toEqual([]);
+  });
+
+  test('twenty at once', async () => {
+    const bundles = Array.from({ length: 20 }, () => shop.bundle(['exit', '3']));
+    const results = await Promise.all(bundles.map((bundle) => bundle.runtime('run', bundle.id)));
+    expect(results.map(({ status }) => status)).toEqual(bundles.map(() => 3));
+    expect(shop.leftovers()).toEqual([]);
+  });
+});

@@ -140,22 +140,27 @@ static int create_one(const struct cgroup_hierarchy *hierarchy, struct cgroup_pl
   return r < 0 ? r : apply(place, limits, fd, resources, err);
 }
 
-int cgroup_create(const struct cgroup_layout *layout, const char *path, const struct plan_resources *resources,
-                  struct cgroup *ret_cgroup, struct err *err) {
+int cgroup_find(const struct cgroup_layout *layout, const char *path, struct cgroup *ret_cgroup, struct err *err) {
   struct cgroup cgroup;
-  cgroup.count = 0;
+  cgroup.count = layout->count;
   for (size_t i = 0; i < layout->count; i++) {
-    const struct cgroup_hierarchy *hierarchy = &layout->items[i];
-    struct cgroup_place *place = &cgroup.places[cgroup.count];
-    place->v2 = hierarchy->v2;
-    memcpy(place->controllers, hierarchy->controllers, sizeof(place->controllers));
-    int r = cgroup_directory(hierarchy, path, place->directory, sizeof(place->directory), err);
+    struct cgroup_place *place = &cgroup.places[i];
+    place->v2 = layout->items[i].v2;
+    memcpy(place->controllers, layout->items[i].controllers, sizeof(place->controllers));
+    int r = cgroup_directory(&layout->items[i], path, place->directory, sizeof(place->directory), err);
     if (r < 0) {
       return r;
     }
-    cgroup.count++;
   }
-  int r = check_controllers(&cgroup, layout->v1_controllers, resources, err);
+  *ret_cgroup = cgroup;
+  return 0;
+}
+
+int cgroup_create(const struct cgroup_layout *layout, const char *path, const struct plan_resources *resources,
+                  struct cgroup *ret_cgroup, struct err *err) {
+  struct cgroup cgroup;
+  int r = cgroup_find(layout, path, &cgroup, err);
+  r = r < 0 ? r : check_controllers(&cgroup, layout->v1_controllers, resources, err);
   if (r < 0) {
     return r;
   }

@@ -51,6 +51,9 @@ struct cgroup {
 int cgroup_create(const struct cgroup_layout *layout, const char *path, const struct plan_resources *resources,
                   struct cgroup *ret_cgroup, struct err *err);
 
+/* The places of a group, existing or not. */
+int cgroup_find(const struct cgroup_layout *layout, const char *path, struct cgroup *ret_cgroup, struct err *err);
+
 /* The v2 group as a descriptor for clone3, or -1 when there is none. */
 int cgroup_clone_target(const struct cgroup *cgroup);
 

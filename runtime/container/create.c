@@ -197,6 +197,8 @@ static int make_cgroups(struct creation *creation, struct err *err) {
   snprintf(fallback, sizeof(fallback), "/tscompose/%s", creation->options->id);
   int r = cgroup_path_clean(wanted == NULL || wanted[0] == '\0' ? fallback : wanted, path, sizeof(path), err);
   r = r < 0 ? r : cgroup_layout_read(&creation->layout, err);
+  /* Should we be killed half-way, `delete --force` finds the groups by this. */
+  r = r < 0 ? r : file_write_atomic(creation->directory, "cgroup", path, strlen(path), 0600, 0, err);
   r = r < 0 ? r : cgroup_create(&creation->layout, path, &creation->plan.resources, &creation->cgroup, err);
   if (r < 0) {
     return r;

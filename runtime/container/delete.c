@@ -48,11 +48,22 @@ static int stop(const struct container *container, struct err *err) {
   return r;
 }
 
-/* What an interrupted create left: no state, so nothing but the directory is known; its processes died with it. */
+/* What an interrupted create left: no state yet, only the name of its cgroups. Whatever is in them goes too. */
 static int remove_incomplete(const char *root, const char *id, struct err *err) {
-  char path[PATH_MAX];
-  snprintf(path, sizeof(path), "%s/%s", root, id);
+  char path[PATH_MAX], file[PATH_MAX + 8], group[512];
   int r = container_check_id(id, err);
+  if (r < 0) {
+    return r;
+  }
+  snprintf(path, sizeof(path), "%s/%s", root, id);
+  snprintf(file, sizeof(file), "%s/cgroup", path);
+  if (file_read_line(AT_FDCWD, file, group, sizeof(group), NULL) == 0) {
+    struct cgroup_layout layout;
+    struct cgroup cgroup;
+    r = cgroup_layout_read(&layout, err);
+    r = r < 0 ? r : cgroup_find(&layout, group, &cgroup, err);
+    r = r < 0 ? r : cgroup_destroy(&cgroup, err);
+  }
   return r < 0 ? r : file_remove_tree(AT_FDCWD, path, err);
 }
 

@@ -170,9 +170,6 @@ static int make_file_system(const struct plan_mount *mount, int *ret_tree, struc
 
 static int mount_file_system(struct setup *setup, const struct plan_mount *mount, struct err *err) {
   struct plan_mount own = *mount;
-  if (mount->copy_up) {
-    return err_set(err, ENOTSUP, "tmpcopyup is not supported");
-  }
   /* A network's sysfs can only be mounted by an owner of that network: else the host's is shown, read-only. */
   if (str_equal(mount->type, "sysfs") && plan_namespace(setup->plan, CLONE_NEWNET) == NULL) {
     own.bind = true;

@@ -5,7 +5,7 @@
 #include "spec/mount_flags.h"
 #include "spec/plan.h"
 
-enum effect { SET, CLEAR, ATIME, PROPAGATE, BIND, DEFAULT, COPY_UP, REFUSE };
+enum effect { SET, CLEAR, ATIME, PROPAGATE, BIND, DEFAULT, REFUSE };
 
 /* Options of the mount itself, in the words of mount(8) and the OCI specification. `r` forms act on the whole tree. */
 static const struct option {
@@ -66,7 +66,7 @@ static const struct option {
     {"noiversion", DEFAULT, 0, false},
     {"nolazytime", DEFAULT, 0, false},
     {"nomand", DEFAULT, 0, false},
-    {"tmpcopyup", COPY_UP, 0, false},
+    {"tmpcopyup", REFUSE, 0, false},
     {"idmap", REFUSE, 0, false},
     {"ridmap", REFUSE, 0, false},
     {"remount", REFUSE, 0, false},
@@ -105,9 +105,6 @@ int mount_option_apply(struct plan_mount *mount, const char *text, bool *ret_is_
     case BIND:
       mount->bind = true;
       mount->recursive = option->recursive;
-      break;
-    case COPY_UP:
-      mount->copy_up = true;
       break;
     case DEFAULT:
       break;

@@ -55,9 +55,6 @@ static int read_mount(struct arena *arena, const struct json *item, struct plan_
   if (mount->bind && mount->source == NULL) {
     return err_set(err, EINVAL, "%s.source: missing", item->path);
   }
-  if (mount->copy_up && !str_equal(mount->type, "tmpfs")) {
-    return err_set(err, EINVAL, "%s.options: tmpcopyup is for tmpfs only", item->path);
-  }
   return 0;
 }
 

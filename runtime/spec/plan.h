@@ -44,7 +44,6 @@ struct plan_mount {
   uint64_t recursive_set, recursive_clear; /* the r… forms: the whole tree */
   uint64_t propagation;                    /* MS_PRIVATE … or 0 */
   bool propagation_recursive;
-  bool copy_up;
   struct plan_text_list data; /* options of the file system itself: "key" or "key=value" */
 };
 

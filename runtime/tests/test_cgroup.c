@@ -1,5 +1,10 @@
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "cgroup/cgroup.h"
 #include "cgroup/v2/devices.h"
 #include "tests/check.h"
@@ -102,8 +107,48 @@ static void test_device_program(void) {
   check(cgroup_v2_devices_compile(&resources, program, 10) != 0);
 }
 
+/* The kernel's own verdict on a compiled program, on the v2 tree that hybrid hosts have as well. */
+static void test_device_program_in_kernel(void) {
+  struct cgroup_layout layout;
+  const struct cgroup_hierarchy *v2 = cgroup_layout_read(&layout, NULL) < 0 ? NULL : find(&layout, "");
+  if (geteuid() != 0 || v2 == NULL) {
+    fputs("not run: the device program in the kernel needs root and a mounted cgroup2\n", stderr);
+    return;
+  }
+  char directory[256], file[300];
+  snprintf(directory, sizeof(directory), "%s/tsc-unit-%d", v2->mount_point, (int)getpid());
+  snprintf(file, sizeof(file), "%s/cgroup.procs", directory);
+  check(mkdir(directory, 0755) == 0);
+  cleanup_close int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  struct plan_device_rule rules[] = {{false, 'a', -1, -1, true, true, true},
+                                     {true, 'c', 1, 3, true, true, true},
+                                     {true, 'c', 1, 5, true, false, false},
+                                     {true, 'b', -1, -1, false, false, true}};
+  struct plan_resources resources;
+  struct err err = ERR_INIT;
+  memset(&resources, 0, sizeof(resources));
+  resources.devices = rules;
+  resources.device_count = array_length(rules);
+  check(cgroup_v2_devices_apply(fd, &resources, &err) == 0);
+  check_text(err.text, "");
+  pid_t pid = fork();
+  if (pid == 0) {
+    int entered = file_write_existing(AT_FDCWD, file, "0", NULL);
+    bool right = entered == 0 && open("/dev/null", O_RDWR) >= 0 && open("/dev/zero", O_RDONLY) >= 0 &&
+                 open("/dev/zero", O_RDWR) < 0 && errno == EPERM && open("/dev/full", O_RDONLY) < 0 && errno == EPERM;
+    _exit(right ? 0 : 1);
+  }
+  int status = -1;
+  check(waitpid(pid, &status, 0) == pid && status == 0);
+  for (int i = 0; i < 100 && rmdir(directory) < 0; i++) {
+    usleep(1000);
+  }
+  check(access(directory, F_OK) < 0);
+}
+
 int main(void) {
   test_layouts();
   test_device_program();
+  test_device_program_in_kernel();
   check_done();
 }
