@@ -103,8 +103,8 @@ async function join(socket: Socket, rest: Buffer, session: HijackSession): Promi
   input.on('error', () => undefined);
   output.on('error', () => socket.destroy());
   if (rest.length > 0) input.write(rest);
-  // The end of the client's side is the end of stdin; the output goes on.
-  socket.pipe(input);
+  // The client may end its side early; the output goes on.
+  socket.pipe(input, { end: session.endsInput });
   output.pipe(socket, { end: false });
   output.on('end', () => {
     // What the client still sends has nobody to read it, and must not keep the connection open.

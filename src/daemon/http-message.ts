@@ -17,6 +17,8 @@ export interface ApiRequest {
 export interface HijackSession {
   readonly output: Readable;
   readonly input: Writable;
+  /** Whether the end of what the client sends is the end of stdin; a terminal has no such end. */
+  readonly endsInput: boolean;
   /** Once the output has ended, the connection ends with this. */
   readonly done: Promise<void>;
   close(): void;

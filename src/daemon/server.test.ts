@@ -25,7 +25,7 @@ const echo: Handler = async (request) => {
     return {
       kind: 'hijack',
       contentType: 'application/vnd.docker.raw-stream',
-      session: { input, output, done: promise, close: () => output.end() },
+      session: { input, output, endsInput: true, done: promise, close: () => output.end() },
     };
   }
   if (request.path === '/slow') {

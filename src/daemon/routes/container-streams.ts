@@ -1,7 +1,7 @@
 import type { ContainerStats as WireStats } from '../../api/index.ts';
 import { formatAttachFrame } from '../../api/index.ts';
 import { TscError } from '../../core/index.ts';
-import type { ContainerStats, LogFrame } from '../../engine/index.ts';
+import type { AttachSession, ContainerStats, LogFrame } from '../../engine/index.ts';
 import { parseDetachKeys, watchDetachKeys } from '../detach-keys.ts';
 import { type ApiResponse, type HijackSession, json, stream } from '../http-message.ts';
 import { type Route, type RouteCall, route } from '../match-route.ts';
@@ -69,6 +69,7 @@ async function attach({ request, services, param, version }: RouteCall): Promise
   const { query } = request;
   const keys = parseDetachKeys(query.get('detachKeys') ?? '');
   const stdin = flag(query, 'stdin');
+  const { config } = await services.engine.containers.inspect(param('id'));
   const session = await services.engine.containers.attach(param('id'), {
     stdin,
     stdout: flag(query, 'stdout'),
@@ -79,12 +80,17 @@ async function attach({ request, services, param, version }: RouteCall): Promise
   return {
     kind: 'hijack',
     contentType: outputType(session.tty, version),
-    session: stdin && session.tty ? withDetachKeys(session, keys) : session,
+    session: stdin && session.tty ? withDetachKeys(session, keys) : joinable(session, config.stdinOnce && !session.tty),
   };
 }
 
-/** The session with its input watched for the detach keys. */
-export function withDetachKeys(session: HijackSession, keys: Buffer): HijackSession {
+function joinable(session: AttachSession, endsInput: boolean): HijackSession {
+  const { input, output, done } = session;
+  return { input, output, done, endsInput, close: () => session.close() };
+}
+
+/** A terminal's session with its input watched for the detach keys. */
+export function withDetachKeys(session: Omit<HijackSession, 'endsInput'>, keys: Buffer): HijackSession {
   const { promise: detached, resolve: detach } = Promise.withResolvers<void>();
   const input = watchDetachKeys(keys, () => {
     session.close();
@@ -93,7 +99,7 @@ export function withDetachKeys(session: HijackSession, keys: Buffer): HijackSess
   input.pipe(session.input);
   session.input.on('error', () => input.destroy());
   const done = Promise.race([session.done, detached]);
-  return { output: session.output, input, done, close: () => session.close() };
+  return { output: session.output, input, endsInput: false, done, close: () => session.close() };
 }
 
 async function stats({ request, services, param }: RouteCall): Promise<ApiResponse> {

@@ -75,7 +75,8 @@ async function start({ request, services, param, version }: RouteCall): Promise<
     () => undefined,
   );
   const { input, output } = session;
-  const untilExit: HijackSession = { input, output, done: ended, close: () => session.close() };
+  const endsInput = !session.tty;
+  const untilExit: HijackSession = { input, output, endsInput, done: ended, close: () => session.close() };
   const joined = session.tty && spec.attachStdin ? withDetachKeys(untilExit, keys) : untilExit;
   return { kind: 'hijack', contentType: outputType(session.tty, version), session: joined };
 }
@@ -85,7 +86,7 @@ function refusedSession(message: string, tty: boolean, version: string): ApiResp
   const output = new PassThrough();
   output.end(tty ? line : formatAttachFrame(2, line));
   const input = new Writable({ write: (_chunk, _encoding, done) => done() });
-  const session: HijackSession = { output, input, done: Promise.resolve(), close: () => undefined };
+  const session: HijackSession = { output, input, endsInput: true, done: Promise.resolve(), close: () => undefined };
   return { kind: 'hijack', contentType: outputType(tty, version), session };
 }
 
