@@ -212,7 +212,7 @@ describe('keeper', () => {
     await link.publishZone('net1', { db: ['172.30.9.8'] });
     await link.publishNames({ name: 'one', zones: ['net1'], upstreams: [], internal: true } as { name: string });
     expect(await resolveInside(path, 'db')).toBe('172.30.9.8');
-    const namesPid = async () => Number(((await link.list()) as unknown as { names_pid: number }).names_pid);
+    const namesPid = async () => (await link.list()).names_pid;
     const first = await namesPid();
     killIfThere(first);
     await until('another name server', async () => ![0, first].includes(await namesPid()));
@@ -241,7 +241,7 @@ describe('keeper', () => {
       port: 0,
       proxy: { address: '127.0.0.1', port: 1 },
     });
-    const held = (await link.list()) as unknown as { names_pid: number; ports: { proxy_pid: number }[] };
+    const held = await link.list();
     await link.shutdown();
     await keeper.endDaemon();
     expect(await keeper.ended).toBe(0);

@@ -1,10 +1,19 @@
+import { once } from 'node:events';
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { connectMonitor, type KeeperLink, type MonitorLink, readExitRecord } from '../../src/engine/runtime/index.ts';
-import { pathExists } from '../../src/host/index.ts';
+import {
+  connectMonitor,
+  encodeFrame,
+  FRAME,
+  type KeeperLink,
+  type MonitorLink,
+  readExitRecord,
+} from '../../src/engine/runtime/index.ts';
+import { connectUnix, pathExists } from '../../src/host/index.ts';
 import { isAlive, killIfThere, TestKeeper, until } from '../kit/keeper.ts';
 
 const FAKE = join(import.meta.dirname, 'fake-runtime.sh');
@@ -296,6 +305,37 @@ describe('monitor', () => {
     expect(await monitor.exit).toMatchObject({ exitCode: 143, signal: 15 });
   });
 
+  it('takes any bytes from a client without harm', async () => {
+    const one = await make().spawn('exec sleep 30', { stdin: true });
+    await fc.assert(
+      fc.asyncProperty(fc.uint8Array({ maxLength: 2000 }), fc.boolean(), async (bytes, framed) => {
+        const socket = await connectUnix(join(one.directory, 'run/m.sock'));
+        socket.on('error', () => undefined).resume();
+        socket.end(framed ? encodeFrame(FRAME.request, bytes) : bytes);
+        socket.destroySoon();
+        await once(socket, 'close');
+      }),
+      { numRuns: 200 },
+    );
+    await using monitor = await one.connect();
+    for (const request of [
+      '{}',
+      '[]',
+      '{"id":1}',
+      '{"id":-1,"op":"state"}',
+      '{"id":1,"op":7}',
+      '{"id":1e99,"op":"state"}',
+    ]) {
+      const socket = await connectUnix(join(one.directory, 'run/m.sock'));
+      socket.on('error', () => undefined).resume();
+      socket.end(encodeFrame(FRAME.request, request));
+    }
+    expect(await monitor.state()).toMatchObject({ state: 'created' });
+    await monitor.start();
+    await monitor.kill(9);
+    expect((await monitor.exit).signal).toBe(9);
+  });
+
   it('drops a client that breaks the protocol and serves the others', async () => {
     const one = await make().spawn('exec sleep 30');
     await using rude = await one.connect();
@@ -307,6 +347,36 @@ describe('monitor', () => {
     await monitor.kill(9);
     expect((await monitor.exit).signal).toBe(9);
   });
+
+  it.each([3, 60])(
+    'mounts the overlay of %i layers for a runtime that does not know it, out of sight of the host',
+    async (count) => {
+      const one = make();
+      const bundle = join(one.directory, 'bundle');
+      const lower = Array.from({ length: count }, (_, n) => join(one.directory, 'layer'.repeat(20), `${n}`));
+      for (const directory of [
+        ...lower,
+        join(one.directory, 'upper'),
+        join(one.directory, 'work'),
+        join(bundle, 'rootfs'),
+      ])
+        await mkdir(directory, { recursive: true });
+      for (const [n, directory] of lower.entries()) {
+        await writeFile(join(directory, `from${n}`), '');
+        await writeFile(join(directory, 'same'), `${n}`);
+      }
+      const overlay = { lower, upper: join(one.directory, 'upper'), work: join(one.directory, 'work') };
+      const annotations = { 'dev.tscompose.overlay': JSON.stringify(overlay) };
+      await writeFile(join(bundle, 'config.json'), JSON.stringify({ root: { path: 'rootfs' }, annotations }));
+      await one.spawn(`cd ${bundle}/rootfs; ls | wc -l; cat same; echo new >made`);
+      await using monitor = await one.connect();
+      await monitor.start();
+      expect((await monitor.exit).exitCode).toBe(0);
+      expect(await one.logged()).toBe(`${count + 1}\n0`);
+      expect(await readFile(join(one.directory, 'upper/made'), 'utf8')).toBe('new\n');
+      expect(await readFile('/proc/self/mountinfo', 'utf8')).not.toContain(one.directory);
+    },
+  );
 
   it('outlives its daemon, and lets a long path be used', async () => {
     const long = join(base, 'long'.repeat(30));

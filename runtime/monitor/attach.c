@@ -11,6 +11,10 @@
 #include "base/cleanup.h"
 #include "monitor/state.h"
 
+/* A burst of connections must wait, not fail: connect(2) on a full unix socket is EAGAIN, which few clients try again.
+ */
+#define LISTEN_BACKLOG 1024
+
 static size_t backlog(const struct client *client) {
   return client->out.size - client->out_at;
 }
@@ -296,7 +300,7 @@ int clients_listen(struct monitor *monitor, struct err *err) {
   if (bind_over_stale(listener, &address) != 0) {
     return err_errno(err, "cannot bind %s/m.sock", monitor->config.run_dir);
   }
-  if (chmod("m.sock", 0600) < 0 || listen(listener, CLIENTS_MAX) < 0) {
+  if (chmod("m.sock", 0600) < 0 || listen(listener, LISTEN_BACKLOG) < 0) {
     return err_errno(err, "cannot listen on %s/m.sock", monitor->config.run_dir);
   }
   monitor->listener = (struct watch){.fd = take_fd(&listener), .ready = listener_ready, .owner = monitor};

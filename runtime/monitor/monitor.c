@@ -361,7 +361,8 @@ static int begin(struct monitor *monitor, const char *file, struct err *err) {
   }
   monitor->job.hides_pid = true;
   monitor->job.done = created;
-  return runtime_create(monitor, err);
+  r = overlay_for_foreign(&monitor->config, err);
+  return r < 0 ? r : runtime_create(monitor, err);
 }
 
 static void close_all(struct monitor *monitor, bool failed) {

@@ -140,6 +140,9 @@ int runtime_delete(struct monitor *monitor, struct err *err);
 int runtime_failure(struct monitor *monitor, const char *verb, int status, struct err *err);
 int runtime_read_pid(struct monitor *monitor, struct err *err);
 
+/* overlay.c */
+int overlay_for_foreign(const struct config *config, struct err *err);
+
 /* stdio.c: between the process's streams, the log and the clients. */
 int stdio_open(struct monitor *monitor, int ret_child[3], struct err *err);
 int stdio_take_console(struct monitor *monitor, struct err *err);

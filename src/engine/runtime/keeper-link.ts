@@ -46,8 +46,11 @@ export interface KeeperPortHold {
 export interface KeeperHoldings {
   readonly instance: string;
   readonly pid: number;
+  /** Process of the name server, 0 while there is none. */
+  readonly names_pid: number;
   readonly sandboxes: readonly { readonly name: string; readonly path: string }[];
-  readonly ports: readonly { readonly key: string; readonly port: number }[];
+  /** `proxy_pid` 0: held only. */
+  readonly ports: readonly { readonly key: string; readonly port: number; readonly proxy_pid: number }[];
   readonly children: readonly { readonly pid: number; readonly args: readonly string[] }[];
 }
 
