@@ -128,7 +128,7 @@ export async function createNetwork(
   checkSpec(context, spec);
   const options = readOptions(spec);
   const used = await subnetsInUse(context);
-  const pool: Pool = readPool(spec.pools?.[0] ?? {}, used);
+  const pool: Pool = readPool(spec.pools?.[0] ?? {}, used, context.instance);
   const base = newRecord(context, spec);
   const network: BridgedNetwork = {
     ...base,
@@ -164,7 +164,7 @@ export async function ensurePredefined(context: NetworkContext): Promise<void> {
             driver: 'bridge',
             masquerade: true,
             isDefault: true,
-            pool: choosePool(await subnetsInUse(context)),
+            pool: choosePool(await subnetsInUse(context), context.instance),
             bridge: `${context.instance}-default0`,
           }
         : { ...base, driver: name === 'host' ? 'host' : 'null', masquerade: false };

@@ -31,15 +31,28 @@ const CHOSEN_PREFIX = 24;
 const LONGEST_PREFIX = 30;
 const SHORTEST_PREFIX = 8;
 
+const STEP = 2 ** (32 - CHOSEN_PREFIX);
+const CANDIDATES: readonly Subnet[] = RANGES.flatMap((range) =>
+  Array.from({ length: sizeOf(range) / STEP }, (_, index) => ({
+    base: range.base + index * STEP,
+    prefix: CHOSEN_PREFIX,
+  })),
+);
+
+/** The usual instance begins at the first candidate; others elsewhere, as two that start at once cannot see each other's choice. */
+function firstCandidate(instance: string): number {
+  if (instance === 'tsc') return 0;
+  let hash = 0;
+  for (const character of instance) hash = (hash * 31 + character.charCodeAt(0)) % 1_000_003;
+  return hash % CANDIDATES.length;
+}
+
 /** A free /24. Throws network/exhausted. */
-export function choosePool(used: readonly UsedSubnet[]): Pool {
-  const step = 2 ** (32 - CHOSEN_PREFIX);
-  for (const range of RANGES) {
-    for (let base = range.base; base < range.base + sizeOf(range); base += step) {
-      const subnet: Subnet = { base, prefix: CHOSEN_PREFIX };
-      if (!used.some((other) => overlaps(other.subnet, subnet)))
-        return { subnet: formatSubnet(subnet), gateway: formatAddress(base + 1), auxiliary: {} };
-    }
+export function choosePool(used: readonly UsedSubnet[], instance: string): Pool {
+  const first = firstCandidate(instance);
+  for (const subnet of [...CANDIDATES.slice(first), ...CANDIDATES.slice(0, first)]) {
+    if (!used.some((other) => overlaps(other.subnet, subnet)))
+      return { subnet: formatSubnet(subnet), gateway: formatAddress(subnet.base + 1), auxiliary: {} };
   }
   throw new TscError('network/exhausted', 'no free subnet is left for a network', {
     hint: 'remove unused networks (network prune) or give a subnet',
@@ -79,10 +92,10 @@ function conflictsWith(subnet: Subnet, other: UsedSubnet): boolean {
 }
 
 /** The pool a caller asked for, completed and checked. Throws network/invalid, network/conflict. */
-export function readPool(spec: PoolSpec, used: readonly UsedSubnet[]): Pool {
+export function readPool(spec: PoolSpec, used: readonly UsedSubnet[], instance: string): Pool {
   if (spec.subnet === undefined || spec.subnet === '') {
     if (spec.gateway || spec.ipRange) throw invalid('a gateway or an address range needs a subnet');
-    return choosePool(used);
+    return choosePool(used, instance);
   }
   const subnet = readSubnet(spec.subnet);
   const other = used.find((candidate) => conflictsWith(subnet, candidate));
