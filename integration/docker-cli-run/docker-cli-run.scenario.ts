@@ -161,7 +161,11 @@ describe.each(CLIENTS)('unmodified docker CLI %s', (_version, found) => {
     });
     terminal.type('sleep 100\n');
     await terminal.waitFor(/sleep 100\r\n/);
-    terminal.type('\x03');
+    // The shell needs a moment to give the terminal to its job: until then the key is its own.
+    await waitUntil(5000, async () => {
+      terminal.type('\x03');
+      return terminal.shown().includes('^C');
+    });
     terminal.type('echo code $?\n');
     await terminal.waitFor(/code 130/);
     terminal.type('\x10\x11');

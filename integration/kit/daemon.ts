@@ -7,7 +7,7 @@ import { buffer } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { spawnProgram } from '../../src/host/index.ts';
 import { busyboxRootfsBytes } from './images.ts';
-import { type Ledger, takeLedger } from './ledger.ts';
+import { type Ledger, leftovers, takeLedger } from './ledger.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 
@@ -131,7 +131,12 @@ export async function startTestDaemon(options: TestDaemonOptions = {}): Promise<
       }
       const text = readLog();
       rmSync(directory, { recursive: true, force: true });
-      const left = await takeLedger(instance, directory);
+      // The kernel takes namespaces and their links apart after the last process is gone.
+      let left = await takeLedger(instance, directory);
+      for (let turn = 0; turn < 50 && leftovers(left).length > 0; turn += 1) {
+        await delay(100);
+        left = await takeLedger(instance, directory);
+      }
       if (process.env['TSCOMPOSE_TEST_LOG']) console.warn(text);
       return left;
     },
