@@ -51,7 +51,7 @@ export const createEngine: CreateEngine = async (options) => {
   });
   const report = await networks.recover();
   for (const note of report.notes) logger.info({ instance }, note);
-  await room.recover();
+  await room.recover(report.alive);
   const id = await readEngineId(dataDir);
   const stop = new AbortController();
   void watchFirewall(networks, room, logger, (ms) => clock.sleep(ms, stop.signal));

@@ -3,7 +3,7 @@ import { newObjectId, timestamp } from '../../host/index.ts';
 import type { EndpointSpec } from '../network/index.ts';
 import { chooseCapabilities } from '../runtime/index.ts';
 import { completeConfig, completeHost, completeNetworks } from './complete-spec.ts';
-import type { ContainerRecord, ContainerSpec, HostConfig } from './container.ts';
+import type { ContainerConfig, ContainerRecord, ContainerSpec, HostConfig } from './container.ts';
 import { generateName } from './container-table.ts';
 import { type ContainerContext, publishContainerEvent, saveRecord, saveState } from './context.ts';
 import { devicesOf, ownPowers } from './host-facts.ts';
@@ -35,6 +35,7 @@ export async function createContainer(
     const host = joinByIds(context, completeHost(spec.host));
     await checkHost(host, config.networkDisabled);
     portRequests(config, host);
+    checkConfig(config);
     if (config.stopSignal !== undefined) parseSignal(config.stopSignal);
     const networks = completeNetworks(config.networkDisabled ? { ...host, networkMode: 'none' } : host, spec.networks);
     await context.store.prepare(id);
@@ -78,6 +79,19 @@ export async function createContainer(
       context.logger.warn({ container: id, error: failure.error }, `cannot undo: ${failure.what}`);
     throw error;
   }
+}
+
+function checkConfig(config: ContainerConfig): void {
+  const wrong = (text: string) => new TscError('container/invalid', text);
+  if (config.hostname !== '' && !/^[A-Za-z0-9_.-]{1,64}$/.test(config.hostname))
+    throw wrong(`invalid hostname ${JSON.stringify(config.hostname)}`);
+  if (!/^[A-Za-z0-9_.-]{0,64}$/.test(config.domainname))
+    throw wrong(`invalid domain name ${JSON.stringify(config.domainname)}`);
+  if (config.workdir !== '' && !config.workdir.startsWith('/'))
+    throw wrong(`the working directory ${JSON.stringify(config.workdir)} is invalid: it needs to be an absolute path`);
+  const texts = [...config.env, ...config.command, ...config.entrypoint, config.workdir, config.user];
+  if (texts.some((text) => text.includes('\0')))
+    throw wrong('a zero byte in command, environment, user or working directory');
 }
 
 /** References to other containers become ids: names may move to another container later. */

@@ -8,6 +8,8 @@ import type { ProcessMonitor } from './process-monitor.ts';
 
 import { removeContainer } from './remove.ts';
 
+const CONTAINER = 'container:'.length;
+
 /** Follows a process from its start to its recorded end. */
 export function watchRun(context: ContainerContext, container: LiveContainer, monitor: ProcessMonitor): Run {
   const run: Run = {
@@ -79,18 +81,22 @@ export async function recordExit(
   });
   container.notifyStopped();
   if (decision.restart) scheduleRestart(context, container, decision.delayMs);
-  else if (container.record.host.autoRemove && !container.removing) {
+  else if (container.record.host.autoRemove && !container.removing && !container.restarting) {
     await removeContainer(context, container, { volumes: true });
   }
 }
 
 async function leaveNetwork(context: ContainerContext, container: LiveContainer): Promise<void> {
   container.sandbox = undefined;
-  if (!ownNetwork(container)) return;
   try {
-    await context.networks.withdraw(container.id);
-    const shared = context.table.sharing(container.id).some((other) => other.isRunning);
-    if (!shared) await context.networks.closeSandbox(container.id);
+    if (ownNetwork(container)) await context.networks.withdraw(container.id);
+    const owner = ownNetwork(container)
+      ? container
+      : context.table.find(container.record.host.networkMode.slice(CONTAINER));
+    if (!owner) return;
+    // The namespace outlives its owner's process while others are in it, and goes with the last of them.
+    const shared = context.table.sharing(owner.id).some((other) => other.isRunning);
+    if (!shared && !owner.isRunning) await context.networks.closeSandbox(owner.id);
   } catch (error) {
     context.logger.warn(
       { container: container.id, error: describeError(error) },

@@ -28,6 +28,8 @@ export class LiveContainer {
   /** Fires when somebody else decided what happens instead of the planned restart. */
   restartTimer: AbortController | undefined;
   removing = false;
+  /** A restart is under way: its end must not remove the container. */
+  restarting = false;
   readonly backoff: RestartBackoff;
   readonly pending = new Set<PendingSession>();
   readonly execIds = new Set<string>();

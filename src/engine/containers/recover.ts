@@ -12,6 +12,8 @@ import {
 import { recordExit, scheduleRestart, watchRun } from './exit.ts';
 import { startHealthChecks } from './health.ts';
 import { LiveContainer } from './live-container.ts';
+import { ownNetwork } from './network-owner.ts';
+import type { ProcessMonitor } from './process-monitor.ts';
 import { removeContainer } from './remove.ts';
 import { hasProcesses } from './stop.ts';
 
@@ -66,12 +68,12 @@ async function readState(context: ContainerContext, id: string): Promise<StoredS
   return { state: UNKNOWN_STATE, stoppedByUser: false };
 }
 
-/** Compares every container with what lives: finds monitors again, takes over exits, ends what has no monitor, restarts. */
-export async function recoverContainers(context: ContainerContext): Promise<void> {
+/** `alive`: containers whose network namespace is there. Compares every container with what lives: finds monitors again, takes over exits, ends what has no monitor, restarts. */
+export async function recoverContainers(context: ContainerContext, alive: ReadonlySet<string>): Promise<void> {
   await Promise.all(
     context.table.all.map(async (container) => {
       try {
-        await context.lock.run(container.id, () => recoverOne(context, container));
+        await context.lock.run(container.id, () => recoverOne(context, container, alive));
       } catch (error) {
         context.logger.error({ container: container.id, error: describeError(error) }, 'cannot recover a container');
       }
@@ -80,7 +82,11 @@ export async function recoverContainers(context: ContainerContext): Promise<void
   await removeStrayRunDirectories(context);
 }
 
-async function recoverOne(context: ContainerContext, container: LiveContainer): Promise<void> {
+async function recoverOne(
+  context: ContainerContext,
+  container: LiveContainer,
+  alive: ReadonlySet<string>,
+): Promise<void> {
   const { status } = container.state;
   if (status === 'removing' || status === 'dead') {
     container.setState({ status: 'dead', pid: 0 });
@@ -91,7 +97,7 @@ async function recoverOne(context: ContainerContext, container: LiveContainer): 
   const paths = pathsOf(context, container.id);
   const found = await context.spawner.find(paths.run);
   if (found?.running) {
-    await adopt(context, container, found.monitor);
+    await adopt(context, container, found.monitor, alive.has(container.id));
     return;
   }
   if (found) {
@@ -126,13 +132,18 @@ function resume(context: ContainerContext, container: LiveContainer): void {
 async function adopt(
   context: ContainerContext,
   container: LiveContainer,
-  monitor: Parameters<typeof watchRun>[2],
+  monitor: ProcessMonitor,
+  hasSandbox: boolean,
 ): Promise<void> {
   const { health } = container.state;
   container.setState({ status: container.state.status === 'paused' ? 'paused' : 'running', pid: monitor.pid });
   watchRun(context, container, monitor);
-  if (!container.record.host.networkMode.startsWith('container:'))
-    container.sandbox = await context.networks.openSandbox(container.id);
+  if (ownNetwork(container)) {
+    // With a new keeper nobody holds the namespace but its processes.
+    container.sandbox = hasSandbox
+      ? await context.networks.openSandbox(container.id)
+      : await context.networks.adopt(container.id, monitor.pid);
+  }
   await saveState(context, container);
   startHealthChecks(context, container, health);
 }

@@ -44,7 +44,7 @@ export interface ContainerRoom {
   /** Who uses an image; keeps it from being removed. */
   usersOfImage(id: string): readonly ImageUser[];
   /** Compares the records with what lives. After the networks have recovered. */
-  recover(): Promise<void>;
+  recover(aliveSandboxes: readonly string[]): Promise<void>;
   /** Whether something lives or will: running, paused or restarting containers, execs, steps. */
   isBusy(): boolean;
   counts(): { readonly total: number; readonly running: number; readonly paused: number; readonly stopped: number };
@@ -93,7 +93,7 @@ export async function openContainers(options: ContainerRoomOptions): Promise<Con
       table.all
         .filter((container) => container.record.imageId === id)
         .map((container): ImageUser => ({ container: container.id, running: container.isRunning })),
-    recover: () => recoverRoom(context),
+    recover: (aliveSandboxes) => recoverRoom(context, new Set(aliveSandboxes)),
     isBusy: () => alive().length > 0 || exec.isBusy || steps.active() > 0,
     counts() {
       const all = table.all.map((container) => container.state.status);
@@ -120,7 +120,7 @@ export async function openContainers(options: ContainerRoomOptions): Promise<Con
 }
 
 /** Steps belong to builds of the daemon that is gone; containers go on. */
-async function recoverRoom(context: ContainerContext): Promise<void> {
+async function recoverRoom(context: ContainerContext, alive: ReadonlySet<string>): Promise<void> {
   const directory = `${context.runDir}/s`;
   for (const name of await listDirectory(directory)) {
     const path = `${directory}/${name}`;
@@ -132,5 +132,5 @@ async function recoverRoom(context: ContainerContext): Promise<void> {
     }
     await removeTree(path);
   }
-  await recoverContainers(context);
+  await recoverContainers(context, alive);
 }

@@ -10,6 +10,7 @@ import { detailsOf } from './details.ts';
 import { filterContainers, hasLabel } from './list-filter.ts';
 import type { LiveContainer } from './live-container.ts';
 import { logFileOf } from './log-options.ts';
+import { ownNetwork } from './network-owner.ts';
 import { removeContainer } from './remove.ts';
 import { startContainer } from './start.ts';
 import { statsOf } from './stats.ts';
@@ -99,10 +100,13 @@ async function userStart(context: ContainerContext, container: LiveContainer): P
 }
 
 async function restart(context: ContainerContext, container: LiveContainer, options?: StopOptions): Promise<void> {
+  container.restarting = true;
   try {
     await stopContainer(context, container, options);
   } catch (error) {
     if (!isKind(error, 'not-modified')) throw error;
+  } finally {
+    container.restarting = false;
   }
   await userStart(context, container);
   publishContainerEvent(context, container, 'restart');
@@ -146,7 +150,7 @@ async function rename(context: ContainerContext, container: LiveContainer, text:
   try {
     container.record = { ...container.record, name };
     await saveRecord(context, container);
-    await context.networks.rename(container.id, name);
+    if (ownNetwork(container)) await context.networks.rename(container.id, name);
   } catch (error) {
     container.record = { ...container.record, name: old };
     context.table.releaseName(name, container.id);

@@ -21,6 +21,7 @@ export async function stopContainer(
   options: StopOptions = {},
 ): Promise<void> {
   const signal = parseSignal(options.signal || container.record.config.stopSignal || 'SIGTERM');
+  await settled(context, container);
   if (await cancelRestart(context, container)) return;
   const { run } = container;
   if (!container.isRunning || !run)
@@ -30,10 +31,16 @@ export async function stopContainer(
   container.health?.stop();
   if (grace !== 0) {
     await send(context, container, signal);
+    publishContainerEvent(context, container, 'kill', { signal: String(signal) });
     if (await ends(context, run.ended, grace < 0 ? undefined : grace * 1000)) return finish(context, container);
   }
   await killNow(context, container);
   finish(context, container);
+}
+
+/** A start that is under way comes first. */
+async function settled(context: ContainerContext, container: LiveContainer): Promise<void> {
+  if (context.lock.isHeld(container.id)) await context.lock.run(container.id, async () => undefined);
 }
 
 function finish(context: ContainerContext, container: LiveContainer): void {
@@ -60,6 +67,7 @@ export async function killContainer(
   signal: string,
 ): Promise<void> {
   const number = parseSignal(signal);
+  await settled(context, container);
   if (!container.isRunning || !container.run) {
     throw new TscError('container/conflict', `cannot kill container ${container.record.name}: it is not running`);
   }

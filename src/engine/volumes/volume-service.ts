@@ -72,7 +72,7 @@ class LocalVolumes implements VolumeService {
       };
       await this.#store.prepare(name);
       await makeDirectory(this.#dataOf(name), 0o755);
-      await this.#store.save(name, record, { durable: !anonymous });
+      await this.#store.save(name, record, { durable: true });
       this.#records.set(name, record);
       this.#publish('create', name);
       return this.#show(record);
