@@ -127,6 +127,27 @@ describe('privileges', () => {
     expect(text).toContain('mkdir: Operation not supported');
   });
 
+  test('a profile that allows next to nothing does not hinder the set-up', async () => {
+    const text = await inside(['echo', 'alive'], (config) => {
+      const names = [
+        'execve',
+        'write',
+        'exit_group',
+        'brk',
+        'arch_prctl',
+        'set_tid_address',
+        'set_robust_list',
+        'rseq',
+      ];
+      names.push('prlimit64', 'readlink', 'readlinkat', 'getrandom', 'mprotect', 'newfstatat', 'fstat');
+      config.linux['seccomp'] = {
+        defaultAction: 'SCMP_ACT_KILL_PROCESS',
+        syscalls: [{ names, action: 'SCMP_ACT_ALLOW' }],
+      };
+    });
+    expect(text).toBe('alive\n');
+  });
+
   test('exec gets the filter of its container', async () => {
     const { bundle } = await created((config) => {
       config.linux['seccomp'] = {

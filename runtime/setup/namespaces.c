@@ -43,6 +43,14 @@ int step_namespaces(struct setup *setup, struct err *err) {
   return 0;
 }
 
+/* A session keyring of its own: the caller's keys are not the container's. */
+int setup_new_keyring(const struct setup *setup, struct err *err) {
+  if (sys_join_session_keyring(setup->id) < 0 && errno != ENOSYS && errno != EDQUOT && errno != EPERM) {
+    return err_errno(err, "cannot make a session keyring");
+  }
+  return 0;
+}
+
 /* What is done through the host's /proc, on ourselves, while it is there. */
 int step_host_processes(struct setup *setup, struct err *err) {
   const struct plan_process *process = setup->process;
@@ -60,11 +68,7 @@ int step_host_processes(struct setup *setup, struct err *err) {
       return err_errno(err, "cannot set AppArmor profile %s", process->apparmor_profile);
     }
   }
-  /* A session keyring of its own: the caller's keys are not the container's. */
-  if (sys_join_session_keyring(setup->id) < 0 && errno != ENOSYS && errno != EDQUOT && errno != EPERM) {
-    return err_errno(err, "cannot make a session keyring");
-  }
-  return 0;
+  return setup_new_keyring(setup, err);
 }
 
 int step_runtime_hooks(struct setup *setup, struct err *err) {

@@ -2,10 +2,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "setup/setup.h"
@@ -181,7 +184,30 @@ int step_pivot(struct setup *setup, struct err *err) {
   return 0;
 }
 
+/* Found (exec): every namespace of the container joined, its root is "/". */
 int step_exec_root(struct setup *setup, struct err *err) {
   setup->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-  return setup->root < 0 ? err_errno(err, "cannot open the container's root") : 0;
+  if (setup->root < 0) {
+    return err_errno(err, "cannot open the container's root");
+  }
+  int r = setup_new_keyring(setup, err);
+  const char *profile = setup->process->apparmor_profile;
+  if (r < 0 || profile == NULL || profile[0] == '\0') {
+    return r;
+  }
+  /* The container's own /proc: it must really be procfs, and be reached without links, or the label goes elsewhere. */
+  struct statfs at;
+  cleanup_close int proc = -1;
+  r = inroot_open_plain(setup->root, "/proc", O_PATH | O_DIRECTORY, &proc, err);
+  if (r < 0) {
+    return r;
+  }
+  if (fstatfs(proc, &at) < 0 || at.f_type != PROC_SUPER_MAGIC) {
+    return err_set(err, EPERM, "refused: /proc of the container is not procfs");
+  }
+  char path[64];
+  snprintf(path, sizeof(path), "%d/attr/apparmor/exec", (int)getpid());
+  setup->apparmor =
+      sys_openat2(proc, path, O_WRONLY | O_CLOEXEC, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
+  return setup->apparmor < 0 ? err_errno(err, "cannot set AppArmor profile %s", profile) : 0;
 }

@@ -100,6 +100,11 @@ int step_program(struct setup *setup, struct err *err);
 int step_privileges(struct setup *setup, struct err *err);
 int step_exec_root(struct setup *setup, struct err *err);
 
+int setup_new_keyring(const struct setup *setup, struct err *err);
+
+/* The filter of the container, on ourselves. */
+int setup_load_seccomp(const struct setup *setup, struct err *err);
+
 /* Hooks: fixed environment, state on stdin. Also used by the verbs. */
 int hooks_run(const struct plan_hooks *hooks, const char *kind, const char *state_text, struct err *err);
 

@@ -30,8 +30,8 @@ const struct step container_steps[] = {
     {"pivot", step_pivot},
     {"start session", step_session},
     {"set limits", step_rlimits},
-    {"set user", step_user},
     {"enter working directory", step_directory},
+    {"set user", step_user},
     {"find program", step_program},
     {"drop privileges", step_privileges},
     {NULL, NULL},
@@ -43,8 +43,8 @@ const struct step exec_steps[] = {
     {"open terminal", step_terminal},
     {"start session", step_session},
     {"set limits", step_rlimits},
-    {"set user", step_user},
     {"enter working directory", step_directory},
+    {"set user", step_user},
     {"find program", step_program},
     {"drop privileges", step_privileges},
     {NULL, NULL},
@@ -117,6 +117,18 @@ static int close_others(const struct setup *setup, struct err *err) {
   return fd_close_from(from, err);
 }
 
+/* After `start`: what the specification puts there, and what must be last. */
+static int last_steps(const struct setup *setup, struct err *err) {
+  if (setup->plan != NULL) {
+    const struct plan_hooks *hooks = &setup->plan->hooks[HOOK_START_CONTAINER];
+    int r = hooks->count == 0 ? 0 : hooks_run(hooks, hook_names[HOOK_START_CONTAINER], setup->state_text, err);
+    if (r < 0) {
+      return r;
+    }
+  }
+  return setup->process->no_new_privileges ? setup_load_seccomp(setup, err) : 0;
+}
+
 _Noreturn void child_main(struct setup *setup, const struct step *steps) {
   struct err err = ERR_INIT;
   enum sync_kind kind = SYNC_FAILED;
@@ -130,12 +142,10 @@ _Noreturn void child_main(struct setup *setup, const struct step *steps) {
   }
   close(setup->sync);
   wait_for_start(setup);
-  struct plan_hooks none = {NULL, 0};
-  const struct plan_hooks *hooks = setup->plan == NULL ? &none : &setup->plan->hooks[HOOK_START_CONTAINER];
-  if (hooks->count > 0 && hooks_run(hooks, hook_names[HOOK_START_CONTAINER], setup->state_text, &err) < 0) {
+  if (last_steps(setup, &err) < 0) {
     ssize_t written = write(setup->start_error >= 0 ? setup->start_error : STDERR_FILENO, err.text, strlen(err.text));
     (void)written;
-    _exit(1);
+    _exit(126);
   }
   if (setup->plan != NULL && setup->plan->init) {
     _exit(init_main(setup, execute));

@@ -116,7 +116,9 @@ int step_directory(struct setup *setup, struct err *err) {
   }
   /* Resolved without /proc's magic links: /proc/self/fd/7 may be a way out. Created by the container's rules, in its
    * root. */
+  mode_t mask = umask(0);
   int r = inroot_make_directory(root, cwd, 0755, &directory, err);
+  umask(mask);
   if (r < 0) {
     return r;
   }
@@ -179,7 +181,7 @@ int step_program(struct setup *setup, struct err *err) {
                 : err_set(err, ENOENT, "cannot execute %s: not found in the container's PATH", name);
 }
 
-static int load_seccomp(const struct setup *setup, struct err *err) {
+int setup_load_seccomp(const struct setup *setup, struct err *err) {
   const struct seccomp_program *program = setup->seccomp;
   if (program == NULL) {
     return 0;
@@ -216,7 +218,7 @@ static int set_capabilities(const struct setup *setup, struct err *err) {
 }
 
 /* Without no_new_privs the kernel takes a filter only from a holder of CAP_SYS_ADMIN, so it is loaded before that goes;
-   with it, the filter is the very last thing. */
+   with it, the filter is the very last thing before execution: the calls until then need not be in the profile. */
 int step_privileges(struct setup *setup, struct err *err) {
   const struct plan_process *process = setup->process;
   if (setup->apparmor >= 0) {
@@ -235,7 +237,7 @@ int step_privileges(struct setup *setup, struct err *err) {
       return r;
     }
   }
-  int r = process->no_new_privileges ? 0 : load_seccomp(setup, err);
+  int r = process->no_new_privileges ? 0 : setup_load_seccomp(setup, err);
   r = r < 0 ? r : set_capabilities(setup, err);
   if (r < 0 || !process->no_new_privileges) {
     return r;
@@ -243,5 +245,5 @@ int step_privileges(struct setup *setup, struct err *err) {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
     return err_errno(err, "cannot set no_new_privs");
   }
-  return load_seccomp(setup, err);
+  return 0;
 }

@@ -6,7 +6,6 @@
 
 #include <stdint.h>
 
-
 enum mountfd_config { MOUNTFD_FLAG = 0, MOUNTFD_STRING = 1, MOUNTFD_FD = 5, MOUNTFD_CREATE = 6 };
 
 int mountfd_open(const char *type);
@@ -20,5 +19,6 @@ int mountfd_clone(int dirfd, const char *path, int recursive);
 /* Attaches `mount` at the file `target` refers to. */
 int mountfd_attach(int mount, int target);
 
-/* `set` and `clear` are MOUNT_ATTR_* numbers, `propagation` one of MS_PRIVATE, MS_SLAVE, MS_SHARED, MS_UNBINDABLE or 0. */
+/* `set` and `clear` are MOUNT_ATTR_* numbers, `propagation` one of MS_PRIVATE, MS_SLAVE, MS_SHARED, MS_UNBINDABLE or 0.
+ */
 int mountfd_setattr(int mount, int recursive, uint64_t set, uint64_t clear, uint64_t propagation);
