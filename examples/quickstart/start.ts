@@ -1,6 +1,9 @@
 /** `npm start`: makes the base image if need be, brings the stack up, proves that it works, and says what to try next. */
 import { spawn } from 'node:child_process';
-import type { Readable } from 'node:stream';
+import { createReadStream } from 'node:fs';
+import { mkdtempDisposable } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { openEngine, resolveEndpoint, runDirectory, startDaemon } from '../../src/client/index.ts';
 
 const BASE_IMAGE = 'debian:bookworm-slim';
@@ -40,30 +43,29 @@ async function ensureBaseImage(): Promise<void> {
       say(`${BASE_IMAGE} cannot be pulled here (${error instanceof Error ? error.message : String(error)})`);
     }
     say(`making ${BASE_IMAGE} from Debian packages with mmdebstrap instead, which takes about 20 seconds`);
-    const archive = await debootstrap();
-    await client.importImage(archive.stdout, BASE_IMAGE);
-    await archive.ended;
+    await using folder = await mkdtempDisposable(join(tmpdir(), 'tsc-quickstart-'));
+    const archive = join(folder.path, 'debian.tar');
+    await debootstrap(archive);
+    await client.importImage(createReadStream(archive), BASE_IMAGE);
   } finally {
     client.close();
   }
 }
 
-/** A minimal Debian as a tar stream. The machine's own download settings of apt go with it. */
-async function debootstrap(): Promise<{ stdout: Readable; ended: Promise<void> }> {
+/** A minimal Debian as a tar file. The machine's own download settings of apt go with it. */
+async function debootstrap(file: string): Promise<void> {
   const options = ['Acquire::Check-Valid-Until', 'Acquire::Check-Date', 'Acquire::http::Proxy', 'Acquire::https::Proxy'];
-  const settings = (await output('apt-config', ['dump', ...options])).split('\n').filter((line) => line.includes('Acquire::'));
-  const child = spawn(
-    'mmdebstrap',
-    [
-      ...['--quiet', '--variant=minbase', '--mode=root', '--format=tar'],
-      ...settings.map((line) => `--aptopt=${line.replace(/;$/, '')}`),
-      // What debian:bookworm-slim leaves out as well.
-      ...['man', 'doc', 'locale', 'info', 'groff', 'lintian'].map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`),
-      ...['bookworm', '-'],
-    ],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
-  );
-  return { stdout: child.stdout, ended: finished(child, 'mmdebstrap (apt-get install mmdebstrap)') };
+  const dump = await output('apt-config', ['dump', ...options]);
+  const settings = dump.split('\n').filter((line) => line.startsWith('Acquire::'));
+  // What debian:bookworm-slim leaves out as well.
+  const left = ['man', 'doc', 'locale', 'info', 'groff', 'lintian'];
+  const args = [
+    ...['--quiet', '--variant=minbase', '--mode=root', '--format=tar'],
+    ...settings.map((line) => `--aptopt=${line.replace(/;$/, '')}`),
+    ...left.map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`),
+    ...['bookworm', file],
+  ];
+  await finished(spawn('mmdebstrap', args, { stdio: ['ignore', 'inherit', 'inherit'] }), 'mmdebstrap (apt-get install mmdebstrap)');
 }
 
 function finished(child: ReturnType<typeof spawn>, what: string): Promise<void> {

@@ -28,7 +28,7 @@ interface Options {
   /** Commander's names for the `--no-…` switches. */
   readonly tty: boolean;
   readonly deps: boolean;
-  readonly interactive: boolean;
+  readonly interactive?: boolean;
   readonly rm?: boolean;
   readonly publish?: readonly string[];
   readonly servicePorts?: boolean;
@@ -57,7 +57,7 @@ export async function run(context: Context, values: readonly string[], options: 
     context.output.note(' warning: there are containers of services that the file does not have');
   const terminal = process.stdin.isTTY === true && process.stdout.isTTY === true;
   const tty = !options.detach && options.tty && terminal;
-  const stdin = !options.detach && options.interactive;
+  const stdin = !options.detach && options.interactive !== false;
   const spec = toOneOffSpec(
     project,
     service,
