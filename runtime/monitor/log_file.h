@@ -27,8 +27,9 @@ struct log_file {
   uint64_t max_size; /* 0: no rotation */
   int max_file;      /* files kept, the live one included */
   struct str batch;
-  struct timespec last; /* time of the last line: no two lines share one */
-  uint64_t lost;        /* bytes of lines that could not be written */
+  struct timespec last;           /* time of the last line: no two lines share one */
+  char last_text[TIME_TEXT_SIZE]; /* of `last`; digits below the second are changed in place */
+  uint64_t lost;                  /* bytes of lines that could not be written */
 };
 
 #define LOG_FILE_NONE                                                                                                  \

@@ -209,6 +209,30 @@ static void test_full_disk(void) {
   expect_line(path, 0, "stdout", "kept\n");
 }
 
+/* Each line later than the one before, also across a second, whose text is only made anew when it changes. */
+static void test_times(void) {
+  fresh("times");
+  struct log_file file = LOG_FILE_NONE;
+  struct log_stream out = {.name = "stdout"};
+  cleanup_free char *text = NULL;
+  size_t size = 0;
+  char before[TIME_TEXT_SIZE] = "";
+  CHECK(log_file_open(&file, path, 0, 1, NULL) == 0);
+  /* As if the clock went back: the file's own time goes on, from just before the end of a second. */
+  file.last = (struct timespec){.tv_sec = 4102444799, .tv_nsec = 999999500};
+  for (int i = 0; i < 1000; i++) {
+    log_file_feed(&file, &out, "x\n", 2);
+  }
+  log_file_close(&file);
+  CHECK(file_read(AT_FDCWD, path, &text, &size, NULL) == 0);
+  for (char *at = text; (at = strstr(at, "\"time\":\"")) != NULL;) {
+    at += strlen("\"time\":\"");
+    CHECK(strncmp(before, at, 30) < 0);
+    memcpy(before, at, 30);
+  }
+  CHECK(strcmp(before, "2100-01-01T00:00:00.000000500Z") == 0);
+}
+
 int main(void) {
   CHECK(mkdtemp(directory) != NULL);
   test_lines();
@@ -218,6 +242,7 @@ int main(void) {
   test_single_file();
   test_broken_tail();
   test_full_disk();
+  test_times();
   CHECK(file_remove_tree(AT_FDCWD, directory, NULL) == 0);
   return 0;
 }
