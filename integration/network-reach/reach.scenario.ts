@@ -73,7 +73,11 @@ describe('who reaches whom', () => {
   });
 
   it('containers reach published ports by the address of the host, from the same network, another one and themselves', async () => {
-    for (const member of [db, other, web]) expect(await member.probe('tcp', HOST, 8080)).toMatch(/^web saw /);
+    for (const member of [db, other, web])
+      expect([member.address, await member.probe('tcp', HOST, 8080)]).toEqual([
+        member.address,
+        expect.stringMatching(/^web saw /),
+      ]);
     expect(await other.probe('udp', HOST, 8080)).toMatch(/^web saw /);
   });
 

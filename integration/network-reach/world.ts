@@ -182,8 +182,17 @@ export class World {
     if (server.stdout) await once(server.stdout, 'data');
   }
 
-  async close(): Promise<void> {
+  /** Ends every server; their namespaces then die with the last descriptor. */
+  async stopServers(): Promise<void> {
+    const ends = this.#servers
+      .filter((server) => server.exitCode === null && server.signalCode === null)
+      .map((server) => once(server, 'exit'));
     for (const server of this.#servers) server.kill('SIGKILL');
+    await Promise.all(ends);
+  }
+
+  async close(): Promise<void> {
+    await this.stopServers();
     await this.keeper.stop();
     this.host.close();
     this.neighbour.close();

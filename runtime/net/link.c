@@ -98,13 +98,18 @@ int link_set_up(int nl, int index, struct err *err) {
   return r < 0 ? err_prefix(err, "cannot set interface %d up", index) : 0;
 }
 
-int link_rename(int nl, int index, const char *name, struct err *err) {
+int link_set_port_up(int nl, int index, struct err *err) {
   cleanup_nl_batch struct nl_batch batch = NL_BATCH_INIT;
-  struct ifinfomsg fixed = {.ifi_index = index};
+  struct ifinfomsg fixed = {.ifi_index = index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
   nl_begin(&batch, RTM_NEWLINK, NLM_F_ACK, &fixed, sizeof(fixed));
-  nl_put_text(&batch, IFLA_IFNAME, name);
+  size_t info = nl_nest(&batch, IFLA_LINKINFO);
+  nl_put_text(&batch, IFLA_INFO_SLAVE_KIND, "bridge");
+  size_t data = nl_nest(&batch, IFLA_INFO_SLAVE_DATA);
+  nl_put_u8(&batch, IFLA_BRPORT_MODE, 1);
+  nl_nest_end(&batch, data);
+  nl_nest_end(&batch, info);
   int r = nl_talk(nl, &batch, err);
-  return r < 0 ? err_prefix(err, "cannot name interface %d %s", index, name) : 0;
+  return r < 0 ? err_prefix(err, "cannot set bridge port %d up", index) : 0;
 }
 
 int link_add_address(int nl, int index, const struct link_address *address, struct err *err) {

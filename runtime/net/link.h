@@ -31,10 +31,12 @@ int link_check_name(const char *name, struct err *err);
 
 int link_find(int nl, const char *name, struct link_info *ret_info, struct err *err);
 int link_set_up(int nl, int index, struct err *err);
+/* A bridge port; frames may leave by the port they came in on: where bridge netfilter is on (Docker turns it on), a
+   container that asks for its own published port is answered on the way through the bridge. */
+int link_set_port_up(int nl, int index, struct err *err);
 /* An address that is already there is fine. */
 int link_add_address(int nl, int index, const struct link_address *address, struct err *err);
 int link_remove(int nl, int index, struct err *err);
-int link_rename(int nl, int index, const char *name, struct err *err);
 /* `destination` NULL: the default route. A route that is already there is replaced. */
 int link_add_route(int nl, const struct link_address *destination, struct in_addr via, int index, struct err *err);
 

@@ -159,7 +159,7 @@ static int make_host_end(const struct work *work, const struct json *item, struc
   r = r < 0 ? r : link_find(work->host_nl, veth.host_interface, &end, err);
   r = r < 0 ? r : host_sysctl(veth.host_interface, "disable_ipv6", "1", err);
   r = r < 0 ? r : host_sysctl(veth.host_interface, "accept_ra", "0", err);
-  return r < 0 ? r : link_set_up(work->host_nl, end.index, err);
+  return r < 0 ? r : link_set_port_up(work->host_nl, end.index, err);
 }
 
 /* Namespace: the sandbox. */
