@@ -3,6 +3,7 @@ import { child, childMap, childText, type Mapping, positionOf, type Span } from 
 import { RESOURCE_RULES, SERVICE_RULES } from './rules/consistency-rules.ts';
 import { implicitDependencies } from './rules/implicit-dependencies.ts';
 import type { RuleContext } from './rules/rule-context.ts';
+import { isCrowded } from './suggest.ts';
 
 /**
  * What the schema cannot say: references, exclusive attributes, cycles. Looks at the active services only, after
@@ -15,14 +16,15 @@ export function checkConsistency(tree: Mapping, active: Mapping, findings: Diagn
       findings.add({ code, severity, message, at: positionOf(at), ...(hint !== undefined && { hint }) });
   const report = add('error');
   const warn = add('warning');
+  const crowded = () => isCrowded(findings);
   for (const [name, { key, value }] of active.entries) {
     if (value.kind !== 'map') continue;
-    for (const rule of SERVICE_RULES) rule(value, { tree, name, key, report, warn });
+    for (const rule of SERVICE_RULES) rule(value, { tree, name, key, report, warn, crowded });
   }
   for (const section of ['networks', 'volumes', 'secrets', 'configs']) {
     for (const [name, { key, value }] of childMap(tree, section)?.entries ?? []) {
       if (value.kind !== 'map') continue;
-      for (const rule of RESOURCE_RULES) rule(value, section, { tree, name, key, report, warn });
+      for (const rule of RESOURCE_RULES) rule(value, section, { tree, name, key, report, warn, crowded });
     }
   }
   checkContainerNames(active, report);

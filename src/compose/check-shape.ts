@@ -11,7 +11,7 @@ import {
 } from './node.ts';
 import { FORMATS, readBoolean } from './scalar-formats.ts';
 import { alternativesOf, COMPOSE_SCHEMA, patternOf, propertyOf, type Schema, typesOf } from './schema.ts';
-import { suggest } from './suggest.ts';
+import { isCrowded, suggest } from './suggest.ts';
 
 /**
  * Stage 3: every key and value against our JSON schema, with positions. Missing required keys are no matter here: an
@@ -151,7 +151,7 @@ function reportUnknown({ key, span, schema, path }: UnknownKey, findings: Diagno
     severity: 'error',
     message: `unknown key ${JSON.stringify(key)} ${where}`,
     at: positionOf(span),
-    hint: unknownHint(key, path, known),
+    ...(!isCrowded(findings) && { hint: unknownHint(key, path, known) }),
   });
 }
 

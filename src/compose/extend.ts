@@ -5,7 +5,7 @@ import { child, childMap, childText, type Entry, type Mapping, type Node, positi
 import { absolutePath, isRemote } from './paths.ts';
 import { suggest } from './suggest.ts';
 
-const MAX_CHAIN = 100;
+const MAX_CHAIN = 1000;
 
 /**
  * Stage 6: services with `extends` become their base with the own definition on top. `earlier` is what previous files
@@ -66,7 +66,16 @@ class Extension {
     const target = await this.#target(place, extension);
     if (!target) return own;
     const link = `${place.name} (${place.file})`;
-    if (chain.includes(link) || chain.length > MAX_CHAIN) {
+    if (chain.length > MAX_CHAIN) {
+      this.#report(
+        extension,
+        'compose/too-deep',
+        `more than ${MAX_CHAIN} services extend each other`,
+        'shorten the chain',
+      );
+      return own;
+    }
+    if (chain.includes(link)) {
       const cycle = [...chain.slice(Math.max(0, chain.indexOf(link))), link].join(' → ');
       this.#report(extension, 'compose/extends-cycle', `extends cycle: ${cycle}`, 'remove one of these extends');
       return own;

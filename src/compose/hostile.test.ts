@@ -47,6 +47,21 @@ const HOSTILE: readonly (readonly [what: string, text: string | Uint8Array, code
   ['a service that extends itself', service('extends: a'), 'compose/extends-cycle'],
   ['a service that depends on itself', service('depends_on: [a]'), 'compose/dependency-cycle'],
   ['a file that includes itself', `include: [compose.yaml]\n${service('user: x')}`, 'compose/include-cycle'],
+  [
+    'aliases of aliases, 10,000 deep',
+    ['x-0: &k0 [x]', ...Array.from({ length: 10_000 }, (_, i) => `x-${i + 1}: &k${i + 1} [*k${i}]`)].join('\n'),
+    'compose/too-deep',
+  ],
+  [
+    '1,500 services in one chain of extends',
+    `services:\n  s0: {image: x}\n${Array.from({ length: 1500 }, (_, i) => `  s${1500 - i}: {extends: s${1499 - i}}`).join('\n')}\n`,
+    'compose/too-deep',
+  ],
+  [
+    '5,000 references to services that do not exist',
+    `services:\n${Array.from({ length: 5000 }, (_, i) => `  service${i}: {image: x, depends_on: [servize${i}]}`).join('\n')}\n`,
+    'compose/more-findings',
+  ],
   ['a path as service name', 'services: {../../etc: {image: x}}', 'compose/invalid-name'],
   ['a newline in a service name', 'services: {"a\\nb": {image: x}}', 'compose/invalid-name'],
 ];

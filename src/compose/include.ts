@@ -73,7 +73,11 @@ async function loadEntry(
       return undefined;
     }
     const file = absolutePath(path.text, entry.source.base, context.home);
-    if (trail.includes(file) || trail.length > MAX_CHAIN) {
+    if (trail.length > MAX_CHAIN) {
+      report(path, 'compose/too-deep', `more than ${MAX_CHAIN} files include each other`, context, 'shorten the chain');
+      return undefined;
+    }
+    if (trail.includes(file)) {
       const chain = [...trail.slice(Math.max(0, trail.indexOf(file))), file].join(' → ');
       report(path, 'compose/include-cycle', `include cycle: ${chain}`, context, 'remove one of these includes');
       return undefined;

@@ -15,13 +15,14 @@ import { type LoadedEnvironment, loadEnvironment } from './load-environment.ts';
 import { merge } from './merge.ts';
 import { type Entry, type Mapping, type Node, positionOf, type Span, withEntry } from './node.ts';
 import { parse } from './parse.ts';
-import { absolutePath } from './paths.ts';
+import { absolutePath, isRemote } from './paths.ts';
 import type { Project } from './project.ts';
 import { projectName } from './project-name.ts';
 import { resolveEnvironment } from './resolve-environment.ts';
 import { resolvePaths } from './resolve-paths.ts';
 import { selectProfiles } from './select-profiles.ts';
 import type { SourceReader } from './source.ts';
+import { MAX_FINDINGS } from './suggest.ts';
 
 /** What the caller knows: flags, its environment and how to read files. */
 export interface LoadOptions {
@@ -180,6 +181,10 @@ async function chooseFiles(
 ): Promise<string[]> {
   const separator = variables.get('COMPOSE_PATH_SEPARATOR') || ':';
   const listed = variables.get('COMPOSE_FILE');
+  for (const file of (options.files ?? []).filter(isRemote)) {
+    const message = `remote compose files are not supported yet: ${file}`;
+    findings.add({ code: 'compose/remote-file', severity: 'error', message, hint: 'fetch it and name the copy' });
+  }
   const named = options.files?.length
     ? options.files
     : listed
@@ -266,9 +271,6 @@ function inOrder(all: readonly Diagnostic[], sources: ReadonlyMap<string, string
     (a, b) => rank(a) - rank(b) || (a.at?.line ?? 0) - (b.at?.line ?? 0) || (a.at?.column ?? 0) - (b.at?.column ?? 0),
   );
 }
-
-/** Nobody reads more; a hostile file could make millions. */
-const MAX_FINDINGS = 200;
 
 function withLimit(all: Diagnostic[]): Diagnostic[] {
   if (all.length <= MAX_FINDINGS) return all;

@@ -85,13 +85,20 @@ function reportErrors(source: Source, errors: readonly YAMLError[], findings: Di
   const seen = new Set<number>();
   for (const error of errors) {
     const { offset, ...explanation } = explainYamlError(error, source.text);
-    const start = offset ?? error.pos[0];
+    const start = offset ?? skipBlanks(source.text, error.pos[0]);
     const at = positionOf({ source, start, end: offset === undefined ? Math.max(start + 1, error.pos[1]) : start + 1 });
     if (seen.has(at.line)) continue;
     seen.add(at.line);
     findings.add({ ...explanation, severity: 'error', at });
     if (seen.size === 5) return;
   }
+}
+
+/** The reader points at the start of a line; what is wrong there begins after the indentation. */
+function skipBlanks(text: string, offset: number): number {
+  let at = offset;
+  while (text[at] === ' ') at++;
+  return at < text.length && text[at] !== '\n' && text[at] !== '\t' ? at : offset;
 }
 
 function reportTop(tree: Node, findings: DiagnosticCollector): void {
@@ -119,6 +126,7 @@ class Conversion {
   readonly #findings: DiagnosticCollector;
   readonly #anchors = new Map<string, Node | undefined>();
   readonly #sizes = new Map<Node, number>();
+  readonly #depths = new Map<Node, number>();
   #failed = false;
 
   constructor(source: Source, findings: DiagnosticCollector) {
@@ -256,8 +264,18 @@ class Conversion {
   /** Counts what the value would be with all aliases written out. */
   #measured<T extends Node>(made: T, parts: readonly Node[]): T {
     let size = 1;
-    for (const part of parts) size += this.#sizes.get(part) ?? 1;
+    let depth = 1;
+    for (const part of parts) {
+      size += this.#sizes.get(part) ?? 1;
+      depth = Math.max(depth, 1 + (this.#depths.get(part) ?? 0));
+    }
     this.#sizes.set(made, size);
+    this.#depths.set(made, depth);
+    // Aliases of aliases nest without any line of the file being deep.
+    if (depth > MAX_DEPTH && !this.#failed) {
+      this.#failed = true;
+      reportDepth(made, this.#findings);
+    }
     if (size > MAX_EXPANDED && !this.#failed) {
       const message = `the aliases of this value expand to more than ${MAX_EXPANDED} values`;
       this.#fail('compose/alias-bomb', message, made);

@@ -1,10 +1,25 @@
+import type { DiagnosticCollector } from '../core/index.ts';
+
+/** Findings that are shown; nobody reads more, and a hostile file could make millions. */
+export const MAX_FINDINGS = 200;
+
+/** Whether so much was found that nobody will see another hint; finding one costs time. */
+export function isCrowded(findings: DiagnosticCollector): boolean {
+  return findings.all.length > MAX_FINDINGS;
+}
+
+const MAX_CANDIDATES = 1000;
+
 /** The candidate nearest to what was written, when near enough to be what was meant. */
 export function suggest(written: string, candidates: Iterable<string>): string | undefined {
   const wanted = fold(written);
   const limit = Math.max(1, Math.floor(wanted.length / 3));
   let best: string | undefined;
   let bestDistance = limit + 1;
+  let seen = 0;
   for (const candidate of candidates) {
+    // Bounded work: a hostile file has many names and many mistakes.
+    if (++seen > MAX_CANDIDATES) break;
     const distance = editDistance(wanted, fold(candidate), bestDistance);
     if (distance < bestDistance) {
       best = candidate;

@@ -13,6 +13,10 @@ export function explainYamlError(error: YAMLError, text: string): Explanation {
   const line = lineAt(text, error.pos[0]);
   // The reader recurses and reports the exhausted stack as an error of the document.
   if (/call stack/i.test(error.message)) return { code: 'compose/too-deep', message: 'values are nested too deeply' };
+  if (error.code === 'BLOCK_AS_IMPLICIT_KEY' && /^\s*-(\s|$)/.test(line)) {
+    const hint = 'use either `key: value` lines or dashes, not both';
+    return { code: 'compose/bad-indent', message: 'a list item stands among the keys of a mapping', hint };
+  }
   const known = MESSAGES.get(error.code);
   if (known) return known;
   const quote = /closing (["'])quote/.exec(error.message)?.[1];

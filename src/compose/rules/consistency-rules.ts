@@ -17,23 +17,20 @@ const has = (node: Node | undefined, key: string): boolean => {
 const isTrue = (node: Node | undefined) => node?.kind === 'scalar' && /^(?:true|1|t|y|yes|on)$/i.test(node.text);
 
 /** Reports a reference to an entry that the tree does not have. */
-function requireEntry(section: string, name: string, at: Node, { tree, name: owner, report }: RuleContext): void {
-  const known = [...(childMap(tree, section)?.entries.keys() ?? [])];
-  if (known.includes(name)) return;
+function requireEntry(section: string, name: string, at: Node, context: RuleContext): void {
+  const entries = childMap(context.tree, section)?.entries;
+  if (entries?.has(name)) return;
   const kind = section === 'services' ? 'service' : section.slice(0, -1);
+  const message = `service ${context.name} refers to the ${kind} ${JSON.stringify(name)}, which does not exist`;
+  const hint = context.crowded() ? undefined : entryHint(section, name, [...(entries?.keys() ?? [])]);
+  context.report(at, `compose/unknown-${kind}`, message, hint);
+}
+
+function entryHint(section: string, name: string, known: readonly string[]): string {
   const near = suggest(name, known);
-  const hint =
-    near !== undefined
-      ? `did you mean ${near}?`
-      : section === 'services'
-        ? `the services are: ${known.slice(0, 20).join(', ')}`
-        : `declare it under the top-level ${section}:`;
-  report(
-    at,
-    `compose/unknown-${kind}`,
-    `service ${owner} refers to the ${kind} ${JSON.stringify(name)}, which does not exist`,
-    hint,
-  );
+  if (near !== undefined) return `did you mean ${near}?`;
+  if (section !== 'services') return `declare it under the top-level ${section}:`;
+  return `the services are: ${known.slice(0, 20).join(', ')}`;
 }
 
 const needsImage: ServiceRule = (service, { name, key, report }) => {

@@ -7,6 +7,8 @@ export interface RuleContext {
   readonly name: string;
   /** Where that key is written. */
   readonly key: Span;
+  /** Enough was found already; hints are no longer looked for. */
+  readonly crowded: () => boolean;
   readonly warn: (at: Span, code: string, message: string, hint?: string) => void;
   readonly report: (at: Span, code: string, message: string, hint?: string) => void;
 }

@@ -10,6 +10,7 @@ export type Support =
 /** Attributes not carried out, by path; all others are. */
 export const SUPPORT: readonly (readonly [path: string, support: Support])[] = [
   ...[
+    'annotations',
     'blkio_config',
     'build.additional_contexts',
     'build.cache_from',
@@ -26,6 +27,7 @@ export const SUPPORT: readonly (readonly [path: string, support: Support])[] = [
     'build.ulimits',
     'cgroup',
     'cgroup_parent',
+    'configs',
     'cpu_period',
     'cpu_quota',
     'cpu_rt_period',
@@ -35,6 +37,7 @@ export const SUPPORT: readonly (readonly [path: string, support: Support])[] = [
     'external_links',
     'gpus',
     'ipc',
+    'links',
     'mac_address',
     'mem_swappiness',
     'models',
@@ -51,7 +54,9 @@ export const SUPPORT: readonly (readonly [path: string, support: Support])[] = [
     'pre_start',
     'pre_stop',
     'provider',
+    'pull_refresh_after',
     'runtime',
+    'secrets',
     'storage_opt',
     'use_api_socket',
     'userns_mode',
@@ -69,6 +74,8 @@ export const SUPPORT: readonly (readonly [path: string, support: Support])[] = [
     'deploy.mode',
     'deploy.placement',
     'deploy.resources.reservations.generic_resources',
+    'deploy.restart_policy.delay',
+    'deploy.restart_policy.window',
     'deploy.rollback_config',
     'deploy.update_config',
   ].map((path) => [`services.*.${path}`, 'swarm'] as const),
