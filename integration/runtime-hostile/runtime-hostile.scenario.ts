@@ -10,8 +10,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { runProgram } from '../../src/host/index.ts';
-import { type Bundle, type Config, openWorkshop, RUNTIME, type Workshop } from '../kit/bundle.ts';
+import { runProgram, spawnProgram } from '../../src/host/index.ts';
+import { type Bundle, type Config, openWorkshop, PAYLOAD, RUNTIME, type Workshop } from '../kit/bundle.ts';
 
 let shop: Workshop;
 let canary: string;
@@ -167,6 +167,63 @@ test('the binary that enters is sealed, not the file on the host (CVE-2019-5736)
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   expect(status).toContain('CapInh:\t0000000000000000');
   await bundle.runtime('delete', '--force', bundle.id);
+});
+
+test('a mount target that is swapped for a link all the time never leads outside (CVE-2021-30465)', async () => {
+  const volume = join(shop.directory, 'volume');
+  mkdirSync(join(volume, 'target'), { recursive: true });
+  symlinkSync(canary, join(volume, 'link'));
+  const flipper = spawnProgram(PAYLOAD, ['flip', join(volume, 'target'), join(volume, 'link')], { stdio: 'ignore' });
+  const bundle = shop.bundle(['mounts'], (config) => {
+    config.mounts.push(
+      { destination: '/volume', type: 'bind', source: volume, options: ['rbind'] },
+      { destination: '/volume/target', type: 'tmpfs', source: 'mark', options: ['nosuid'] },
+    );
+  });
+  let inside = 0;
+  try {
+    for (let round = 0; round < 100; round++) {
+      const { status, stdout } = await bundle.runtime('run', bundle.id);
+      if (status !== 0) continue; // Lost the race: refused, nothing is left.
+      inside += 1;
+      // Below the volume, or where the link leads inside the container's own root.
+      expect(stdout).toMatch(new RegExp(` (/volume/(target|link)|${canary}) rw,nosuid`));
+    }
+  } finally {
+    flipper.kill('SIGKILL');
+    await new Promise((resolve) => flipper.on('close', resolve));
+  }
+  expect(inside).toBeGreaterThan(0);
+  expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toContain(canary);
+  expect(shop.leftovers()).toEqual([]);
+});
+
+test('a recycled process id gets no signal', async () => {
+  const bundle = shop.bundle(['pause']);
+  const pidFile = join(bundle.directory, 'pid');
+  await runProgram('/bin/sh', [
+    '-c',
+    '"$@" >/dev/null 2>&1',
+    'sh',
+    RUNTIME,
+    ...bundle.options,
+    'create',
+    '--bundle',
+    bundle.directory,
+    '--pid-file',
+    pidFile,
+    bundle.id,
+  ]);
+  const file = join(shop.directory, 'state', bundle.id, 'state.json');
+  const state = JSON.parse(readFileSync(file, 'utf8')) as { start_time: number; pid: number };
+  const stranger = spawnProgram('/bin/sleep', ['60'], { stdio: 'ignore' });
+  writeFileSync(file, JSON.stringify({ ...state, pid: stranger.pid }));
+  expect((await bundle.runtime('kill', bundle.id, 'KILL')).stderr).toContain('it is stopped');
+  expect(await bundle.runtime('delete', '--force', bundle.id)).toMatchObject({ status: 0 });
+  expect(stranger.exitCode).toBe(null);
+  process.kill(stranger.pid ?? 0, 0);
+  stranger.kill('SIGKILL');
+  expect(shop.leftovers()).toEqual([]);
 });
 
 describe('hostile documents', () => {

@@ -333,6 +333,16 @@ static int do_memhog(char **args) {
   return 0;
 }
 
+/* An attacker on a shared directory: swaps two entries as fast as it can, until killed. */
+static int do_flip(char **args) {
+  puts("flipping");
+  fflush(stdout);
+  for (;;) {
+    (void)renameat2(AT_FDCWD, args[0], AT_FDCWD, args[1], RENAME_EXCHANGE);
+  }
+  return 0;
+}
+
 /* The other end of --console-socket: takes one pty, types `line`, prints all that comes. Run on the host. */
 static int do_console(char **args) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -381,7 +391,7 @@ static const struct {
     {"stdin", 0, do_stdin},   {"exit", 1, do_exit},       {"raise", 1, do_raise},     {"mknod", 3, do_mknod},
     {"mount", 1, do_mount},   {"mkdir", 1, do_mkdir},     {"syscall", 1, do_syscall}, {"rlimit", 0, do_rlimit},
     {"orphan", 1, do_orphan}, {"linger", 0, do_linger},   {"zombies", 0, do_zombies}, {"forkbomb", 1, do_forkbomb},
-    {"memhog", 1, do_memhog}, {"console", 2, do_console},
+    {"memhog", 1, do_memhog}, {"console", 2, do_console}, {"flip", 2, do_flip},
 };
 
 int main(int argc, char **argv) {
