@@ -61,8 +61,9 @@ int err_prefix(struct err *err, const char *format, ...) {
   va_start(args, format);
   int length = vsnprintf(err->text, sizeof(err->text), format, args);
   va_end(args);
-  if (length >= 0 && (size_t)length < sizeof(err->text)) {
-    snprintf(err->text + length, sizeof(err->text) - (size_t)length, ": %s", old);
+  size_t room = length < 0 || (size_t)length >= sizeof(err->text) ? 0 : sizeof(err->text) - (size_t)length;
+  if (room > 3) {
+    snprintf(err->text + length, room, ": %.*s", (int)(room - 3), old);
   }
   return -positive(err->code);
 }
