@@ -1,4 +1,4 @@
-import { TscError } from '../core/index.ts';
+import { compileGlob, type Glob } from './glob.ts';
 
 /** Decides over paths of a build context: relative, `/` between parts, no leading slash. */
 export interface IgnoreMatcher {
@@ -10,9 +10,9 @@ export interface IgnoreMatcher {
 
 interface Pattern {
   readonly negated: boolean;
-  readonly whole: RegExp;
-  /** One expression per part; undefined for `**`. */
-  readonly parts: readonly (RegExp | undefined)[];
+  readonly whole: Glob;
+  /** One glob per part; undefined for `**`. */
+  readonly parts: readonly (Glob | undefined)[];
 }
 
 /** Patterns of a .dockerignore file: comments and empty lines dropped, each line trimmed and cleaned as a path. */
@@ -54,7 +54,7 @@ export function compileIgnorePatterns(patterns: readonly string[]): IgnoreMatche
       let ignored = false;
       for (const pattern of compiled) {
         // Only a pattern that would change the verdict needs to be tried.
-        if (pattern.negated === ignored && lineage.some((item) => pattern.whole.test(item))) ignored = !pattern.negated;
+        if (pattern.negated === ignored && lineage.some((item) => pattern.whole(item))) ignored = !pattern.negated;
       }
       return ignored;
     },
@@ -72,7 +72,7 @@ function mayMatchBelow(pattern: Pattern, directory: readonly string[]): boolean 
     if (index >= pattern.parts.length) return true;
     const expression = pattern.parts[index];
     if (expression === undefined) return true;
-    if (!expression.test(part)) return false;
+    if (!expression(part)) return false;
   }
   return true;
 }
@@ -80,60 +80,9 @@ function mayMatchBelow(pattern: Pattern, directory: readonly string[]): boolean 
 function compile(text: string): Pattern {
   const negated = text.startsWith('!');
   const body = negated ? text.slice(1) : text;
-  try {
-    return {
-      negated,
-      whole: toRegExp(body),
-      parts: body.split('/').map((part) => (part.includes('**') ? undefined : toRegExp(part))),
-    };
-  } catch (error) {
-    if (error instanceof TscError) throw error;
-    throw malformed(text, error);
-  }
-}
-
-function malformed(text: string, cause?: unknown): TscError {
-  return new TscError('archive/invalid', `malformed ignore pattern ${JSON.stringify(text)}`, {
-    cause,
-    hint: 'close every [ with ] and put nothing after a trailing backslash',
-  });
-}
-
-function toRegExp(pattern: string): RegExp {
-  let source = '';
-  let rest = pattern;
-  while (rest !== '') {
-    const token = nextToken(rest);
-    if (token === undefined) throw malformed(pattern);
-    source += token.source;
-    rest = rest.slice(token.length);
-  }
-  return new RegExp(`^${source}$`, 'su');
-}
-
-function nextToken(rest: string): { readonly source: string; readonly length: number } | undefined {
-  const stars = /^\*\*+/.exec(rest)?.[0].length ?? 0;
-  if (stars > 0) {
-    // `**/` also matches no part at all; at the end it matches everything below.
-    const slash = rest[stars] === '/' ? 1 : 0;
-    return { source: stars + slash === rest.length ? '.*' : '(?:.*/)?', length: stars + slash };
-  }
-  if (rest.startsWith('*')) return { source: '[^/]*', length: 1 };
-  if (rest.startsWith('?')) return { source: '[^/]', length: 1 };
-  if (rest.startsWith('[')) return classToken(rest);
-  if (rest.startsWith('\\')) {
-    const next = [...rest.slice(1)][0];
-    return next === undefined ? undefined : { source: RegExp.escape(next), length: 1 + next.length };
-  }
-  const plain = /^[^*?[\\]+/.exec(rest)?.[0] ?? '';
-  return { source: RegExp.escape(plain), length: plain.length };
-}
-
-function classToken(rest: string): { readonly source: string; readonly length: number } | undefined {
-  const match = /^\[(\^?)((?:\\.|[^\]\\])+)\]/su.exec(rest);
-  if (!match) return undefined;
-  const ranges = (match[2] ?? '').replace(/\\(.)|([[\]&~^|])/gsu, (_, escaped?: string, special?: string) =>
-    escaped === undefined ? `\\${special}` : /[a-zA-Z0-9]/.test(escaped) ? escaped : `\\${escaped}`,
-  );
-  return { source: `[${match[1] ?? ''}${ranges}]`, length: match[0].length };
+  return {
+    negated,
+    whole: compileGlob(body),
+    parts: body.split('/').map((part) => (part.includes('**') ? undefined : compileGlob(part))),
+  };
 }

@@ -84,12 +84,18 @@ function decodeEntry(header: Header, content: AsyncIterable<Uint8Array>): Archiv
     type,
     size,
     mode: header.mode & 0o7777,
-    uid: header.uid,
-    gid: header.gid,
+    uid: paxNumber(header, 'uid') ?? header.uid,
+    gid: paxNumber(header, 'gid') ?? header.gid,
     mtime: header.mtime.getTime(),
     linkName: header.linkname ?? '',
     content,
   };
+}
+
+/** A number of the extended header, which the parser leaves to us. */
+function paxNumber({ pax }: Header, key: string): number | undefined {
+  const text = typeof pax === 'object' && pax !== null ? (pax as Record<string, unknown>)[key] : undefined;
+  return typeof text === 'string' && /^\d{1,10}$/.test(text) ? Number(text) : undefined;
 }
 
 function checkLimits(entry: ArchiveEntry, entries: number, bytes: number, limits: ArchiveLimits): void {

@@ -43,6 +43,9 @@ export function writeArchive(produce: (writer: ArchiveWriter) => Promise<void>):
     addStream: async (header, size, content) => {
       const { promise, resolve, reject } = Promise.withResolvers<void>();
       const sink = tar.entry({ ...toHeaders(header), size }, (error) => (error ? reject(error) : resolve()));
+      // Its failure is reported by the promise and by the archive.
+      sink.on('error', () => undefined);
+      promise.catch(() => undefined);
       let written = 0;
       for await (const chunk of content) {
         written += chunk.length;
@@ -50,7 +53,6 @@ export function writeArchive(produce: (writer: ArchiveWriter) => Promise<void>):
         if (!sink.write(chunk)) await Promise.race([once(sink, 'drain'), promise]);
       }
       if (written !== size) {
-        promise.catch(() => undefined);
         const error = new TscError('archive/failed', `content of ${header.name} is not ${size} bytes long`);
         sink.destroy(error);
         throw error;
@@ -61,6 +63,7 @@ export function writeArchive(produce: (writer: ArchiveWriter) => Promise<void>):
   };
   const out = Readable.from(tar, { objectMode: false });
   out.on('close', () => tar.destroy());
+  tar.on('error', (error: Error) => out.destroy(error));
   produce(writer).then(
     () => tar.finalize(),
     (error: unknown) => {
@@ -79,12 +82,16 @@ function once(target: { once(event: string, listener: () => void): unknown }, ev
 
 function toHeaders(header: ArchiveHeader): Partial<Header> & Pick<Header, 'name'> {
   const type = header.type ?? 'file';
+  // The plain header has room for 21 bits of an owner.
+  const { uid = 0, gid = 0 } = header;
+  const pax = { ...(uid > 0o7777777 && { uid: String(uid) }), ...(gid > 0o7777777 && { gid: String(gid) }) };
   return {
     name: header.name,
     type,
     mode: header.mode ?? (type === 'directory' ? 0o755 : 0o644),
-    uid: header.uid ?? 0,
-    gid: header.gid ?? 0,
+    uid: Math.min(uid, 0o7777777),
+    gid: Math.min(gid, 0o7777777),
+    ...(Object.keys(pax).length > 0 && { pax }),
     mtime: new Date(header.mtime ?? 0),
     ...(header.linkName !== undefined && { linkname: header.linkName }),
     ...(header.deviceMajor !== undefined && { devmajor: header.deviceMajor }),

@@ -22,7 +22,7 @@ export function hostPlatform(): Platform {
 /** Parses `linux/arm64/v8`, `linux/amd64` or `amd64`. Throws `registry/invalid`. */
 export function parsePlatform(text: string): Platform {
   const parts = text.toLowerCase().split('/');
-  if (parts.length > 3 || parts.some((part) => !/^[a-z0-9_.-]+$/.test(part)))
+  if (parts.length > 3 || parts.some((part) => !/^[a-z0-9][a-z0-9_.-]*$/.test(part)))
     throw new TscError('registry/invalid', `invalid platform ${JSON.stringify(text.slice(0, 100))}`, {
       hint: 'write os/architecture[/variant], for example linux/arm64',
     });
