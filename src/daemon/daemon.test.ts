@@ -3,6 +3,7 @@ import { Readable } from 'node:stream';
 import { text as readAll } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { KINDS, TscError } from '../core/index.ts';
+import { completeArchive } from './complete-archive.ts';
 import { parseDetachKeys, watchDetachKeys } from './detach-keys.ts';
 import { errorResponse, STATUS_OF_KIND, statusOf } from './http-errors.ts';
 import type { ApiRequest } from './http-message.ts';
@@ -271,6 +272,16 @@ describe('progress', () => {
     expect(await readAll(Readable.from(chunks))).toBe(
       '{"status":"a"}\r\n{"errorDetail":{"message":"no such image"},"error":"no such image"}\r\n',
     );
+  });
+});
+
+describe('archives', () => {
+  const completed = async (bytes: Buffer) => (await readAll(completeArchive(Readable.from([bytes])))).length;
+  it('get the end they lack', async () => {
+    expect(await completed(Buffer.alloc(512 + 47, 65))).toBe(1024 + 1024);
+    expect(await completed(Buffer.alloc(1024, 65))).toBe(1024 + 1024);
+    expect(await completed(Buffer.concat([Buffer.from('BZh'), Buffer.alloc(10, 65)]))).toBe(13);
+    expect(await completed(Buffer.alloc(0))).toBe(0);
   });
 });
 

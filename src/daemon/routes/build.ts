@@ -1,5 +1,6 @@
 import { TscError } from '../../core/index.ts';
 import type { BuildProgress, BuildRequest } from '../../engine/index.ts';
+import { completeArchive } from '../complete-archive.ts';
 import { type ApiResponse, json } from '../http-message.ts';
 import { type Route, type RouteCall, route } from '../match-route.ts';
 import { progressResponse } from '../progress-stream.ts';
@@ -50,7 +51,7 @@ function build({ request, services }: RouteCall): Promise<ApiResponse> {
     throw new TscError('daemon/unsupported', 'BuildKit is not part of this engine', { hint: 'set DOCKER_BUILDKIT=0' });
   }
   const wanted: BuildRequest = {
-    context: request.body,
+    context: completeArchive(request.body),
     ...readOptions(query),
     credentials: readRegistryConfig(request.headers['x-registry-config']),
   };
