@@ -98,7 +98,7 @@ static void key_of(const struct json *profile, char key[65]) {
   seccomp_library_version(version, sizeof(version));
   sha256_start(&hash);
   sha256_add(&hash, FORMAT, sizeof(FORMAT));
-  sha256_add(&hash, version, sizeof(version));
+  sha256_add(&hash, version, strlen(version) + 1);
   sha256_add(&hash, host.release, strlen(host.release) + 1);
   sha256_add(&hash, host.machine, strlen(host.machine) + 1);
   sha256_add(&hash, text, strlen(text));
