@@ -151,9 +151,12 @@ function plainOut(value: PlainValue): Out {
   return Array.isArray(value) ? (value as readonly PlainValue[]).map(plainOut) : (value as Out);
 }
 
+/** A mapping whose keys the user chose: JSON orders them by code, YAML by {@link compareKeys}. */
+export class FreeKeys<K, V> extends Map<K, V> {}
+
 /** Entries in the order of their keys. */
 export function sorted<T>(values: ReadonlyMap<string, T>, write: (value: T) => Out | undefined): Map<string, Out> {
-  const out = new Map<string, Out>();
+  const out = new FreeKeys<string, Out>();
   for (const key of [...values.keys()].sort(compareKeys)) {
     const value = values.get(key);
     const written = value === undefined ? undefined : write(value);
@@ -195,6 +198,18 @@ export function object<T extends object>(fields: Fields<T>): Codec<T> {
       for (const [key, item] of sorted(extensions ?? new Map<string, PlainValue>(), plainOut)) out.set(key, item);
       return out;
     },
+  };
+}
+
+/** An object that JSON shows even when absent; one whose values are all empty counts as absent. */
+export function shownInJson<T extends object>(codec: Codec<T>, empty: ReadonlyMap<string, Out>): Codec<T> {
+  return {
+    ...codec,
+    read: (node) =>
+      node?.kind === 'map' && node.entries.values().every((entry) => isNull(entry.value))
+        ? undefined
+        : codec.read(node),
+    absent: { jsonOnly: empty },
   };
 }
 

@@ -49,7 +49,7 @@ function optionsOf({ args, files }: Fixture): LoadOptions {
   };
 }
 
-async function run(options: LoadOptions): Promise<{ findings: string; model: string }> {
+async function run(options: LoadOptions): Promise<{ findings: string; model: string; json: string }> {
   const show = (findings: ComposeError['diagnostics']) =>
     findings
       .map(({ severity, code, at }) => {
@@ -59,9 +59,10 @@ async function run(options: LoadOptions): Promise<{ findings: string; model: str
       .join('');
   try {
     const { project, warnings } = await loadProject(options);
-    return { findings: show(warnings), model: renderProject(project, { format: 'yaml' }) };
+    const [model, json] = [renderProject(project, { format: 'yaml' }), renderProject(project, { format: 'json' })];
+    return { findings: show(warnings), model, json };
   } catch (error) {
-    if (error instanceof ComposeError) return { findings: show(error.diagnostics), model: '' };
+    if (error instanceof ComposeError) return { findings: show(error.diagnostics), model: '', json: '' };
     throw error;
   }
 }
@@ -81,6 +82,9 @@ for (const file of readdirSync(folder)) {
         const options = { ...optionsOf(fixture), files: [], envFiles: [], profiles: ['*'] };
         const again = await run({ ...options, reader: memoryReader({ '/project/compose.yaml': fixture.model }) });
         expect(again.model).toBe(fixture.model);
+        expect(JSON.parse(again.json)).toBeTypeOf('object');
+        const fromJson = await run({ ...options, reader: memoryReader({ '/project/compose.yaml': again.json }) });
+        expect(fromJson.model).toBe(fixture.model);
       },
     );
   });

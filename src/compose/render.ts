@@ -1,4 +1,4 @@
-import { type Out, plain, sorted } from './codec.ts';
+import { FreeKeys, type Out, plain, sorted } from './codec.ts';
 import { fileObjects, models, networks, volumes } from './codecs/resources.ts';
 import { service } from './codecs/service.ts';
 import type { Project } from './project.ts';
@@ -26,7 +26,8 @@ export function renderProject(project: Project, options: { readonly format: 'yam
 function escapeDollars(value: Out): Out {
   if (typeof value === 'string') return value.replaceAll('$', '$$$$');
   if (value instanceof Map) {
-    return new Map(Array.from(value as ReadonlyMap<string, Out>, ([key, item]) => [key, escapeDollars(item)]));
+    const entries = Array.from(value as ReadonlyMap<string, Out>, ([key, item]) => [key, escapeDollars(item)] as const);
+    return value instanceof FreeKeys ? new FreeKeys(entries) : new Map(entries);
   }
   return Array.isArray(value) ? value.map(escapeDollars) : value;
 }

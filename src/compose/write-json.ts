@@ -1,18 +1,45 @@
-import { isJsonOnly, type Out } from './codec.ts';
+import { FreeKeys, isJsonOnly, type Out } from './codec.ts';
 
-type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
-
-/** Indented JSON; a key `__proto__` stays an ordinary key. */
+/**
+ * Indented JSON. Written by hand, for objects of the language would move keys such as `1` to the front and swallow
+ * `__proto__`.
+ */
 export function writeJson(value: Out): string {
-  return `${JSON.stringify(toJson(value), undefined, 2)}\n`;
+  return `${write(value, '')}\n`;
 }
 
-function toJson(value: Out): Json {
-  if (isJsonOnly(value)) return toJson(value.jsonOnly);
-  if (value instanceof Map) {
-    const made: Record<string, Json> = Object.create(null);
-    for (const [key, item] of value as ReadonlyMap<string, Out>) made[key] = toJson(item);
-    return made;
-  }
-  return Array.isArray(value) ? (value as readonly Out[]).map(toJson) : (value as Json);
+function write(value: Out, indent: string): string {
+  if (isJsonOnly(value)) return write(value.jsonOnly, indent);
+  if (value instanceof Map) return writeMap(value, indent);
+  if (!Array.isArray(value)) return writeScalar(value);
+  const inner = `${indent}  `;
+  return brackets(
+    '[]',
+    (value as readonly Out[]).map((item) => `${inner}${write(item, inner)}`),
+    indent,
+  );
+}
+
+/** Characters that a page embedding the text would misread are escaped. */
+function writeScalar(value: Out): string {
+  return JSON.stringify(value).replace(
+    /[<>&\u2028\u2029]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+function writeMap(map: ReadonlyMap<string, Out>, indent: string): string {
+  const inner = `${indent}  `;
+  const entries = [...map];
+  if (map instanceof FreeKeys) entries.sort(([a], [b]) => (a < b ? -1 : 1));
+  return brackets(
+    '{}',
+    entries.map(([key, item]) => `${inner}${writeScalar(key)}: ${write(item, inner)}`),
+    indent,
+  );
+}
+
+function brackets(pair: '[]' | '{}', lines: readonly string[], indent: string): string {
+  if (lines.length === 0) return pair;
+  return `${pair.charAt(0)}\n${lines.join(',\n')}\n${indent}${pair.charAt(1)}`;
 }

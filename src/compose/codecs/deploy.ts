@@ -1,4 +1,16 @@
-import { amount, bytes, type Codec, cores, duration, list, number, object, text, textMap } from '../codec.ts';
+import {
+  amount,
+  bytes,
+  type Codec,
+  cores,
+  duration,
+  list,
+  number,
+  object,
+  shownInJson,
+  text,
+  textMap,
+} from '../codec.ts';
 import type {
   Deploy,
   DeviceRequest,
@@ -45,14 +57,14 @@ const update = object<UpdateConfig>({
   order: text,
 });
 
-const placement: Codec<Placement> = {
-  ...object<Placement>({
+const placement: Codec<Placement> = shownInJson(
+  object<Placement>({
     constraints: list(text),
     preferences: list(object<Placement['preferences'][number]>({ spread: text })),
     maxReplicasPerNode: amount,
   }),
-  absent: { jsonOnly: new Map() },
-};
+  new Map(),
+);
 
 export const deploy: Codec<Deploy> = object<Deploy>({
   mode: text,
