@@ -301,6 +301,7 @@ export interface ContainerDetails extends ContainerRecord {
   readonly resolvConfPath: string;
   readonly sandboxPath: string;
   readonly execIds: readonly string[];
+  /** Top first; only from `inspect`, empty in a list. */
   readonly lowerDirectories: readonly string[];
   readonly upperDirectory: string;
   readonly workDirectory: string;

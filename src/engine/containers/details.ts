@@ -8,13 +8,13 @@ import { logFileOf } from './log-options.ts';
 export async function detailsOf(
   context: ContainerContext,
   container: LiveContainer,
-  options: { readonly size?: boolean } = {},
+  options: { readonly size?: boolean; readonly layers?: boolean } = {},
 ): Promise<ContainerDetails> {
   const { record, id } = container;
   const paths = pathsOf(context, id);
   const [path = '', ...args] = [...record.config.entrypoint, ...record.config.command];
   const owner = ownerPaths(context, container);
-  const lower = await lowerOf(context, record.imageId);
+  const lower = options.layers ? await lowerOf(context, record.imageId) : [];
   return {
     ...record,
     path,

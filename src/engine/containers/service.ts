@@ -34,7 +34,7 @@ export function createContainerService(context: ContainerContext): ContainerServ
     rename: (ref, name) => locked(get(ref), () => rename(context, get(ref), name)),
     remove: (ref, options) => remove(context, get(ref), options ?? {}),
     wait: (ref, condition, signal) => waitFor(get(ref), condition, signal),
-    inspect: async (ref, options) => detailsOf(context, get(ref), options),
+    inspect: async (ref, options) => detailsOf(context, get(ref), { ...options, layers: true }),
     list: async (filter = {}, options) =>
       Promise.all(filterContainers(context, filter).map((container) => detailsOf(context, container, options))),
     attach: (ref, options) => attachContainer(context, get(ref), options),

@@ -22,20 +22,26 @@ export interface LogSource {
 export async function* readLogs(source: LogSource, query: LogQuery): AsyncGenerator<LogFrame> {
   const wanted = (frame: LogFrame) => (frame.stream === 'stderr' ? query.stderr : query.stdout);
   const bounded = query.since !== undefined || query.until !== undefined;
-  for await (const line of readLines(source, query)) {
-    if (query.signal?.aborted) return;
-    const frame = parseLogLine(line);
-    if (!frame || !wanted(frame)) continue;
-    if (bounded) {
-      const at = nanosecondsOf(frame.time);
-      if (query.since !== undefined && at < query.since) continue;
-      if (query.until !== undefined && at > query.until) return;
+  for await (const lines of readLines(source, query)) {
+    for (const line of lines) {
+      if (query.signal?.aborted) return;
+      const frame = parseLogLine(line);
+      if (!frame || !wanted(frame)) continue;
+      const place = bounded ? placeInRange(frame, query) : 'inside';
+      if (place === 'after') return;
+      if (place === 'inside') yield frame;
     }
-    yield frame;
   }
 }
 
-async function* readLines(source: LogSource, query: LogQuery): AsyncGenerator<string> {
+function placeInRange(frame: LogFrame, query: LogQuery): 'before' | 'inside' | 'after' {
+  const at = nanosecondsOf(frame.time);
+  if (query.since !== undefined && at < query.since) return 'before';
+  return query.until !== undefined && at > query.until ? 'after' : 'inside';
+}
+
+/** Lines in batches: a step of an async generator per line would cost more than reading it. */
+async function* readLines(source: LogSource, query: LogQuery): AsyncGenerator<readonly string[]> {
   const watch = query.follow ? watchDirectory(dirname(source.path)) : undefined;
   const readers: FileReader[] = [];
   try {
@@ -73,7 +79,7 @@ interface Position {
 }
 
 /** Complete lines from the position to the present end. */
-async function* drain(position: Position): AsyncGenerator<string> {
+async function* drain(position: Position): AsyncGenerator<readonly string[]> {
   let pending: Buffer = Buffer.from(position.rest, 'latin1');
   for (;;) {
     const block = await position.reader.read(position.offset, BLOCK);
@@ -83,7 +89,7 @@ async function* drain(position: Position): AsyncGenerator<string> {
     const end = bytes.lastIndexOf(NEWLINE);
     pending = Buffer.from(bytes.subarray(end + 1));
     // Bytes of UTF-8 above 0x7f never look like a newline, so cutting at newlines keeps characters whole.
-    if (end >= 0) yield* bytes.toString('utf8', 0, end).split('\n');
+    if (end >= 0) yield bytes.toString('utf8', 0, end).split('\n');
   }
   position.rest = pending.toString('latin1');
 }
@@ -93,7 +99,7 @@ async function* follow(
   query: LogQuery,
   begun: Position | undefined,
   watch: ReturnType<typeof watchDirectory>,
-): AsyncGenerator<string> {
+): AsyncGenerator<readonly string[]> {
   const finish = new AbortController();
   void source.finished.then(
     () => finish.abort(),

@@ -56,7 +56,7 @@ class LocalVolumes implements VolumeService {
     this.#records = records;
   }
 
-  create(spec: VolumeSpec): Promise<Volume> {
+  async create(spec: VolumeSpec): Promise<Volume> {
     const anonymous = !spec.name;
     const name = spec.name || randomBytes(32).toString('hex');
     checkSpec(name, spec);
