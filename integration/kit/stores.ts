@@ -7,8 +7,9 @@ import { type LayerStore, type LayerTool, openLayerStore, openLayerTool } from '
 import { systemClock } from '../../src/host/index.ts';
 import { openRegistry, type Registry } from '../../src/registry/index.ts';
 
-/** The native helper as built by `make -C runtime`. */
-export const LAYER_PROGRAM = resolve(import.meta.dirname, '../../dist/native/tscompose-layer');
+/** The native helper as built by `make -C runtime`; the variable puts an instrumented one in its place. */
+export const LAYER_PROGRAM =
+  process.env['TSCOMPOSE_LAYER_PROGRAM'] ?? resolve(import.meta.dirname, '../../dist/native/tscompose-layer');
 
 /** Image and layer stores in a directory of their own. */
 export interface TestStores extends AsyncDisposable {
