@@ -93,6 +93,20 @@ describe('a restarted engine', () => {
   });
 });
 
+it('an engine with another keeper takes running containers over, their network included', async () => {
+  await test.create('stays', ['sleep', '1000'], { host: { networkMode: 'bridge' } });
+  await test.engine.containers.start('stays');
+  const address = (await test.exec('stays', ['ip', '-4', 'addr', 'show', 'eth0'])).stdout;
+  const { pid } = await state('stays');
+  await test.loseKeeper();
+  expect(await state('stays')).toMatchObject({ status: 'running', pid });
+  expect((await test.exec('stays', ['ip', '-4', 'addr', 'show', 'eth0'])).stdout).toBe(address);
+  await test.engine.containers.stop('stays', { timeoutSeconds: 0 });
+  expect((await state('stays')).exitCode).toBe(137);
+  await test.engine.containers.start('stays');
+  expect((await state('stays')).status).toBe('running');
+});
+
 function exists(pid: number): boolean {
   try {
     return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));

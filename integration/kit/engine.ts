@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type AttachSession, type ContainerSpec, createEngine, type Engine } from '../../src/engine/index.ts';
 import { connectUnix } from '../../src/host/index.ts';
 import { busyboxRootfsTar } from './images.ts';
-import { RUNTIME_BINARY, TestKeeper } from './keeper.ts';
+import { killIfThere, RUNTIME_BINARY, TestKeeper } from './keeper.ts';
 import { type Ledger, takeLedger } from './ledger.ts';
 
 /** An engine in this process, below a keeper of its own, with the busybox test image. */
@@ -49,6 +49,17 @@ export class TestEngine {
       keeper: await connectUnix(join(keeper.directory, 'bridge.sock')),
       logger: { debug: () => undefined, info: note, warn: note, error: note },
     });
+  }
+
+  /** Kills keeper and engine, and starts both again on the same directories. */
+  async loseKeeper(): Promise<void> {
+    const old = this.#keeper;
+    if (!old) throw new Error('no keeper');
+    killIfThere(old.pid);
+    await old.ended;
+    await this.engine.detach();
+    this.#keeper = await TestKeeper.start({ directory: this.directory, instance: this.instance });
+    await this.open();
   }
 
   /** Creates a container of the busybox image; without a network unless the host part says otherwise. */
