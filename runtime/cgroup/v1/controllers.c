@@ -40,8 +40,12 @@ static int cpuset_apply(int fd, const struct plan_resources *resources, struct e
 
 static int memory_apply(int fd, const struct plan_resources *to, struct err *err) {
   int r = cgroup_write_number(fd, "memory.limit_in_bytes", to->memory_limit, err);
+  if (r == 0) {
+    r = cgroup_write_number(fd, "memory.memsw.limit_in_bytes", to->memory_swap, err);
+    /* Without swap accounting there is no file; "unlimited" then holds anyway. */
+    r = r == -ENOENT && to->memory_swap == -1 ? 0 : r;
+  }
   if (r < 0 || (r = cgroup_write_number(fd, "memory.soft_limit_in_bytes", to->memory_reservation, err)) < 0 ||
-      (r = cgroup_write_number(fd, "memory.memsw.limit_in_bytes", to->memory_swap, err)) < 0 ||
       (r = cgroup_write_number(fd, "memory.kmem.tcp.limit_in_bytes", to->memory_kernel_tcp, err)) < 0 ||
       (r = cgroup_write_number(fd, "memory.swappiness", to->memory_swappiness, err)) < 0) {
     return r;

@@ -124,9 +124,20 @@ int cgroup_v2_apply(int fd, const struct plan_resources *resources, struct err *
   return 0;
 }
 
+static bool has_word(const char *words, const char *word) {
+  size_t length = strlen(word);
+  for (const char *at = strstr(words, word); at != NULL; at = strstr(at + 1, word)) {
+    if ((at == words || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0')) {
+      return true;
+    }
+  }
+  return false;
+}
+
 void cgroup_v2_delegate(int fd) {
-  char available[512];
-  if (file_read_line(fd, "cgroup.controllers", available, sizeof(available), NULL) < 0) {
+  char available[512], passed[512];
+  if (file_read_line(fd, "cgroup.controllers", available, sizeof(available), NULL) < 0 ||
+      file_read_line(fd, "cgroup.subtree_control", passed, sizeof(passed), NULL) < 0) {
     return;
   }
   /* One by one: a controller that cannot be passed on must not keep the others back. A limit that then has no file
@@ -134,6 +145,9 @@ void cgroup_v2_delegate(int fd) {
   char *saved = NULL;
   for (char *name = strtok_r(available, " ", &saved); name != NULL; name = strtok_r(NULL, " ", &saved)) {
     char text[80];
+    if (has_word(passed, name)) {
+      continue;
+    }
     snprintf(text, sizeof(text), "+%.70s", name);
     (void)file_write_existing(fd, "cgroup.subtree_control", text, NULL);
   }
