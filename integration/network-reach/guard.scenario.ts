@@ -24,13 +24,14 @@ describe('what stays shut', () => {
   afterAll(() => world.close());
 
   it('N02: a neighbour with a route reaches neither a published nor an unpublished port directly', async () => {
-    await world.neighbour.run(IP, 'route', 'add', '172.16.0.0/12', 'via', HOST);
+    const subnet = world.service.inspect('front').pool?.subnet ?? '';
+    await world.neighbour.run(IP, 'route', 'add', subnet, 'via', HOST);
     expect(await world.neighbour.probe('tcp', web.address, 80)).toBe('timeout');
     expect(await world.neighbour.probe('udp', web.address, 80)).toBe('timeout');
     const gateway = world.service.inspect('front').pool?.gateway ?? '';
     await world.serve('host', world.host, 7001);
     expect(await world.neighbour.probe('tcp', gateway, 7001)).toBe('timeout');
-    await world.neighbour.run(IP, 'route', 'del', '172.16.0.0/12');
+    await world.neighbour.run(IP, 'route', 'del', subnet);
   });
 
   it('N01: a neighbour does not reach what is published on 127.0.0.1', async () => {

@@ -1,0 +1,199 @@
+import { describe, expect, it } from 'vitest';
+import type { KeeperPort } from '../keeper-port.ts';
+import type { NetworkRecord } from '../network.ts';
+import { renderJump, taggedHandles } from './docker-user.ts';
+import { createMemoryFirewall, createNftFirewall, type Firewall } from './firewall.ts';
+import { renderChange, renderTable } from './render-nft.ts';
+import { buildRuleset, type PublishedPort } from './ruleset.ts';
+
+function network(number: number, rest: Partial<NetworkRecord> = {}): NetworkRecord {
+  return {
+    id: String(number).repeat(64) as NetworkRecord['id'],
+    name: `n${number}`,
+    created: '',
+    driver: 'bridge',
+    internal: false,
+    attachable: false,
+    labels: {},
+    options: {},
+    pool: { subnet: `172.20.${number}.0/24`, gateway: `172.20.${number}.1`, auxiliary: {} },
+    bridge: `tsc-${number}`,
+    chosenPool: true,
+    mtu: 1500,
+    masquerade: true,
+    isDefault: false,
+    ...rest,
+  };
+}
+
+const port = (hostPort: number, hostIp = '0.0.0.0', address = '172.20.1.2'): PublishedPort => ({
+  protocol: 'tcp',
+  hostIp,
+  hostPort,
+  address,
+  containerPort: 80,
+});
+
+const build = (networks: NetworkRecord[], published: PublishedPort[] = []) =>
+  buildRuleset({ instance: 'tsc', networks, published });
+
+describe('the table', () => {
+  it('holds networks and ports as elements', () => {
+    const text = renderTable(
+      build([network(2, { internal: true }), network(1)], [port(8080), port(8081, '127.0.0.1')]),
+    );
+    expect(text.slice(0, text.indexOf('\tchain guard'))).toBe(`table inet tsc
+delete table inet tsc
+table inet tsc {
+	set bridges {
+		type ifname
+		elements = { "tsc-1", "tsc-2" }
+	}
+	set internal {
+		type ifname
+		elements = { "tsc-2" }
+	}
+	set same {
+		type ifname . ifname
+		elements = { "tsc-1" . "tsc-1", "tsc-2" . "tsc-2" }
+	}
+	set members {
+		type ipv4_addr . ifname
+		flags interval
+		elements = { 172.20.1.0/24 . "tsc-1", 172.20.2.0/24 . "tsc-2" }
+	}
+	set subnets {
+		type ipv4_addr
+		flags interval
+		elements = { 172.20.1.0/24, 172.20.2.0/24 }
+	}
+	set masqueraded {
+		type ipv4_addr
+		flags interval
+		elements = { 172.20.1.0/24 }
+	}
+	map everywhere {
+		type inet_proto . inet_service : ipv4_addr . inet_service
+		elements = { tcp . 8080 : 172.20.1.2 . 80 }
+	}
+	map at_address {
+		type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
+		elements = { 127.0.0.1 . tcp . 8081 : 172.20.1.2 . 80 }
+	}
+`);
+  });
+
+  it('drops loopback and foreign destinations before anything else (N01, N02)', () => {
+    const text = renderTable(build([]));
+    const guard = text.slice(text.indexOf('chain guard'), text.indexOf('chain publish'));
+    expect(guard).toMatch(/priority raw/);
+    expect(guard.indexOf('iifname "lo" accept')).toBeLessThan(guard.indexOf('ip daddr 127.0.0.0/8 drop'));
+    expect(guard.indexOf('ip daddr . iifname @members accept')).toBeLessThan(guard.indexOf('ip daddr @subnets drop'));
+    // N04: rewriting only for addresses of this host.
+    expect(text.match(/jump publish/g)).toHaveLength(2);
+    expect(text.match(/fib daddr type local jump publish/g)).toHaveLength(2);
+  });
+
+  it('changes by elements: a moved port is a new value under its key', () => {
+    const before = build([network(1)], [port(8080)]);
+    expect(renderChange(before, before)).toBe('');
+    expect(renderChange(before, build([network(1)], [port(8080, '0.0.0.0', '172.20.1.3')]))).toBe(
+      'delete element inet tsc everywhere { tcp . 8080 }\nadd element inet tsc everywhere { tcp . 8080 : 172.20.1.3 . 80 }\n',
+    );
+    expect(renderChange(before, build([network(1)]))).toBe('delete element inet tsc everywhere { tcp . 8080 }\n');
+  });
+});
+
+/** What every Firewall does, whoever carries it. */
+function firewallContract(name: string, make: () => { firewall: Firewall; transactions: string[] }): void {
+  describe(`Firewall contract: ${name}`, () => {
+    it('replaces first, changes afterwards, and does nothing for the same state', async () => {
+      const { firewall, transactions } = make();
+      expect(firewall.isApplied()).toBe(false);
+      await firewall.apply(build([network(1)]));
+      await firewall.apply(build([network(1)]));
+      await firewall.apply(build([network(1)], [port(8080)]));
+      expect(transactions.map((text) => text.split('\n')[0])).toEqual([
+        'table inet tsc',
+        'add element inet tsc everywhere { tcp . 8080 : 172.20.1.2 . 80 }',
+      ]);
+      expect(firewall.isApplied()).toBe(true);
+    });
+    it('answers calls of one moment with one transaction', async () => {
+      const { firewall, transactions } = make();
+      await firewall.apply(build([network(1)]));
+      await Promise.all(
+        [1, 2, 3, 4].map((n) =>
+          firewall.apply(
+            build(
+              [network(1)],
+              Array.from({ length: n }, (_, i) => port(8000 + i)),
+            ),
+          ),
+        ),
+      );
+      expect(transactions.length).toBe(2);
+      expect(transactions[1]).toContain('tcp . 8003');
+    });
+    it('replaces everything after forget', async () => {
+      const { firewall, transactions } = make();
+      await firewall.apply(build([network(1)]));
+      firewall.forget();
+      await firewall.apply(build([network(1)]));
+      expect(transactions[1]).toBe(transactions[0]);
+    });
+  });
+}
+
+/** A keeper whose nft takes every script, or refuses the next ones. */
+function fakeKeeper(transactions: string[], refusals: { count: number }): KeeperPort {
+  const run: KeeperPort['run'] = async (request) => {
+    if (refusals.count > 0) {
+      refusals.count--;
+      return { status: 1, stdout: '', stderr: 'Error: No such file or directory\n' };
+    }
+    transactions.push(request.stdin ?? '');
+    return { status: 0, stdout: '', stderr: '' };
+  };
+  return { run } as KeeperPort;
+}
+
+firewallContract('memory', () => {
+  const firewall = createMemoryFirewall();
+  return { firewall, transactions: firewall.transactions };
+});
+firewallContract('nft', () => {
+  const transactions: string[] = [];
+  return { firewall: createNftFirewall(fakeKeeper(transactions, { count: 0 }), 'tsc', '/usr/sbin/nft'), transactions };
+});
+
+describe('nft firewall', () => {
+  it('puts the whole table back when a change is refused, and says what nft says when that fails too', async () => {
+    const transactions: string[] = [];
+    const refusals = { count: 0 };
+    const firewall = createNftFirewall(fakeKeeper(transactions, refusals), 'tsc', '/usr/sbin/nft');
+    await firewall.apply(build([network(1)]));
+    refusals.count = 1;
+    await firewall.apply(build([network(1)], [port(8080)]));
+    expect(transactions[1]).toMatch(/^table inet tsc\ndelete table inet tsc\n[\s\S]*tcp \. 8080/);
+    refusals.count = 2;
+    await expect(firewall.apply(build([network(1)], [port(8081)]))).rejects.toMatchObject({
+      code: 'network/failed',
+      message: expect.stringContaining('No such file or directory'),
+    });
+    await firewall.apply(build([network(1)], [port(8081)]));
+    expect(transactions.at(-1)).toContain('tcp . 8081');
+  });
+});
+
+describe('beside Docker', () => {
+  it('our rules are tagged, and only tagged ones are ours', () => {
+    expect(renderJump('tsc')).toBe(
+      'insert rule ip filter DOCKER-USER iifname "tsc-*" accept comment "tscompose:tsc"\n' +
+        'insert rule ip filter DOCKER-USER oifname "tsc-*" accept comment "tscompose:tsc"\n',
+    );
+    const rule = (handle: number, comment?: string) => ({ rule: { handle, ...(comment && { comment }) } });
+    const listing = { nftables: [{ metainfo: {} }, rule(3), rule(4, 'tscompose:tsc'), rule(5, 'tscompose:other')] };
+    expect(taggedHandles(JSON.stringify(listing), 'tsc')).toEqual([4]);
+  });
+});

@@ -1,0 +1,39 @@
+import { describe, expect, it } from 'vitest';
+import type { PortRequest } from './network.ts';
+import { findHolder, planPorts } from './port-map.ts';
+
+const tcp = (rest: Partial<PortRequest> = {}): PortRequest => ({ containerPort: 80, protocol: 'tcp', ...rest });
+
+describe('published ports', () => {
+  it('cover IPv4 and IPv6 unless an address is given', () => {
+    expect(planPorts([tcp({ hostPort: 8080 })], true)[0]?.hostIps).toEqual(['0.0.0.0', '::']);
+    expect(planPorts([tcp({ hostPort: 8080 })], false)[0]?.hostIps).toEqual(['0.0.0.0']);
+    expect(planPorts([tcp({ hostIp: '[::1]' })], true)[0]?.hostIps).toEqual(['::1']);
+  });
+  it('are planned fixed ones first, doubles once', () => {
+    const plans = planPorts(
+      [tcp(), tcp({ hostPort: 40000 }), tcp({ hostPort: { first: 9000, last: 9005 } }), tcp()],
+      true,
+    );
+    expect(plans.map((plan) => [plan.candidates.first, plan.ephemeral])).toEqual([
+      [40000, false],
+      [32768, true],
+      [9000, true],
+    ]);
+  });
+  it.each([
+    [tcp({ containerPort: 0 }), 'network/invalid'],
+    [tcp({ hostPort: 65536 }), 'network/invalid'],
+    [tcp({ hostPort: { first: 10, last: 9 } }), 'network/invalid'],
+    [tcp({ hostIp: 'localhost' }), 'network/invalid'],
+    [{ ...tcp(), protocol: 'sctp' as 'tcp' }, 'network/unsupported'],
+  ])('refuse %j', (request, code) => {
+    expect(() => planPorts([request], true)).toThrow(expect.objectContaining({ code }));
+  });
+  it('of every address stand in the way of one address, not of the other family', () => {
+    const held = [{ ...tcp(), hostIp: '0.0.0.0', hostPort: 80, containerId: 'c', containerName: 'web' }];
+    expect(findHolder(held, 'tcp', '127.0.0.1', 80)?.containerName).toBe('web');
+    expect(findHolder(held, 'tcp', '::', 80)).toBeUndefined();
+    expect(findHolder(held, 'udp', '127.0.0.1', 80)).toBeUndefined();
+  });
+});
