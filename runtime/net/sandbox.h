@@ -15,7 +15,7 @@ struct json;
 
 /*
  * What holds a sandbox. A descriptor that was not asked for (names off) is -1. The caller owns them; all are
- * close-on-exec. The name server's descriptors are handed on with names_send_sandbox() (names/names.h).
+ * close-on-exec. The name server's descriptors are handed on with names_send() (names/names.h).
  */
 struct sandbox_fds {
   int netns;
