@@ -1,5 +1,5 @@
 import { checkFilters, type Filters, parseFilters } from '../../api/index.ts';
-import { TscError } from '../../core/index.ts';
+import { isKind, TscError } from '../../core/index.ts';
 import type { ContainerFilter, PruneFilter, WaitCondition } from '../../engine/index.ts';
 import { type ApiResponse, empty, json, stream } from '../http-message.ts';
 import { type Method, type Route, type RouteCall, route } from '../match-route.ts';
@@ -84,8 +84,14 @@ async function create({ request, services }: RouteCall) {
   const body = await readJsonBody(request);
   const spec = readContainerSpec(body, request.query.get('name'));
   await checkPlatform(services, spec.config.image, request.query.get('platform'));
-  const { id, warnings } = await services.engine.containers.create(spec);
+  const { id, warnings } = await services.engine.containers.create(spec).catch(missingPart);
   return json({ Id: id, Warnings: warnings }, 201);
+}
+
+// Clients take a 404 of create as a missing image and pull it: anything else that is missing makes the request wrong.
+function missingPart(error: unknown): never {
+  if (!isKind(error, 'not-found') || error.code === 'image/not-found') throw error;
+  throw new TscError('daemon/invalid', error.message, error.hint === undefined ? {} : { hint: error.hint });
 }
 
 async function inspect({ request, services, param }: RouteCall) {
