@@ -127,6 +127,7 @@ describe('descriptors of the host (CVE-2024-21626)', () => {
     const bundle = shop.bundle(['fds']);
     const held = openSync(canary, 'r');
     const { stdout } = await runProgram('/bin/bash', [
+      '--norc',
       '-c',
       `exec 17</ 18<${canary}; "$@"`,
       'bash',

@@ -294,7 +294,16 @@ describe('exec', () => {
     const script = '"$@" </dev/null >/dev/null 2>&1; echo $?; read line; kill -9 $(cat $0); wait';
     const pidFile = join(bundle.directory, 'exec.pid');
     const words = ['exec', '--detach', '--process', join(bundle.directory, 'process.json'), '--pid-file', pidFile];
-    const shell = spawnProgram('/bin/bash', ['-c', script, pidFile, RUNTIME, ...bundle.options, ...words, bundle.id]);
+    const shell = spawnProgram('/bin/bash', [
+      '--norc',
+      '-c',
+      script,
+      pidFile,
+      RUNTIME,
+      ...bundle.options,
+      ...words,
+      bundle.id,
+    ]);
     const detached = await new Promise<string>((resolve) =>
       shell.stdout?.once('data', (chunk: Buffer) => resolve(chunk.toString())),
     );
