@@ -21,6 +21,7 @@ export function createDockerodeClient(endpoint: EngineEndpoint): EngineClient {
 
 function dockerodeSystem(call: EngineCall, endpoint: string): SystemApi {
   const controllers = new Set<AbortController>();
+  let closed = false;
   return {
     endpoint,
     version: async () => readVersion(await call('GET', '/version')),
@@ -33,10 +34,11 @@ function dockerodeSystem(call: EngineCall, endpoint: string): SystemApi {
         stream: true,
       })) as NodeJS.ReadableStream & { destroy(): void };
       controller.signal.addEventListener('abort', () => stream.destroy(), { once: true });
-      if (options.signal.aborted) stream.destroy();
+      if (options.signal.aborted || closed) stream.destroy();
       return readEvents(stream as unknown as AsyncIterable<Uint8Array>, options.signal);
     },
     close: () => {
+      closed = true;
       for (const controller of controllers) controller.abort();
     },
   };

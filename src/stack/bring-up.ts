@@ -1,10 +1,10 @@
 import type { EngineClient } from '../client/index.ts';
 import type { Project } from '../compose/index.ts';
 import type { TscError } from '../core/index.ts';
-import { type ExecuteOptions, executePlan } from './execute.ts';
+import { type ExecuteOptions, executePlan, type OperationState } from './execute.ts';
 import { observe } from './observe.ts';
 import type { ObservedState } from './observed-state.ts';
-import type { Plan } from './plan.ts';
+import type { Operation, Plan } from './plan.ts';
 import { findOrphans, planUp, selectServices, type UpOptions } from './plan-up.ts';
 import { type ImageOptions, prepareImages } from './prepare-images.ts';
 import { explainExit } from './service-failure.ts';
@@ -30,22 +30,28 @@ export interface BringUpResult {
   readonly failures: readonly TscError[];
 }
 
-/** Milliseconds in which a fresh container that ends counts as one that never came up. */
-const EARLY_EXIT = 150;
+/** Milliseconds in which a fresh container that ends counts as one that never came up: a few times what a start takes here. */
+const EARLY_EXIT = { least: 100, most: 1500, starts: 4 } as const;
 
 /** Images, then observe, plan and execute: the whole of `up` up to running containers. */
 export async function bringUp(client: EngineClient, project: Project, options: BringUpOptions): Promise<BringUpResult> {
   const names = selectServices(project, options.services, options.noDeps);
+  const opening = ServiceWatch.open(client, project.name, {
+    ...(options.waitTimeout !== undefined && { timeoutSeconds: options.waitTimeout }),
+  });
+  // A failure beside it must not leave the event stream open: it would keep the process alive.
   const [imageIds, have, watch] = await Promise.all([
     prepareImages(client, project, names, options.images),
     observe(client, project.name, project),
-    ServiceWatch.open(client, project.name, {
-      ...(options.waitTimeout !== undefined && { timeoutSeconds: options.waitTimeout }),
-    }),
-  ]);
+    opening,
+  ]).catch(async (error: unknown) => {
+    (await opening.catch(() => undefined))?.[Symbol.dispose]();
+    throw error;
+  });
   using _watch = watch;
   const plan = planUp({ project, have, imageIds, options });
   options.onPlan?.(plan, have);
+  const clock = new StartClock();
   const result = await executePlan({
     client,
     plan,
@@ -53,9 +59,12 @@ export async function bringUp(client: EngineClient, project: Project, options: B
     watch,
     ...(options.parallel !== undefined && { parallel: options.parallel }),
     ...(options.signal && { signal: options.signal }),
-    ...(options.onOperation && { onOperation: options.onOperation }),
+    onOperation: (operation, state, note) => {
+      clock.note(operation, state);
+      options.onOperation?.(operation, state, note);
+    },
   });
-  const failures = options.wait ? [] : await findEarlyExits(client, plan, result.containers, watch);
+  const failures = options.wait ? [] : await findEarlyExits(client, plan, result.containers, { watch, clock });
   const now = plan.operations.length > 0 ? await observe(client, project.name, project) : have;
   return {
     plan,
@@ -71,7 +80,7 @@ async function findEarlyExits(
   client: EngineClient,
   plan: Plan,
   ids: ReadonlyMap<string, string>,
-  watch: ServiceWatch,
+  { watch, clock }: { readonly watch: ServiceWatch; readonly clock: StartClock },
 ): Promise<TscError[]> {
   const started = new Map(
     plan.operations.flatMap((item) =>
@@ -80,7 +89,7 @@ async function findEarlyExits(
   );
   if (started.size === 0) return [];
   const died = () => watch.deaths.filter(({ id, exitCode }) => started.has(id) && exitCode !== 0);
-  if (died().length === 0) await firstDeath(watch, started);
+  if (died().length === 0) await firstDeath(watch, started, clock.patience);
   const failures = died().map(async ({ id, service, exitCode }) => {
     const details = await client.inspectContainer(id);
     return explainExit(client, service, { ...details, exitCode }, 'it ended right after its start');
@@ -88,12 +97,29 @@ async function findEarlyExits(
   return Promise.all(failures);
 }
 
-function firstDeath(watch: ServiceWatch, started: ReadonlyMap<string, string>): Promise<void> {
+/** Measures how long starts take on this machine now. */
+class StartClock {
+  readonly #begun = new Map<number, number>();
+  #slowest = 0;
+
+  note(operation: Operation, state: OperationState): void {
+    if (operation.kind !== 'start-container') return;
+    const now = performance.now();
+    if (state === 'begin') this.#begun.set(operation.id, now);
+    else this.#slowest = Math.max(this.#slowest, now - (this.#begun.get(operation.id) ?? now));
+  }
+
+  get patience(): number {
+    return Math.min(EARLY_EXIT.most, Math.max(EARLY_EXIT.least, EARLY_EXIT.starts * this.#slowest));
+  }
+}
+
+function firstDeath(watch: ServiceWatch, started: ReadonlyMap<string, string>, patience: number): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const unlisten = watch.listen((event) => {
     if (event.action === 'die' && started.has(event.id)) resolve();
   });
-  const timer = setTimeout(resolve, EARLY_EXIT);
+  const timer = setTimeout(resolve, patience);
   return promise.finally(() => {
     clearTimeout(timer);
     unlisten();

@@ -1,20 +1,19 @@
 import type { Service } from '../compose/index.ts';
 import { TscError } from '../core/index.ts';
 
-/** Attributes that the model can hold and that no operation carries out: asking for one is an error, never silence. */
+/**
+ * Attributes that the model can hold and that no operation carries out: asking for one is an error, never silence. (Those with a
+ * meaning on Windows only are kept, and the loader warns.)
+ */
 const UNCARRIED: readonly { readonly key: string; readonly asked: (service: Service) => boolean }[] = [
   { key: 'annotations', asked: (s) => s.annotations.size > 0 },
   { key: 'blkio_config (devices)', asked: (s) => hasDeviceLimits(s) },
   { key: 'configs', asked: (s) => s.configs.length > 0 },
   { key: 'secrets', asked: (s) => s.secrets.length > 0 },
-  { key: 'cpu_count', asked: (s) => s.cpuCount !== undefined },
-  { key: 'cpu_percent', asked: (s) => s.cpuPercent !== undefined },
   { key: 'cpu_rt_period', asked: (s) => s.cpuRtPeriod !== undefined },
   { key: 'cpu_rt_runtime', asked: (s) => s.cpuRtRuntime !== undefined },
-  { key: 'credential_spec', asked: (s) => s.credentialSpec !== undefined },
   { key: 'external_links', asked: (s) => s.externalLinks.length > 0 },
   { key: 'gpus', asked: (s) => s.gpus.length > 0 || devicesReserved(s) },
-  { key: 'isolation', asked: (s) => s.isolation !== undefined },
   { key: 'links', asked: (s) => s.links.length > 0 },
   { key: 'models', asked: (s) => s.models.size > 0 },
   {

@@ -6,7 +6,7 @@ export function explainStartFailure(error: unknown, service: string, container: 
   if (!(error instanceof TscError) || isKind(error, 'unavailable') || isKind(error, 'cancelled')) return error;
   const words = describeError(error);
   // The Engine API has no code for this; its words are the only sign.
-  const portInUse = /port is already allocated|address already in use|port .* in use/i.test(words);
+  const portInUse = /already (?:in use|used|allocated)|port .* in use/i.test(words);
   return new TscError(
     portInUse ? 'stack/in-use' : 'stack/failed',
     `service ${service}: cannot start ${container}: ${words}`,
