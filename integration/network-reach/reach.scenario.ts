@@ -45,6 +45,25 @@ describe('who reaches whom', () => {
     expect(await other.lookup('A', 'web')).not.toBe(web.address);
   });
 
+  it('other questions are relayed, over TCP when the answer does not fit, and a container may have port 53 itself', async () => {
+    await world.serveDns(world.neighbour);
+    const asker = await world.start('asker', [{ network: 'front' }], [], { servers: [NEIGHBOUR] });
+    expect(await asker.lookup('A', 'outside.example')).toBe('203.0.113.9');
+    expect(await asker.lookup('A', 'large.example')).toBe('203.0.113.9');
+    expect(await asker.lookup('A', 'web')).toBe(web.address);
+    await world.serveDns(asker);
+    expect(await asker.lookup('A', 'web')).toBe(web.address);
+  });
+
+  it('a UDP flow follows the port to another container (N12)', async () => {
+    const published = { containerPort: 80, protocol: 'udp', hostPort: 8090 } as const;
+    const first = await world.start('first', [{ network: 'front' }], [published]);
+    expect(await world.neighbour.probe('udp', HOST, 8090, 5555)).toBe(`first saw ${NEIGHBOUR}`);
+    await world.service.release(first.id);
+    await world.start('second', [{ network: 'front' }], [published]);
+    expect(await world.neighbour.probe('udp', HOST, 8090, 5555)).toBe(`second saw ${NEIGHBOUR}`);
+  });
+
   it('containers reach the outside under the address of the host', async () => {
     expect(await db.probe('tcp', NEIGHBOUR, 7000)).toBe(`neighbour saw ${HOST}`);
     expect(await db.probe('udp', NEIGHBOUR, 7000)).toBe(`neighbour saw ${HOST}`);

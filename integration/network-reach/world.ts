@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   createNetworkService,
+  type DnsSettings,
   type EndpointSpec,
   type NetworkService,
   type PortRequest,
@@ -55,6 +56,24 @@ const resolver = new (require('node:dns').promises.Resolver)({ timeout: 700, tri
 resolver.setServers(['127.0.0.11']);
 const ask = type === 'PTR' ? resolver.reverse(name) : resolver.resolve(name, type);
 ask.then((answer) => console.log(answer.join()), (e) => console.log(e.code));
+`;
+
+/** A DNS server of one answer: 203.0.113.9 for everything, truncated over UDP when the name starts with `large`. */
+const DNS = `
+const answer = (query, udp) => {
+  const large = query.includes('large');
+  const head = Buffer.from(query);
+  head[2] |= large && udp ? 0x82 : 0x80;
+  if (large && udp) return head;
+  head[7] = 1;
+  return Buffer.concat([head, Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 203, 0, 113, 9])]);
+};
+const udp = require('node:dgram').createSocket('udp4');
+udp.on('message', (m, peer) => udp.send(answer(m, true), peer.port, peer.address));
+require('node:net').createServer((s) => s.on('error', () => {}).on('data', (m) => {
+  const reply = answer(m.subarray(2), false);
+  s.write(Buffer.concat([Buffer.from([reply.length >> 8, reply.length & 255]), reply]));
+})).listen(53, '0.0.0.0', () => udp.bind(53, '0.0.0.0', () => console.log('ready')));
 `;
 
 async function run(file: string, args: readonly string[]): Promise<string> {
@@ -160,9 +179,14 @@ export class World {
   }
 
   /** A running container with a server on port 80. */
-  async start(name: string, endpoints: readonly EndpointSpec[], ports: readonly PortRequest[] = []): Promise<Member> {
+  async start(
+    name: string,
+    endpoints: readonly EndpointSpec[],
+    ports: readonly PortRequest[] = [],
+    dns: DnsSettings = {},
+  ): Promise<Member> {
     const id = newObjectId();
-    const [endpoint] = await this.service.prepare({ containerId: id, name, endpoints });
+    const [endpoint] = await this.service.prepare({ containerId: id, name, endpoints, dns });
     const { path } = await this.service.openSandbox(id);
     const place = new Place(path ?? this.host.path);
     await this.serve(name, place, 80);
@@ -178,6 +202,15 @@ export class World {
         stdio: ['ignore', 'pipe', 'inherit'],
       },
     );
+    this.#servers.push(server);
+    if (server.stdout) await once(server.stdout, 'data');
+  }
+
+  /** A DNS server on port 53. */
+  async serveDns(place: Place): Promise<void> {
+    const server = spawn('/usr/bin/nsenter', [`--net=${place.path}`, process.execPath, '-e', DNS], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     this.#servers.push(server);
     if (server.stdout) await once(server.stdout, 'data');
   }
