@@ -83,19 +83,49 @@ static int overlay_by_layer(const struct plan *plan, int *ret_mount, struct err 
   return 0;
 }
 
-/* Linux before 6.7 takes all layers as one option of at most a page. */
+/* Length of the directory, with its slash, that two paths have in common; at most `most`. */
+static size_t common_directory(const char *a, const char *b, size_t most) {
+  size_t length = 0;
+  for (size_t i = 0; i < most && a[i] != '\0' && a[i] == b[i]; i++) {
+    length = a[i] == '/' ? i + 1 : length;
+  }
+  return length;
+}
+
+static int add_escaped(struct str *options, const char *before, const char *path) {
+  int r = str_add(options, before);
+  for (const char *c = path; r == 0 && *c != '\0'; c++) {
+    r = strchr(":,\\", *c) != NULL ? str_append(options, "\\", 1) : 0;
+    r = r < 0 ? r : str_append(options, c, 1);
+  }
+  return r;
+}
+
+/* Linux before 6.7 takes all layers as one option of at most a page. Named from their common directory, so that little
+   of the host's paths shows. */
 static int overlay_by_options(const struct plan *plan, const char *target, struct err *err) {
   cleanup_str struct str options = STR_INIT;
-  int r = str_add(&options, "lowerdir=");
+  const char *first = plan->overlay_lower.items[0];
+  size_t common = strlen(first);
+  for (size_t i = 0; i < plan->overlay_lower.count; i++) {
+    common = common_directory(first, plan->overlay_lower.items[i], common);
+  }
+  if (plan->overlay_upper != NULL) {
+    common = common_directory(first, plan->overlay_upper, common);
+    common = common_directory(first, plan->overlay_work, common);
+  }
+  char directory[PATH_MAX];
+  snprintf(directory, sizeof(directory), "%.*s", (int)common, first);
+  if (chdir(directory) < 0) {
+    return err_errno(err, "cannot enter %s", directory);
+  }
+  int r = 0;
   for (size_t i = 0; r == 0 && i < plan->overlay_lower.count; i++) {
-    r = i > 0 ? str_add(&options, ":") : 0;
-    for (const char *c = plan->overlay_lower.items[i]; r == 0 && *c != '\0'; c++) {
-      r = strchr(":,\\", *c) != NULL ? str_append(&options, "\\", 1) : 0;
-      r = r < 0 ? r : str_append(&options, c, 1);
-    }
+    r = add_escaped(&options, i == 0 ? "lowerdir=" : ":", plan->overlay_lower.items[i] + common);
   }
   if (r == 0 && plan->overlay_upper != NULL) {
-    r = str_addf(&options, ",upperdir=%s,workdir=%s", plan->overlay_upper, plan->overlay_work);
+    r = add_escaped(&options, ",upperdir=", plan->overlay_upper + common);
+    r = r < 0 ? r : add_escaped(&options, ",workdir=", plan->overlay_work + common);
   }
   if (r < 0) {
     return err_oom(err);
@@ -110,7 +140,8 @@ static int overlay_by_options(const struct plan *plan, const char *target, struc
 static int mount_overlay(const struct plan *plan, const char *target, struct err *err) {
   cleanup_close int made = -1;
   int r = overlay_by_layer(plan, &made, err);
-  if (r == -EINVAL && err->text[0] != '\0' && strstr(err->text, "lowerdir+") != NULL) {
+  if (r == -EINVAL) {
+    /* Old kernels refuse the option at once or only when the file system is made; a real mistake fails again. */
     return overlay_by_options(plan, target, err);
   }
   if (r < 0) {
