@@ -6,6 +6,7 @@ import { buffer } from 'node:stream/consumers';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeArchive } from '../../src/archive/index.ts';
+import { openLayerStore } from '../../src/engine/layers/index.ts';
 import { busyboxRootfsBytes, busyboxRootfsTar } from '../kit/images.ts';
 import { openTestStores, type TestStores } from '../kit/stores.ts';
 
@@ -125,6 +126,25 @@ describe('images come in, go out and go away', () => {
     expect(readdirSync(join(stores.directory, 'images/blobs/sha256'))).toEqual([]);
     expect(readdirSync(join(stores.directory, 'layers'))).toEqual(['staging']);
   });
+});
+
+it('a layer that a power cut may have hit is unpacked again, a synced one is kept', async () => {
+  await using stores = await openTestStores();
+  const image = await stores.images.importRootfs(busyboxRootfsTar(), { repository: 'busy' });
+  const directory = join(stores.directory, 'layers');
+  const layer = join(directory, image.layers[0]!.diffId.slice(7));
+  const record = () => JSON.parse(readFileSync(join(layer, 'layer.json'), 'utf8'));
+  await expect.poll(() => record().synced, { timeout: 20_000 }).toBe(true);
+  await openLayerStore({ directory, tool: stores.tool });
+  expect(existsSync(layer)).toBe(true);
+  writeFileSync(join(layer, 'layer.json'), JSON.stringify({ ...record(), synced: false }));
+  await openLayerStore({ directory, tool: stores.tool });
+  expect(existsSync(layer)).toBe(true);
+  writeFileSync(join(layer, 'layer.json'), JSON.stringify({ ...record(), synced: false, boot: 'another' }));
+  await openLayerStore({ directory, tool: stores.tool });
+  expect(existsSync(layer)).toBe(false);
+  const [lower] = await stores.images.lowerDirectories(image);
+  expect(existsSync(join(lower!, 'bin/busybox'))).toBe(true);
 });
 
 describe('hostile archives for load', () => {

@@ -20,8 +20,8 @@ static const struct {
   const char *name;
   int (*run)(const struct options *options, struct err *err);
 } verbs[] = {
-    {"apply", verb_apply}, {"fixup", verb_fixup},     {"diff", verb_diff},       {"pack", verb_pack},
-    {"copy", verb_copy},   {"extract", verb_extract}, {"archive", verb_archive}, {"stat", verb_stat},
+    {"sync", verb_sync}, {"apply", verb_apply},     {"fixup", verb_fixup},     {"diff", verb_diff}, {"pack", verb_pack},
+    {"copy", verb_copy}, {"extract", verb_extract}, {"archive", verb_archive}, {"stat", verb_stat},
 };
 
 static const struct {
@@ -83,7 +83,7 @@ int main(int argc, char **argv) {
       return r < 0 ? report(&err) : 0;
     }
   }
-  (void)err_set(&err, EINVAL, "unknown verb '%s'; known are apply, fixup, diff, pack, copy, extract, archive, stat",
-                name);
+  (void)err_set(&err, EINVAL,
+                "unknown verb '%s'; known are apply, fixup, sync, diff, pack, copy, extract, archive, stat", name);
   return report(&err);
 }

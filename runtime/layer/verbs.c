@@ -92,6 +92,18 @@ int verb_fixup(const struct options *options, struct err *err) {
   return r < 0 ? r : fixup_run(&layer, &lower, records, size, err);
 }
 
+int verb_sync(const struct options *options, struct err *err) {
+  int r = need(options->root, "root", err);
+  if (r < 0) {
+    return r;
+  }
+  cleanup_close int fd = open(options->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0 || syncfs(fd) < 0) {
+    return err_errno(err, "cannot sync %s", options->root);
+  }
+  return 0;
+}
+
 static int write_tree(const struct tree *tree, const char *path, const char *name, bool follow,
                       const struct walk_options *walk, struct err *err) {
   cleanup_tar struct tar_out out = {.fd = -1};

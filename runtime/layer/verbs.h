@@ -6,6 +6,7 @@
 
 int verb_apply(const struct options *options, struct err *err);
 int verb_fixup(const struct options *options, struct err *err);
+int verb_sync(const struct options *options, struct err *err);
 int verb_diff(const struct options *options, struct err *err);
 int verb_pack(const struct options *options, struct err *err);
 int verb_copy(const struct options *options, struct err *err);

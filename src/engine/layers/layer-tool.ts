@@ -108,6 +108,8 @@ export interface LayerTool {
   apply(root: string, archive: Readable, options?: ApplyOptions): Promise<ApplyReport>;
   /** Settles what `apply` left pending, now that the lower directories (top first) exist. */
   fixUp(root: string, lower: readonly string[], pending: string): Promise<void>;
+  /** Returns when the file system of a directory has everything on the disk. */
+  sync(root: string): Promise<void>;
   /** An overlay upper directory as a layer tar, always the same bytes for the same tree. A failure ends the stream with an error. */
   diff(upper: string, options?: { readonly signal?: AbortSignal }): Readable;
   /** A plain directory as tar. */

@@ -9,6 +9,7 @@ import {
   movePath,
   pathExists,
   readJsonIfExists,
+  readTextIfExists,
   removeTree,
   writeAtomically,
 } from '../../host/index.ts';
@@ -21,6 +22,7 @@ const STAGING = 'staging';
 const TREE = 'fs';
 const RECORD = 'layer.json';
 const PARALLEL_UNPACKS = 3;
+const BOOT_ID = '/proc/sys/kernel/random/boot_id';
 
 /**
  * On disk: `<diff id>/fs` for a layer that looks the same on every stack; `<chain id>/fs` for one that had to be settled
@@ -32,7 +34,49 @@ export async function openLayerStore(options: LayerStoreOptions): Promise<LayerS
   // What a crash left half unpacked.
   await removeTree(join(options.directory, STAGING));
   await makeDirectory(join(options.directory, STAGING));
-  return new DiskLayerStore(options);
+  const boot = (await readTextIfExists(BOOT_ID))?.trim() ?? '';
+  await dropUnsynced(options.directory, boot);
+  return new DiskLayerStore(options, boot);
+}
+
+/**
+ * Layers are not synced before they are used: that would cost every build step. A layer whose record does not say
+ * `synced` and comes from another boot may have lost its files in a power cut; its archive is stored, so it goes.
+ */
+async function dropUnsynced(directory: string, boot: string): Promise<void> {
+  for (const name of await listDirectory(directory)) {
+    if (!isDigest(`sha256:${name}`)) continue;
+    const record = await readRecord(join(directory, name)).catch(() => undefined);
+    if (record && (record.synced || record.boot === boot)) continue;
+    const graveyard = join(directory, STAGING, randomBytes(12).toString('hex'));
+    await movePath(join(directory, name), graveyard);
+    await removeTree(graveyard);
+  }
+}
+
+interface StoredRecord {
+  readonly diffId: string;
+  readonly bytes: number;
+  readonly entries: number;
+  readonly synced: boolean;
+  readonly boot: string;
+}
+
+async function readRecord(directory: string): Promise<StoredRecord | undefined> {
+  const data = await readJsonIfExists(join(directory, RECORD));
+  if (typeof data !== 'object' || data === null) return undefined;
+  const { diff_id, bytes, entries, synced, boot } = data as Record<string, unknown>;
+  return {
+    diffId: String(diff_id),
+    bytes: typeof bytes === 'number' ? bytes : 0,
+    entries: typeof entries === 'number' ? entries : 0,
+    synced: synced === true,
+    boot: typeof boot === 'string' ? boot : '',
+  };
+}
+
+async function writeRecord(directory: string, { diffId, ...rest }: StoredRecord): Promise<void> {
+  await writeAtomically(join(directory, RECORD), JSON.stringify({ diff_id: diffId, ...rest }));
 }
 
 class DiskLayerStore implements LayerStore {
@@ -42,7 +86,12 @@ class DiskLayerStore implements LayerStore {
   /** Stacks being ensured: what is unpacked for them is not yet referenced by any image. */
   readonly #busy = new Map<string, number>();
 
-  constructor(options: LayerStoreOptions) {
+  readonly #boot: string;
+  #unsynced = new Set<string>();
+  #syncing = false;
+
+  constructor(options: LayerStoreOptions, boot: string) {
+    this.#boot = boot;
     this.tool = options.tool;
     this.#directory = options.directory;
   }
@@ -149,6 +198,7 @@ class DiskLayerStore implements LayerStore {
     await this.#writeRecord(staging, report);
     try {
       await movePath(staging, join(this.#directory, name), true);
+      this.#syncLater(name);
     } catch (error) {
       // Another stack with the same chain was faster.
       if (!isErrno(error, 'EEXIST', 'ENOTEMPTY')) throw error;
@@ -157,7 +207,32 @@ class DiskLayerStore implements LayerStore {
   }
 
   async #writeRecord(directory: string, { diffId, bytes, entries }: LayerRecord): Promise<void> {
-    await writeAtomically(join(directory, RECORD), JSON.stringify({ diff_id: diffId, bytes, entries }));
+    await writeRecord(directory, { diffId, bytes, entries, synced: false, boot: this.#boot });
+  }
+
+  /** Syncs in the background, once for all layers that came meanwhile, and notes it in their records. */
+  #syncLater(name: string): void {
+    this.#unsynced.add(name);
+    if (this.#syncing) return;
+    this.#syncing = true;
+    const work = async () => {
+      while (this.#unsynced.size > 0) {
+        const names = [...this.#unsynced];
+        this.#unsynced.clear();
+        await this.tool.sync(this.#directory);
+        for (const item of names) {
+          const directory = join(this.#directory, item);
+          const record = await readRecord(directory);
+          if (record) await writeRecord(directory, { ...record, synced: true });
+        }
+      }
+    };
+    work()
+      // Then the layer only lives until the next boot and is unpacked again.
+      .catch(() => undefined)
+      .finally(() => {
+        this.#syncing = false;
+      });
   }
 
   /** Directory of a layer, by its own id first. */
@@ -186,6 +261,7 @@ class DiskLayerStore implements LayerStore {
         const bytes = await directorySize(join(staging, TREE));
         await this.#writeRecord(staging, { diffId, bytes, entries: 0 });
         await movePath(staging, join(this.#directory, digestHex(diffId)), true);
+        this.#syncLater(digestHex(diffId));
       } catch (error) {
         await removeTree(staging);
         throw error;
@@ -195,14 +271,8 @@ class DiskLayerStore implements LayerStore {
 
   async record(diffId: Digest, below: readonly Digest[]): Promise<LayerRecord | undefined> {
     const directory = await this.#find(diffId, chainIds([...below, diffId]).at(-1) ?? diffId);
-    const data = directory === undefined ? undefined : await readJsonIfExists(join(directory, RECORD));
-    if (typeof data !== 'object' || data === null) return undefined;
-    const { bytes, entries } = data as Record<string, unknown>;
-    return {
-      diffId,
-      bytes: typeof bytes === 'number' ? bytes : 0,
-      entries: typeof entries === 'number' ? entries : 0,
-    };
+    const data = directory === undefined ? undefined : await readRecord(directory);
+    return data && { diffId, bytes: data.bytes, entries: data.entries };
   }
 
   async removeUnreferenced(keep: Iterable<readonly Digest[]>, among?: Iterable<readonly Digest[]>): Promise<Digest[]> {

@@ -26,6 +26,9 @@ export function openLayerTool({ program }: LayerToolOptions): LayerTool {
     fixUp: async (root, lower, pending) => {
       await collect(program, ['fixup', '--root', root, '--pending', pending, ...each('--lower', lower)], {});
     },
+    sync: async (root) => {
+      await collect(program, ['sync', '--root', root], {});
+    },
     diff: (upper, options = {}) => stream(program, ['diff', '--upper', upper], options.signal),
     pack: (root, options = {}) =>
       stream(program, ['pack', '--root', root, ...each('--path', options.paths ?? [])], options.signal),
