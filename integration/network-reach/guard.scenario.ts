@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { until } from '../kit/keeper.ts';
 import { HOST, INSTANCE, type Member, NEIGHBOUR, World } from './world.ts';
@@ -74,6 +75,22 @@ describe('what stays shut', () => {
     await world.serve('neighbour', world.neighbour, 7000);
     expect(await web.probe('tcp', NEIGHBOUR, 7000)).toBe('timeout');
     await web.run(IP, 'route', 'del', NEIGHBOUR);
+  });
+
+  it('the name server is nobody, without privileges and confined; it comes back when it dies', async () => {
+    const pid = async () => (await world.link.list()) as unknown as { readonly names_pid: number };
+    const first = (await pid()).names_pid;
+    const status = await readFile(`/proc/${first}/status`, 'utf8');
+    for (const line of [
+      'Uid:\t65534\t65534\t65534\t65534',
+      'NoNewPrivs:\t1',
+      'Seccomp:\t2',
+      'CapEff:\t0000000000000000',
+    ])
+      expect(status).toContain(line);
+    process.kill(first, 'SIGKILL');
+    await until('another name server', async () => ![0, first].includes((await pid()).names_pid));
+    await until('its answers', async () => (await web.lookup('A', 'web')) === web.address);
   });
 
   it('N03: a lost table is loaded again', async () => {
