@@ -4,7 +4,7 @@
 
 #include "base/fd.h"
 #include "names/names.h"
-#include "net/sandbox.h"
+#include "sys/sandbox_fds.h"
 
 int names_control_pair(int *ret_ours, int *ret_theirs, struct err *err) {
   int pair[2];

@@ -140,9 +140,13 @@ export async function withdraw(context: NetworkContext, containerId: string): Pr
   const attachment = context.state.attachments.get(containerId);
   if (!attachment || (!attachment.active && attachment.bound.length === 0)) return;
   await save(context, { ...attachment, bound: [], active: false });
-  if (attachment.bound.length > 0 && context.firewall.isApplied()) await applyFirewall(context);
-  await releaseAll(context, containerId, attachment.bound);
-  await publishZones(context, attachment);
+  try {
+    if (attachment.bound.length > 0 && context.firewall.isApplied()) await applyFirewall(context);
+  } finally {
+    // A broken firewall must not keep ports and names of a stopped container.
+    await releaseAll(context, containerId, attachment.bound);
+    await publishZones(context, attachment);
+  }
   await flushFlows(
     context,
     attachment.bound,
