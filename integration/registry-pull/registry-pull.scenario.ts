@@ -1,4 +1,8 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -313,5 +317,59 @@ describe('registries that misbehave', () => {
     const pulling = pullFrom(server.host, instantClock(), { signal: stop.signal });
     setTimeout(() => stop.abort(), 200);
     await expect(pulling).rejects.toMatchObject({ code: 'registry/cancelled' });
+  });
+});
+
+describe('https', () => {
+  it('wants a trusted certificate, knows the extra file, and never falls back to http', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'tsc-tls-'));
+    const [key, certificate] = [join(directory, 'key.pem'), join(directory, 'cert.pem')];
+    const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
+    execFileSync(
+      'openssl',
+      [
+        'req',
+        '-x509',
+        '-newkey',
+        'ec',
+        '-pkeyopt',
+        'ec_paramgen_curve:prime256v1',
+        '-nodes',
+        '-keyout',
+        key,
+        '-out',
+        certificate,
+        '-days',
+        '2',
+        ...subject,
+      ],
+      { stdio: 'ignore' },
+    );
+    const image = makeRegistryImage([await tarWith('f', 'f')]);
+    let requests = 0;
+    const server = createServer({ key: readFileSync(key), cert: readFileSync(certificate) }, (request, response) => {
+      requests += 1;
+      serveImage(image, request, response);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const pull = async (options: Parameters<typeof openRegistry>[0]) => {
+      await using stores = await openTestStores(openRegistry({ clock: instantClock(), ...options }));
+      return await stores.images.pull(parseImageRef(`${host}/a/b:1`));
+    };
+    try {
+      await expect(pull({})).rejects.toMatchObject({
+        code: 'registry/unavailable',
+        message: expect.stringContaining('certificate'),
+      });
+      expect(requests).toBe(0);
+      expect((await pull({ caFile: certificate })).id).toBe(image.config.digest);
+      expect((await pull({ insecureHosts: [host] })).id).toBe(image.config.digest);
+      await expect(pull({ caFile: join(directory, 'none') })).rejects.toMatchObject({ code: 'registry/not-found' });
+    } finally {
+      server.closeAllConnections();
+      server.close();
+      rmSync(directory, { recursive: true, force: true });
+    }
   });
 });

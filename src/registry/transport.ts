@@ -114,6 +114,8 @@ class NodeTransport implements Transport {
       return secure;
     } catch (error) {
       if (signal?.aborted) throw error;
+      // It does speak https, with a certificate that is not trusted: no reason to go on in the clear.
+      if (isCertificateError(error)) return secure;
       return new URL(`http://${host}`);
     }
   }
@@ -196,6 +198,11 @@ class NodeTransport implements Transport {
     outgoing.end(request.body);
     return promise;
   }
+}
+
+function isCertificateError(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return /CERT|ISSUER|LEAF_SIGNATURE|CRL/.test(code);
 }
 
 function addressProblem(address: string, allowLoopback: boolean): string | undefined {
