@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { ComposeError, loadProject, memoryReader, renderProject } from './index.ts';
 
@@ -120,4 +121,64 @@ it('loads 1,000 services with anchors, ports, volumes and dependencies in reason
   expect(project.services.size).toBe(1000);
   // The budget is half a second on an idle machine; this bound only catches a change of order.
   expect(performance.now() - started).toBeLessThan(5000);
+});
+
+/** Pieces from which most texts are nearly compose files. */
+const PIECES = fc.constantFrom(
+  ...[
+    'services:',
+    'networks:',
+    '  a:',
+    '    image: x',
+    '    build: .',
+    '    ports: [80]',
+    '    ports:',
+    '      - "80:80"',
+  ],
+  ...[
+    '    environment: {A: 1}',
+    '    environment: [A=1, B]',
+    '    environment: &e',
+    '      <<: *e',
+    '      - A',
+    '      K: $V',
+  ],
+  ...[
+    '    depends_on: [b]',
+    '    volumes: ["v:/x", {type: bind}]',
+    '    extends: b',
+    '    deploy: {replicas: two}',
+    '---',
+    'x-a: &e {b: c}',
+  ],
+  ...[
+    '  b: !reset null',
+    '  b: {image: y, extends: {file: compose.yaml, service: a}}',
+    '    command: "a \'b"',
+    '\t',
+    '? [a]',
+    ': b',
+    'include: [o.yaml]',
+  ],
+);
+
+it('ends every load in a model or in a ComposeError', async () => {
+  const lines = fc.array(fc.oneof({ weight: 9, arbitrary: PIECES }, { weight: 1, arbitrary: fc.string() }), {
+    maxLength: 14,
+  });
+  const one = async (text: string, other: string) => {
+    const reader = memoryReader({ '/p/compose.yaml': text, '/p/o.yaml': other });
+    const options = { currentDirectory: '/p', environment: {}, purpose: 'show' } as const;
+    const first = await loadProject({ ...options, reader }).catch((error: unknown) => {
+      if (!(error instanceof ComposeError)) throw error;
+    });
+    if (!first) return;
+    const model = renderProject(first.project, { format: 'yaml' });
+    const again = await loadProject({ ...options, reader: memoryReader({ '/p/compose.yaml': model }) });
+    expect(renderProject(again.project, { format: 'yaml' })).toBe(model);
+  };
+  await fc.assert(
+    fc.asyncProperty(lines, lines, (a, b) => one(a.join('\n'), b.join('\n'))),
+    { numRuns: 400 },
+  );
 });
