@@ -6,7 +6,7 @@ import type { HistoryEntry, Image, ImageRunConfig, LayerDescriptor } from '../im
 import type { PlannedStage } from './select-stages.ts';
 import { applyToConfig, EMPTY_RUN_CONFIG, resolveWorkdir } from './stage-config.ts';
 import { type BuildTools, belowKey, expandIn, type StageState, type Step } from './stage-state.ts';
-import { stepKey } from './step-cache.ts';
+import { type CachedStep, stepKey } from './step-cache.ts';
 import { planCopy } from './steps/copy.ts';
 import { planRun } from './steps/run.ts';
 import type { StepWork } from './steps/step-work.ts';
@@ -158,21 +158,33 @@ function declareArgs(step: Step, instruction: Extract<Instruction, { kind: 'arg'
 async function perform(step: Step, run: ImageRunConfig, work: StepWork): Promise<StageState> {
   const { tools, state } = step;
   const key = stepKey({ below: belowKey(state), does: work.does });
-  const known = tools.request.noCache ? undefined : await tools.cache.find(key);
-  if (
-    known &&
-    (known.layer === null ||
-      (await tools.layers.directories([...state.layers, known.layer].map((layer) => layer.diffId))))
-  ) {
-    tools.onProgress({ kind: 'text', text: ' ---> Using cache\n' });
-    return record({ ...state, run }, step.instruction.text, known.layer ?? undefined);
+  if (!tools.request.noCache && tools.cache.isUnderWay(key)) {
+    tools.onProgress({ kind: 'text', text: ' ---> Waiting for another build that runs the same step\n' });
   }
-  const { upper } = await work.perform();
-  const isEmpty = (await listDirectory(upper)).length === 0;
-  const layer = isEmpty ? undefined : await tools.images.commitLayer(upper);
-  await tools.cache.store(key, { layer: layer ?? null });
-  tools.onProgress({ kind: 'text', text: ` ---> ${layer ? shortId(layer.diffId) : 'no change of files'}\n` });
+  const layer = await tools.cache.alone(key, async () => {
+    tools.signal?.throwIfAborted();
+    const known = tools.request.noCache ? undefined : await findUsable(step, key);
+    if (known) {
+      tools.onProgress({ kind: 'text', text: ' ---> Using cache\n' });
+      return known.layer ?? undefined;
+    }
+    const { upper } = await work.perform();
+    const isEmpty = (await listDirectory(upper)).length === 0;
+    const made = isEmpty ? undefined : await tools.images.commitLayer(upper);
+    await tools.cache.store(key, { layer: made ?? null });
+    tools.onProgress({ kind: 'text', text: ` ---> ${made ? shortId(made.diffId) : 'no change of files'}\n` });
+    return made;
+  });
   return record({ ...state, run }, step.instruction.text, layer);
+}
+
+/** A remembered result whose layer is still unpacked. */
+async function findUsable(step: Step, key: string): Promise<CachedStep | undefined> {
+  const { tools, state } = step;
+  const known = await tools.cache.find(key);
+  if (!known?.layer) return known;
+  const stack = [...state.layers, known.layer].map((layer) => layer.diffId);
+  return (await tools.layers.directories(stack)) ? known : undefined;
 }
 
 function record(state: StageState, createdBy: string, layer: LayerDescriptor | undefined): StageState {

@@ -8,6 +8,7 @@ import {
   writeAtomically,
 } from '../../host/index.ts';
 import type { LayerDescriptor } from '../images/index.ts';
+import { createKeyedLock } from '../state/index.ts';
 
 /** What a step made: a layer, or nothing. */
 export interface CachedStep {
@@ -22,9 +23,20 @@ export function stepKey(parts: { readonly below: readonly string[]; readonly doe
 /** Results of steps on disk, one file each. */
 export class StepCache {
   readonly #directory: string;
+  readonly #steps = createKeyedLock();
 
   constructor(directory: string) {
     this.#directory = directory;
+  }
+
+  /** Whether another build is doing this very step now. */
+  isUnderWay(key: string): boolean {
+    return this.#steps.isHeld(key);
+  }
+
+  /** Does a step while nobody else does the same one: builds that run side by side do common work once. */
+  alone<T>(key: string, work: () => Promise<T>): Promise<T> {
+    return this.#steps.run(key, work);
   }
 
   /** The result of a step seen before; a damaged record counts as none. */
