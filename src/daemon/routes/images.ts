@@ -16,6 +16,7 @@ import { readRegistryAuth } from '../registry-auth.ts';
 import type { DaemonServices } from '../services.ts';
 import { historyItem, imageInspect, imageSummary } from '../translate/image-view.ts';
 import { refuseParameters } from '../translate/unsupported-fields.ts';
+import { checkPlatform } from './check-platform.ts';
 import { readPruneFilter } from './containers.ts';
 import { matchesReference } from './match-reference.ts';
 
@@ -25,7 +26,7 @@ export const imageRoutes: readonly Route[] = [
   route('POST', '/images/create', create),
   route('POST', '/images/load', load),
   route('POST', '/images/prune', prune),
-  route('GET', '/images/get', ({ services, request }) => save(services, request.query.getAll('names'))),
+  route('GET', '/images/get', ({ services, request }) => save(services, request.query.getAll('names'), request.query)),
   route('GET', '/images/search', () => {
     throw new TscError('daemon/unsupported', 'searching a registry is not supported', {
       hint: 'search on the web site of the registry',
@@ -33,7 +34,9 @@ export const imageRoutes: readonly Route[] = [
   }),
   route('GET', '/images/{name...}/json', inspect),
   route('GET', '/images/{name...}/history', history),
-  route('GET', '/images/{name...}/get', ({ services, param }) => save(services, [param('name')])),
+  route('GET', '/images/{name...}/get', ({ services, request, param }) =>
+    save(services, [param('name')], request.query),
+  ),
   route('POST', '/images/{name...}/tag', tag),
   route('POST', '/images/{name...}/push', () => {
     throw new TscError('daemon/unsupported', 'pushing to a registry is not supported yet', {
@@ -157,17 +160,20 @@ function load({ request, services }: RouteCall): Promise<ApiResponse> {
   });
 }
 
-async function save(services: DaemonServices, names: readonly string[]): Promise<ApiResponse> {
+async function save(services: DaemonServices, names: readonly string[], query: URLSearchParams): Promise<ApiResponse> {
   if (names.length === 0) throw new TscError('daemon/invalid', 'no image was named');
+  for (const name of names) await checkPlatform(services, name, query.get('platform'));
   return stream('application/x-tar', await services.engine.images.save(names));
 }
 
 async function inspect({ request, services, param, version }: RouteCall) {
-  refuseParameters(request.query, { manifests: 'only the image of this platform is kept' });
+  refuseParameters(request.query, { manifests: 'only the image of one platform is kept' });
+  await checkPlatform(services, param('name'), request.query.get('platform'));
   return json(imageInspect(await services.engine.images.resolve(param('name')), version));
 }
 
-async function history({ services, param }: RouteCall) {
+async function history({ request, services, param }: RouteCall) {
+  await checkPlatform(services, param('name'), request.query.get('platform'));
   return json((await services.engine.images.history(param('name'))).map(historyItem));
 }
 

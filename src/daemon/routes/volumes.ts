@@ -1,4 +1,4 @@
-import { checkFilters, parseFilters } from '../../api/index.ts';
+import { checkFilters, compareApiVersions, parseFilters } from '../../api/index.ts';
 import { TscError } from '../../core/index.ts';
 import { empty, json } from '../http-message.ts';
 import { type Route, type RouteCall, route } from '../match-route.ts';
@@ -54,11 +54,12 @@ async function remove({ request, services, param }: RouteCall) {
   return empty(204);
 }
 
-async function prune({ request, services }: RouteCall) {
+async function prune({ request, services, version }: RouteCall) {
   const filters = parseFilters(request.query.get('filters'));
   checkFilters(filters, ['all', 'label', 'label!']);
   const { deleted, spaceReclaimed } = await services.engine.volumes.prune({
-    all: ['1', 'true'].includes(filters['all']?.[0] ?? ''),
+    // Until 1.41 named volumes were meant too.
+    all: ['1', 'true'].includes(filters['all']?.[0] ?? '') || compareApiVersions(version, '1.42') < 0,
     ...(filters['label'] && { label: filters['label'] }),
     ...(filters['label!'] && { labelNot: filters['label!'] }),
   });
