@@ -1,3 +1,4 @@
+import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { text as readAll } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -72,6 +73,59 @@ describe('the engine as a whole', () => {
   it('keeps its socket to its owner', async () => {
     const { statSync } = await import('node:fs');
     expect(statSync(daemon.socket).mode & 0o007).toBe(0);
+  });
+});
+
+describe('hostile requests', () => {
+  async function talk(bytes: string): Promise<string> {
+    const socket = connect({ path: daemon.socket, allowHalfOpen: true });
+    socket.on('error', () => undefined);
+    const answer = readAll(socket).catch(() => '');
+    socket.end(bytes);
+    return answer;
+  }
+
+  it.each([
+    ['no HTTP', 'hello\r\n\r\n', /^HTTP\/1\.1 400 /],
+    ['a long head', `GET /info HTTP/1.1\r\nHost: x\r\nA: ${'a'.repeat(70_000)}\r\n\r\n`, /^HTTP\/1\.1 4\d\d /],
+    [
+      'length and chunks',
+      'POST /volumes/create HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n',
+      /^HTTP\/1\.1 400 /,
+    ],
+    [
+      'length and chunks on attach',
+      'POST /containers/a/attach HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n',
+      /^HTTP\/1\.1 400 /,
+    ],
+    [
+      'an unknown container to attach to',
+      'POST /containers/a/attach HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n',
+      /^HTTP\/1\.1 404 /,
+    ],
+  ])('%s is answered and cut', async (_what, bytes, expected) => {
+    expect(await talk(bytes)).toMatch(expected);
+  });
+
+  it.each([
+    ['too large', Buffer.alloc((4 << 20) + 10, 32), 413],
+    ['too deep', Buffer.from(`${'{"a":'.repeat(70)}1${'}'.repeat(70)}`), 400],
+    ['of the wrong type', Buffer.from('{"Name":1}'), 400],
+  ])('a body %s is refused', async (_what, body, status) => {
+    const answer = await new Promise<number>((done, failed) => {
+      const headers = { 'Content-Type': 'application/json', 'Content-Length': body.length };
+      httpRequest({ socketPath: daemon.socket, method: 'POST', path: '/volumes/create', headers }, (response) => {
+        response.resume();
+        done(response.statusCode ?? 0);
+      })
+        .on('error', failed)
+        .end(body);
+    });
+    expect(answer).toBe(status);
+  });
+
+  it('leaves the daemon well', async () => {
+    expect((await daemon.call('GET', '/_ping')).status).toBe(200);
   });
 });
 
