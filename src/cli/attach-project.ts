@@ -40,7 +40,8 @@ export interface AttachOptions {
 export async function attachProject(context: Context, client: EngineClient, options: AttachOptions): Promise<number> {
   using watch = await ServiceWatch.open(client, options.project.name);
   const session = new AttachSession(context, client, watch, options);
-  return session.run();
+  // Awaited here: the watch ends with this scope.
+  return await session.run();
 }
 
 class AttachSession {
