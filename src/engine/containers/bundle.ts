@@ -2,6 +2,7 @@ import { makeDirectory, makeDirectoryLike, readTextWithin, writeAtomically } fro
 import {
   buildOciConfig,
   chooseCapabilities,
+  DEFAULT_MASKED_PATHS,
   defaultSeccompProfile,
   type NamespaceChoice,
   type OciConfigInput,
@@ -11,7 +12,7 @@ import {
 } from '../runtime/index.ts';
 import type { ContainerRecord } from './container.ts';
 import { type ContainerContext, type ContainerPaths, cgroupPath, pathsOf } from './context.ts';
-import { allDevices, devicesOf, ownPowers } from './host-facts.ts';
+import { allDevices, devicesOf, ownPowers, throttlePaths } from './host-facts.ts';
 import { limitsOf, rlimitsOf } from './limits.ts';
 import { logFileOf } from './log-options.ts';
 import { chooseNamespaces } from './namespaces.ts';
@@ -105,7 +106,7 @@ async function ociInputOf(
     shmSizeBytes: host.shmSizeBytes,
     sysctls: Object.fromEntries(Object.entries(host.sysctls).filter(([key]) => !key.startsWith('net.'))),
     seccomp: seccompOf(record, capabilities),
-    maskedPaths: host.maskedPaths,
+    maskedPaths: host.maskedPaths ?? (host.privileged ? [] : [...DEFAULT_MASKED_PATHS, ...(await throttlePaths())]),
     readonlyPaths: host.readonlyPaths,
     privileged: host.privileged,
     init: host.init,

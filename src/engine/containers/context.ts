@@ -111,10 +111,13 @@ export async function saveRecord(context: ContainerContext, container: LiveConta
 
 /** Writes the state; survives a kill of the daemon. */
 export async function saveState(context: ContainerContext, container: LiveContainer): Promise<void> {
-  if (container.removing && container.state.status !== 'removing') return;
-  const { state, stoppedByUser } = container.record;
-  const stored: StoredState = { state, stoppedByUser };
-  await writeAtomically(pathsOf(context, container.id).state, `${JSON.stringify(stored)}\n`);
+  // One write after the other, each of the state at its own time: an older one must not come last.
+  await context.lock.run(`state:${container.id}`, async () => {
+    if (container.removing && container.state.status !== 'removing') return;
+    const { state, stoppedByUser } = container.record;
+    const stored: StoredState = { state, stoppedByUser };
+    await writeAtomically(pathsOf(context, container.id).state, `${JSON.stringify(stored)}\n`);
+  });
 }
 
 /** Publishes an event of a container: its labels, image and name are always among the attributes. */

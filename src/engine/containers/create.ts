@@ -73,7 +73,8 @@ export async function createContainer(
     await saveRecord(context, container);
     context.table.add(container);
     publishContainerEvent(context, container, 'create');
-    return { id, warnings: [] };
+    const discarded = host.networkMode === 'host' && (host.portBindings.length > 0 || host.publishAllPorts);
+    return { id, warnings: discarded ? ['Published ports are discarded when using host network mode'] : [] };
   } catch (error) {
     for (const failure of await undo.run())
       context.logger.warn({ container: id, error: failure.error }, `cannot undo: ${failure.what}`);

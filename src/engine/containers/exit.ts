@@ -64,7 +64,10 @@ export async function recordExit(
     oomKilled: container.state.oomKilled || (record?.oomKilled ?? false),
     error: lost ? 'monitor lost' : (record?.error ?? ''),
   });
-  const ranMs = Math.max(0, Date.parse(finishedAt) - Date.parse(container.state.startedAt));
+  // The wall clock may jump; it is asked only for a run whose start this daemon did not see.
+  const ranMs = run
+    ? context.clock.monotonic() - run.startedMonotonic
+    : Math.max(0, Date.parse(finishedAt) - Date.parse(container.state.startedAt));
   const decision = context.closing.aborted
     ? { restart: false, delayMs: 0 }
     : container.backoff.decide(container.record.host.restartPolicy, {

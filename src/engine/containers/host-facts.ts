@@ -1,5 +1,5 @@
 import { TscError } from '../../core/index.ts';
-import { deviceInfo, listEntries, readTextIfExists } from '../../host/index.ts';
+import { deviceInfo, listDirectory, listEntries, pathExists, readTextIfExists } from '../../host/index.ts';
 import { capabilitiesOfMask, type DeviceNode, type DeviceRule } from '../runtime/index.ts';
 import type { DeviceMapping } from './container.ts';
 import type { OwnLimits } from './limits.ts';
@@ -24,6 +24,21 @@ export async function ownPowers(): Promise<OwnPowers> {
     hardNofile: hard === undefined || hard === 'unlimited' ? 1_048_576 : Number(hard),
   };
   return own;
+}
+
+let throttles: Promise<readonly string[]> | undefined;
+
+/** Counters of each processor's thermal throttling: a side channel between containers. Read once. */
+export function throttlePaths(): Promise<readonly string[]> {
+  throttles ??= findThrottles();
+  return throttles;
+}
+
+async function findThrottles(): Promise<readonly string[]> {
+  const cpus = (await listDirectory('/sys/devices/system/cpu')).filter((name) => /^cpu\d+$/.test(name));
+  const paths = cpus.map((name) => `/sys/devices/system/cpu/${name}/thermal_throttle`);
+  const present = await Promise.all(paths.map(pathExists));
+  return paths.filter((_, index) => present[index]);
 }
 
 export interface DeviceChoice {

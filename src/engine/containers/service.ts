@@ -126,20 +126,29 @@ async function remove(
         hint: 'stop it first, or force the removal',
       });
     }
-    container.removing = true;
-    container.restartTimer?.abort();
-    try {
-      publishContainerEvent(context, container, 'kill', { signal: '9' });
-      await killNow(context, container);
-    } finally {
-      container.removing = false;
-    }
+    publishContainerEvent(context, container, 'kill', { signal: '9' });
   }
-  await context.lock.run(container.id, async () => {
-    // Removed by its own auto-remove meanwhile.
-    if (context.table.find(container.id) !== container) return;
-    await removeContainer(context, container, { volumes: options.volumes ?? false });
-  });
+  for (let done = false; !done; ) {
+    if (options.force) await endForRemoval(context, container);
+    done = await context.lock.run(container.id, async () => {
+      // Removed by its own auto-remove meanwhile.
+      if (context.table.find(container.id) !== container) return true;
+      // A restart was faster than we.
+      if (options.force && container.isRunning) return false;
+      await removeContainer(context, container, { volumes: options.volumes ?? false });
+      return true;
+    });
+  }
+}
+
+async function endForRemoval(context: ContainerContext, container: LiveContainer): Promise<void> {
+  container.restartTimer?.abort();
+  container.removing = true;
+  try {
+    await killNow(context, container);
+  } finally {
+    container.removing = false;
+  }
 }
 
 async function rename(context: ContainerContext, container: LiveContainer, text: string): Promise<void> {

@@ -54,7 +54,9 @@ async function bringUp(context: ContainerContext, container: LiveContainer, undo
   });
   for (const pending of container.pending) await pending.bind(monitor);
   container.pending.clear();
-  const ports = ownNetwork(container) ? portRequests(record.config, record.host) : [];
+  // On the host's network every port is the host's, without one there is nothing to reach.
+  const reachable = !['host', 'none'].includes(record.host.networkMode);
+  const ports = reachable ? portRequests(record.config, record.host) : [];
   if (ownNetwork(container)) {
     await context.networks.publish(id, ports);
     undo.add('withdraw ports and names', () => context.networks.withdraw(id));
