@@ -55,6 +55,21 @@ describe('keeper', () => {
     expect(await session(facts.pid)).toBe(String(facts.pid));
   });
 
+  it('in the background leaves session and cgroups of its caller', async () => {
+    const background = await TestKeeper.start({ background: true });
+    try {
+      const { pid } = await background.daemon();
+      const session = (await readFile(`/proc/${background.pid}/stat`, 'utf8')).split(' ')[5];
+      expect(session).toBe(String(background.pid));
+      for (const each of [background.pid, pid]) {
+        const groups = (await readFile(`/proc/${each}/cgroup`, 'utf8')).trim().split('\n');
+        expect(groups.filter((line) => !line.endsWith(':/'))).toEqual([]);
+      }
+    } finally {
+      await background.stop();
+    }
+  });
+
   it('refuses a second keeper and names the first', async () => {
     const second = await TestKeeper.start({ directory: keeper.directory });
     expect(await second.ended).toBe(1);

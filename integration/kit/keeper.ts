@@ -97,7 +97,7 @@ export class TestKeeper {
     const args = ['keeper', '--run-dir', directory, '--instance', instance, '--socket', join(directory, 'api.sock')];
     const child = spawn(
       options.binary ?? RUNTIME,
-      [...args, '--foreground', '--', process.execPath, script, directory],
+      [...args, ...(options.background ? [] : ['--foreground']), '--', process.execPath, script, directory],
       {
         stdio: ['ignore', 'pipe', 'pipe'],
         env: { PATH: '/bin', HOME: '/root', SECRET: 'x', TSCOMPOSE_KEPT: '1' },
