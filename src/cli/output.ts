@@ -28,7 +28,8 @@ export function processOutput(ansi: AnsiMode, environment: Readonly<Record<strin
     });
   return {
     isTerminal: stdout.isTTY === true && ansi !== 'never',
-    isErrorTerminal: stderr.isTTY === true && ansi !== 'never',
+    // A terminal without a width (some CI systems) cannot be drawn on.
+    isErrorTerminal: stderr.isTTY === true && ansi !== 'never' && (stderr.columns ?? 0) >= 20,
     columns: stdout.columns ?? 80,
     print: (text) => void stdout.write(`${text}\n`),
     write: (data) => writeTo(stdout, data),

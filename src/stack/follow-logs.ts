@@ -59,9 +59,15 @@ export function followProject(
   };
   for (const source of sources) begin(source, options);
   const { tail: _tail, since: _since, ...rest } = options;
+  const ends = new Map<string, string>();
   const unlisten = watch.listen((event) => {
+    if (event.action === 'die') ends.set(event.id, event.timeNano);
     const source = event.action === 'start' ? options.accept(event) : undefined;
-    if (source) begin(source, { ...rest, since: nanosecondsToSince(event.timeNano) });
+    if (!source) return;
+    // The first lines of a new run may be older than its start event, never older than the end of the run before.
+    const end = ends.get(event.id);
+    if (end !== undefined) begin(source, { ...rest, since: nanosecondsToSince(end) });
+    else begin(source, reading.has(event.id) ? { ...rest, since: nanosecondsToSince(event.timeNano) } : rest);
   });
   return {
     drain: async () => {

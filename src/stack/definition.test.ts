@@ -1,0 +1,37 @@
+import { describe, expect, it } from 'vitest';
+import { compareDefinitions, defineContainer, hashDefinition, readDefinition } from './definition.ts';
+import { sampleProject } from './sample-project.contract.ts';
+import { toContainerSpec } from './service-spec.ts';
+
+async function define(web: string) {
+  const project = await sampleProject(`name: demo\nservices:\n  web:\n    image: web\n${web}`);
+  const service = project.services.get('web');
+  if (!service) throw new Error('no service');
+  return defineContainer(toContainerSpec({ project, service, number: 1, containerOf: (name) => name }));
+}
+
+describe('what makes a container differ', () => {
+  it.each([
+    ['    command: a\n', '    command: b\n', ['command changed']],
+    ['', '    environment: { A: "1" }\n', ['environment.A added']],
+    ['    environment: { A: "1", B: "2" }\n', '    environment: { B: "2" }\n', ['environment.A removed']],
+    ['    mem_limit: 64m\n', '    mem_limit: 128m\n', ['mem_limit changed']],
+    ['    ports: ["80:80"]\n', '    ports: ["81:80"]\n', ['ports changed']],
+    ['    labels: { x: "1" }\n', '    labels: { x: "2" }\n', ['labels.x changed']],
+    ['    environment: { A: "1", B: "2" }\n', '    environment: { B: "2", A: "1" }\n', []],
+    ['    restart: always\n', '', ['restart removed']],
+    ['', '    scale: 3\n', []],
+  ])('%j to %j', async (before, after, differences) => {
+    const [have, want] = [await define(before), await define(after)];
+    expect(compareDefinitions(have, want)).toEqual(differences);
+    expect(hashDefinition(have) === hashDefinition(want)).toBe(differences.length === 0);
+  });
+
+  it('keeps no values, and survives foreign labels', async () => {
+    const definition = await define('    environment: { TOKEN: very-secret }\n');
+    expect(JSON.stringify(definition)).not.toContain('very-secret');
+    expect(readDefinition({ 'dev.tscompose.definition': JSON.stringify(definition) })).toEqual(definition);
+    expect(readDefinition({ 'dev.tscompose.definition': '{' })).toBeUndefined();
+    expect(readDefinition({})).toBeUndefined();
+  });
+});
