@@ -42,10 +42,10 @@ export async function resolveEndpoint(host: string | undefined, environment: Env
 
 /** Reads an address such as `unix:///path` or `tcp://host:2375`. */
 export async function parseEndpoint(address: string, environment: Environment = {}): Promise<EngineEndpoint> {
-  const match = /^(?:([a-z]+):\/\/)?(.+)$/.exec(address);
+  const match = /^(?:([a-z]+):\/\/)?(.*)$/.exec(address);
   const scheme = match?.[1] ?? 'tcp';
   const rest = match?.[2] ?? '';
-  if (scheme === 'unix') {
+  if (scheme === 'unix' && rest !== '') {
     return { address, isLocalDefault: false, socketPath: rest, options: { socketPath: rest } };
   }
   if (scheme === 'ssh' || scheme === 'npipe' || scheme === 'fd') {
