@@ -77,7 +77,13 @@ export async function recordExit(
       });
   if (decision.restart) container.setState({ status: 'restarting', restartCount: container.backoff.count });
   await leaveNetwork(context, container);
-  await saveState(context, container);
+  // A full disk must not keep waiters from hearing of the end; the monitor's record is still there for the next daemon.
+  await saveState(context, container).catch((error) =>
+    context.logger.error(
+      { container: container.id, error: describeError(error) },
+      'cannot save the state of a container',
+    ),
+  );
   publishContainerEvent(context, container, 'die', {
     exitCode: String(exitCode),
     execDuration: String(Math.floor(ranMs / 1000)),

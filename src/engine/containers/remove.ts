@@ -16,7 +16,10 @@ export async function removeContainer(
   const previous = container.state.status;
   container.setState({ status: 'removing' });
   try {
-    await saveState(context, container);
+    // On a full disk removal is what helps: it must not depend on writing.
+    await saveState(context, container).catch((error) =>
+      context.logger.warn({ container: container.id, error: describeError(error) }, 'cannot note a removal'),
+    );
     await context.networks.release(container.id);
     await removeTree(pathsOf(context, container.id).run);
     await context.store.remove(container.id);

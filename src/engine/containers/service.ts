@@ -128,18 +128,22 @@ async function remove(
     }
     publishContainerEvent(context, container, 'kill', { signal: '9' });
   }
-  for (let done = false; !done; ) {
+  for (let round = 1; ; round += 1) {
     if (options.force) await endForRemoval(context, container);
-    done = await context.lock.run(container.id, async () => {
+    const done = await context.lock.run(container.id, async () => {
       // Removed by its own auto-remove meanwhile.
       if (context.table.find(container.id) !== container) return true;
       // A restart was faster than we.
-      if (options.force && container.isRunning) return false;
+      if (options.force && container.isRunning && round < REMOVE_ROUNDS) return false;
       await removeContainer(context, container, { volumes: options.volumes ?? false });
       return true;
     });
+    if (done) return;
   }
 }
+
+/** How often a container may come up again while it is being removed. */
+const REMOVE_ROUNDS = 5;
 
 async function endForRemoval(context: ContainerContext, container: LiveContainer): Promise<void> {
   container.restartTimer?.abort();
