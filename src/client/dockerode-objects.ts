@@ -33,8 +33,8 @@ export function dockerodeExecs(call: EngineCall): ExecApi {
       };
       return text(record(await call('POST', `/containers/${encodeURIComponent(containerId)}/exec`, { body }))['Id']);
     },
-    startExec: async (id, { tty }) => {
-      const body = { Detach: false, Tty: tty };
+    startExec: async (id, { tty, size }) => {
+      const body = { Detach: false, Tty: tty, ...(tty && size && { ConsoleSize: [size.rows, size.columns] }) };
       return openSession((await call('POST', path(id, '/start'), { body, hijack: true })) as Duplex, tty);
     },
     startExecDetached: async (id) => {

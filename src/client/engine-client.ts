@@ -112,6 +112,13 @@ export interface ExecSpec {
   readonly privileged?: boolean;
 }
 
+export interface ExecStart {
+  readonly tty: boolean;
+  readonly stdin: boolean;
+  /** First size of the terminal; engines that do not know it get a resize. */
+  readonly size?: { readonly rows: number; readonly columns: number };
+}
+
 export interface ExecState {
   readonly running: boolean;
   readonly exitCode: number;
@@ -146,7 +153,7 @@ export interface ContainerApi {
 
 export interface ExecApi {
   createExec(containerId: string, spec: ExecSpec): Promise<string>;
-  startExec(execId: string, options: { readonly tty: boolean; readonly stdin: boolean }): Promise<StreamSession>;
+  startExec(execId: string, options: ExecStart): Promise<StreamSession>;
   startExecDetached(execId: string): Promise<void>;
   inspectExec(execId: string): Promise<ExecState>;
   resizeExec(execId: string, rows: number, columns: number): Promise<void>;

@@ -37,7 +37,7 @@ export async function run(context: Context, values: readonly string[], options: 
     await client.startExecDetached(exec);
     return 0;
   }
-  const session = await client.startExec(exec, { tty, stdin: true });
+  const session = await client.startExec(exec, { tty, stdin: true, ...terminalSize() });
   await joinTerminal(session, {
     tty,
     stdin: true,
@@ -45,6 +45,11 @@ export async function run(context: Context, values: readonly string[], options: 
     resize: (rows, columns) => client.resizeExec(exec, rows, columns),
   });
   return (await client.inspectExec(exec)).exitCode;
+}
+
+function terminalSize() {
+  const { rows, columns } = process.stdout;
+  return rows && columns ? { size: { rows, columns } } : {};
 }
 
 /** A bare name takes the caller's value. */
