@@ -48,15 +48,15 @@ it('comes up in order, stays, changes one service, keeps data, and goes without 
   expect((await project.run(['exec', '-T', 'web', 'false'])).status).toBe(1);
   expect((await project.run(['logs', 'web'])).stdout).toBe('web-1  | web sees one\n');
 
-  const [web, db] = await ids();
+  const [db, web] = await ids();
   const second = await project.run(['up', '-d', 'db']);
   expect(second.stderr).toContain('is up to date, nothing to do');
-  expect(await ids()).toEqual([web, db]);
+  expect(await ids()).toEqual([db, web]);
 
   project.write('compose.yaml', COMPOSE.replace('MODE: one', 'MODE: two'));
   const changed = await project.run(['up', '-d']);
   expect(changed.stderr).toContain('Recreated (environment.MODE changed)');
-  const [newWeb, sameDb] = await ids();
+  const [sameDb, newWeb] = await ids();
   expect(sameDb).toBe(db);
   expect(newWeb).not.toBe(web);
 

@@ -47,11 +47,11 @@ it('syncs, deletes, restarts and rebuilds while up --watch runs', async () => {
     expect(await exec('cat', '/page/index.html')).toBe('one');
 
     edit(project, 'page/index.html', 'two');
-    await output.until('synced 1 file');
+    await output.until('synced 1 file (index.html');
     expect(await exec('cat', '/page/index.html')).toBe('two');
 
     await rm(join(project.folder, 'page/old.html'));
-    await output.until('synced 1 file');
+    await output.until('synced 1 file (old.html');
     expect(await exec('ls', '/page')).toBe('index.html\n');
 
     edit(project, 'job.sh', job('two'));
