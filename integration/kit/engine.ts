@@ -39,6 +39,8 @@ export class TestEngine {
   async open(): Promise<void> {
     const keeper = this.#keeper;
     if (!keeper) throw new Error('no keeper');
+    // A broken connection does not always end it by itself.
+    if (this.#daemonPid > 0) killIfThere(this.#daemonPid);
     this.#daemonPid = (await keeper.daemon(this.#daemonPid)).pid;
     const note = (fields: object, message: string) => void this.notes.push(`${message} ${JSON.stringify(fields)}`);
     this.#engine = await createEngine({
