@@ -32,7 +32,7 @@ describe('errors', () => {
     const error = new TscError('image/not-found', 'no such image: x', { hint: 'pull it', cause: new Error('deep') });
     expect(errorResponse(error)).toMatchObject({
       status: 404,
-      body: '{"message":"no such image: x: deep (pull it)"}\n',
+      body: '{"message":"No such image: x: deep (pull it)"}\n',
     });
     expect(errorResponse(new TscError('container/not-modified', 'runs'))).toMatchObject({ status: 304, body: '' });
     expect(statusOf(new TscError('daemon/exhausted', 'too large'))).toBe(413);
@@ -270,7 +270,7 @@ describe('progress', () => {
     });
     const chunks = response.kind === 'stream' ? response.chunks : [];
     expect(await readAll(Readable.from(chunks))).toBe(
-      '{"status":"a"}\r\n{"errorDetail":{"message":"no such image"},"error":"no such image"}\r\n',
+      '{"status":"a"}\r\n{"errorDetail":{"message":"No such image"},"error":"No such image"}\r\n',
     );
   });
 });

@@ -28,10 +28,15 @@ export function statusOf(error: unknown): number {
 /** Clients choose exit codes (126, 127) by these words of a failed start, and know them in lower case only. */
 const ERRNO_WORDS = /\b(?:Permission denied|No such file or directory|Is a directory|Exec format error)\b/g;
 
+/** Clients tell a missing image (build or pull it) from other missing things by these very words, capital included. */
+const NO_SUCH = /^no such (?=image|container|volume|exec instance)/;
+
 /** The words a client shows: what failed, its causes, what to do next. */
 export function messageOf(error: unknown): string {
   const hint = error instanceof TscError ? error.hint : undefined;
-  const text = describeError(error).replace(ERRNO_WORDS, (words) => words.toLowerCase());
+  const text = describeError(error)
+    .replace(ERRNO_WORDS, (words) => words.toLowerCase())
+    .replace(NO_SUCH, 'No such ');
   return hint === undefined ? text : `${text} (${hint})`;
 }
 
