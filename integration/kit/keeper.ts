@@ -89,7 +89,9 @@ export class TestKeeper {
   }
 
   /** Starts a keeper; in a directory of its own unless one is given. */
-  static async start(options: { directory?: string; binary?: string; instance?: string } = {}): Promise<TestKeeper> {
+  static async start(
+    options: { directory?: string; binary?: string; instance?: string; background?: boolean } = {},
+  ): Promise<TestKeeper> {
     const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'tsc-keeper-')));
     const script = join(directory, 'bridge.cjs');
     await writeFile(script, BRIDGE);

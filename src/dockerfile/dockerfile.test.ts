@@ -121,30 +121,22 @@ describe('expansion', () => {
   const lookup = (name: string) => variables[name];
   it.each([
     ['$a', 'A'],
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: these are Dockerfile variables
     ['x${a}y', 'xAy'],
     ["'$a'", '$a'],
     ['"$a b"', 'A b'],
     ['\\$a', '$a'],
     ['$none', ''],
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: these are Dockerfile variables
     ['${none:-d}', 'd'],
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: these are Dockerfile variables
     ['${empty:-d}${empty-e}', 'd'],
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: these are Dockerfile variables
     ['${a:+yes}${empty:+no}', 'yes'],
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: these are Dockerfile variables
     ['${none:-${a}x}', 'Ax'],
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: these are Dockerfile variables
     ['${file%.*} ${file%%.*} ${file#*.} ${file##*.}', 'x.tar x tar.gz gz'],
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: these are Dockerfile variables
     ['${list/a/z} ${list//a/z}', 'z.b.a z.b.z'],
     ['a\\ b', 'a b'],
     ['"a\\"b\\c"', 'a"b\\c'],
     ['5$', '5$'],
   ])('%s', (word, value) => expect(expandWord(word, lookup)).toBe(value));
 
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: these are Dockerfile variables
   it.each(['"open', "'open", '${', '${a', '${a^}', '${none:?must be set}'])('refuses %s', (word) => {
     expect(() => expandWord(word, lookup)).toThrow('cannot expand');
   });
