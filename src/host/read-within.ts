@@ -61,9 +61,10 @@ async function readTop(
     try {
       const stat = await found.stat();
       if (!stat.isFile() || stat.size > limit) return undefined;
-      const buffer = Buffer.alloc(limit + 1);
+      // Not `limit` bytes: megabytes for every little file keep the garbage collector busy.
+      const buffer = Buffer.allocUnsafe(stat.size);
       const { bytesRead } = await found.read(buffer, 0, buffer.length, 0);
-      return bytesRead > limit ? undefined : buffer.toString('utf8', 0, bytesRead);
+      return buffer.toString('utf8', 0, bytesRead);
     } finally {
       await found.close();
     }
