@@ -138,7 +138,7 @@ static void table(struct nl_batch *batch, uint16_t type, uint16_t flags) {
   nl_put_text(batch, NFTA_TABLE_NAME, TABLE);
 }
 
-int names_rules_load(uint16_t udp_port, uint16_t tcp_port, struct err *err) {
+int names_rules_load(uint16_t udp_port, uint16_t tcp_port, bool fresh, struct err *err) {
   const struct rewrite rules[] = {
       {"query", IPV4_DESTINATION_OFFSET, DESTINATION_PORT_OFFSET, IPPROTO_UDP, htons(53), htons(udp_port)},
       {"query", IPV4_DESTINATION_OFFSET, DESTINATION_PORT_OFFSET, IPPROTO_TCP, htons(53), htons(tcp_port)},
@@ -152,8 +152,12 @@ int names_rules_load(uint16_t udp_port, uint16_t tcp_port, struct err *err) {
   }
   cleanup_nl_batch struct nl_batch batch = NL_BATCH_INIT;
   edge(&batch, NFNL_MSG_BATCH_BEGIN);
-  table(&batch, NFT_MSG_NEWTABLE, NLM_F_CREATE);
-  table(&batch, NFT_MSG_DELTABLE, 0);
+  if (!fresh) {
+    /* Replaces what is there. Not done for nothing: the kernel frees the old ones only after a grace period, and closing
+       the socket waits for that, some 10 ms. */
+    table(&batch, NFT_MSG_NEWTABLE, NLM_F_CREATE);
+    table(&batch, NFT_MSG_DELTABLE, 0);
+  }
   table(&batch, NFT_MSG_NEWTABLE, NLM_F_CREATE);
   add_chain(&batch, "query", -300);
   add_chain(&batch, "answer", 300);

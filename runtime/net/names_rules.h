@@ -2,9 +2,11 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
 
-/* Ports in host byte order. Replaces the rules of an earlier call in one transaction. */
-int names_rules_load(uint16_t udp_port, uint16_t tcp_port, struct err *err);
+/* Ports in host byte order. Replaces the rules of an earlier call in one transaction; in a `fresh` namespace there are
+ * none, and it is much faster. */
+int names_rules_load(uint16_t udp_port, uint16_t tcp_port, bool fresh, struct err *err);

@@ -274,7 +274,7 @@ static int bind_server(int fd, uint16_t *ret_port, struct err *err) {
 }
 
 /* Namespace: the sandbox. The server's sockets, those for upstream questions, and the rules that show port 53. */
-static int make_names(struct sandbox_fds *fds, struct err *err) {
+static int make_names(struct sandbox_fds *fds, bool fresh, struct err *err) {
   uint16_t udp_port = 0, tcp_port = 0;
   int r = open_socket(SOCK_DGRAM, &fds->names_udp, err);
   r = r < 0 ? r : open_socket(SOCK_STREAM, &fds->names_tcp, err);
@@ -287,7 +287,7 @@ static int make_names(struct sandbox_fds *fds, struct err *err) {
     r = open_socket(SOCK_DGRAM, &fds->up_udp[i], err);
     r = r < 0 ? r : open_socket(SOCK_STREAM, &fds->up_tcp[i], err);
   }
-  return r < 0 ? r : names_rules_load(udp_port, tcp_port, err);
+  return r < 0 ? r : names_rules_load(udp_port, tcp_port, fresh, err);
 }
 
 static int make(const struct work *work, const struct json *config, struct sandbox_fds *fds, struct err *err) {
@@ -298,7 +298,7 @@ static int make(const struct work *work, const struct json *config, struct sandb
   r = r < 0 ? r : make_links(work, config, err);
   r = r < 0 ? r : make_routes(work, config, err);
   r = r < 0 ? r : write_sysctls(config, err);
-  return r < 0 || !names ? r : make_names(fds, err);
+  return r < 0 || !names ? r : make_names(fds, /* fresh= */ true, err);
 }
 
 static void remove_host_ends(const struct work *work, const struct json *config) {
@@ -335,7 +335,7 @@ static int perform(const struct order *order, const struct work *work, struct sa
   case TASK_MAKE:
     return make(work, order->config, fds, err);
   case TASK_ADOPT:
-    return order->want_names ? make_names(fds, err) : 0;
+    return order->want_names ? make_names(fds, /* fresh= */ false, err) : 0;
   case TASK_LINK:
     return add_links(work, order->config, err);
   case TASK_UNLINK:
