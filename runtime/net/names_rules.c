@@ -153,8 +153,8 @@ int names_rules_load(uint16_t udp_port, uint16_t tcp_port, bool fresh, struct er
   cleanup_nl_batch struct nl_batch batch = NL_BATCH_INIT;
   edge(&batch, NFNL_MSG_BATCH_BEGIN);
   if (!fresh) {
-    /* Replaces what is there. Not done for nothing: the kernel frees the old ones only after a grace period, and closing
-       the socket waits for that, some 10 ms. */
+    /* Replaces what is there. Not done for nothing: the kernel frees the old ones only after a grace period, and
+       closing the socket waits for that, some 10 ms. */
     table(&batch, NFT_MSG_NEWTABLE, NLM_F_CREATE);
     table(&batch, NFT_MSG_DELTABLE, 0);
   }
