@@ -2,7 +2,7 @@ import { plain } from './codec.ts';
 import { fileObjects, models, networks, volumes } from './codecs/resources.ts';
 import { service } from './codecs/service.ts';
 import type { PlainValue } from './extension.ts';
-import { child, type Mapping } from './node.ts';
+import { child, isNull, type Mapping, mappingAt, type Node, withEntry } from './node.ts';
 import type { Project } from './project.ts';
 import type { Service } from './service.ts';
 
@@ -23,13 +23,21 @@ export function bind(tree: Mapping, active: Mapping, inactive: Mapping, facts: P
     ...facts,
     services: bindServices(active),
     disabledServices: bindServices(inactive),
-    networks: networks.read(child(tree, 'networks')) ?? new Map(),
-    volumes: volumes.read(child(tree, 'volumes')) ?? new Map(),
-    secrets: fileObjects.read(child(tree, 'secrets')) ?? new Map(),
-    configs: fileObjects.read(child(tree, 'configs')) ?? new Map(),
+    networks: networks.read(resources(tree, 'networks')) ?? new Map(),
+    volumes: volumes.read(resources(tree, 'volumes')) ?? new Map(),
+    secrets: fileObjects.read(resources(tree, 'secrets')) ?? new Map(),
+    configs: fileObjects.read(resources(tree, 'configs')) ?? new Map(),
     models: models.read(child(tree, 'models')) ?? new Map(),
     ...(extensions.size > 0 && { extensions }),
   };
+}
+
+/** A resource without a body is one with nothing said about it. */
+function resources(tree: Mapping, section: string): Node | undefined {
+  const given = child(tree, section);
+  if (given?.kind !== 'map') return given;
+  const empty = [...given.entries].filter(([, { value }]) => isNull(value));
+  return empty.reduce<Mapping>((made, [key, { value }]) => withEntry(made, key, mappingAt(value, [])), given);
 }
 
 function bindServices(services: Mapping): ReadonlyMap<string, Service> {

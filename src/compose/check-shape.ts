@@ -54,7 +54,8 @@ function accepts(schema: Schema, node: Node): boolean {
   return types.some((type) => fitsScalar(type, node));
 }
 
-function fitsScalar(type: string, { value, interpolated }: Scalar): boolean {
+function fitsScalar(type: string, { value, interpolated, template }: Scalar): boolean {
+  if (template) return type !== 'null';
   if (type === 'null') return value === null;
   if (type === 'string') return typeof value === 'string';
   // Interpolation always makes text; the number or boolean inside is what was meant.
@@ -214,6 +215,7 @@ function checkScalar(node: Scalar, schema: Schema, { path }: Visit, findings: Di
 }
 
 function scalarProblem(node: Scalar, schema: Schema): { code: string; message: string; hint?: string } | undefined {
+  if (node.template) return undefined;
   const shown = JSON.stringify(node.text.slice(0, 80));
   if (schema.enum && !schema.enum.includes(node.text)) {
     const near = suggest(node.text, schema.enum);

@@ -3,81 +3,54 @@ import {
   childMap,
   childText,
   type Entry,
-  isNull,
   type Mapping,
-  mappingAt,
   type Node,
   scalarAt,
   sequenceAt,
   withEntry,
 } from './node.ts';
-import { implicitDependencies } from './rules/implicit-dependencies.ts';
 
-/** Stage 9: fills in what the specification implies: the default network, implicit dependencies, names, build defaults. */
-export function applyDefaults(tree: Mapping, projectName: string): Mapping {
-  const given = childMap(tree, 'services');
-  const services = mapEntries(given, (service, key) => {
-    const written = child(given, key);
-    // A service without a body is reported; giving it one here would hide that.
-    return written && isNull(written) ? written : defaultService(service);
-  });
-  let made = services ? withEntry(tree, 'services', services) : tree;
-  if (services?.entries.values().some(({ value }) => childMap(value, 'networks')?.entries.has('default'))) {
-    made = withDefaultNetwork(made);
-  }
-  for (const section of ['networks', 'volumes', 'secrets', 'configs']) {
-    const named = mapEntries(childMap(made, section), (value, key) => defaultName(value, key, projectName));
-    if (named) made = withEntry(made, section, named);
-  }
-  return withEntry(made, 'name', scalarAt(tree, projectName));
-}
-
-function mapEntries(map: Mapping | undefined, change: (value: Mapping, key: string) => Node): Mapping | undefined {
-  if (!map) return undefined;
-  const entries = new Map<string, Entry>();
-  for (const [key, entry] of map.entries) {
-    const value = isNull(entry.value) ? mappingAt(entry.value, []) : entry.value;
-    entries.set(key, value.kind === 'map' ? { key: entry.key, value: change(value, key) } : entry);
-  }
-  return { ...map, entries };
-}
-
-function withDefaultNetwork(tree: Mapping): Mapping {
-  const networks = childMap(tree, 'networks') ?? mappingAt(tree, []);
-  if (networks.entries.has('default')) return tree;
-  return withEntry(tree, 'networks', withEntry(networks, 'default', mappingAt(tree, [])));
-}
-
-function defaultName(value: Mapping, key: string, projectName: string): Mapping {
-  if (childText(value, 'name') !== undefined) return value;
-  const bare = isTrue(child(value, 'external'));
-  return withEntry(value, 'name', scalarAt(value, bare ? key : `${projectName}_${key}`));
-}
-
-function isTrue(node: Node | undefined): boolean {
-  return node?.kind === 'scalar' && /^(?:true|1|t|y|yes|on)$/i.test(node.text);
+/** Stage 9, first half: values that stand for nothing written. */
+export function applyDefaults(tree: Mapping): Mapping {
+  const services = childMap(tree, 'services');
+  if (!services) return tree;
+  return withEntry(
+    tree,
+    'services',
+    eachEntry(services, (value) => (value.kind === 'map' ? defaultService(value) : value)),
+  );
 }
 
 function defaultService(service: Mapping): Mapping {
-  let made = service;
-  const networks = childMap(made, 'networks');
-  if (
-    childText(made, 'network_mode') === undefined &&
-    !child(made, 'provider') &&
-    (networks?.entries.size ?? 0) === 0
-  ) {
-    made = withEntry(made, 'networks', mappingAt(service, [['default', scalarAt(service, null)]]));
-  }
+  let made = defaultDevices(service);
+  const edges = childMap(made, 'depends_on');
+  if (edges)
+    made = withEntry(
+      made,
+      'depends_on',
+      eachEntry(edges, (edge) => withDefault(edge, 'required', true)),
+    );
   const build = childMap(made, 'build');
-  if (build) made = withEntry(made, 'build', defaultBuild(build));
-  const secrets = child(made, 'secrets');
-  if (secrets?.kind === 'list')
-    made = withEntry(made, 'secrets', sequenceAt(secrets, secrets.items.map(defaultSecret)));
-  const pull = child(made, 'pull_policy');
-  if (pull && childText(made, 'pull_policy') === 'if_not_present') {
-    made = withEntry(made, 'pull_policy', scalarAt(pull, 'missing'));
-  }
-  return defaultDependencies(defaultDevices(made));
+  if (build && childText(build, 'context') === undefined)
+    made = withEntry(made, 'build', withEntry(build, 'context', scalarAt(build, '.')));
+  made = eachItem(made, 'secrets', defaultSecret);
+  made = eachItem(made, 'env_file', (item) => withDefault(item, 'required', true));
+  return eachItem(made, 'ports', (item) => withDefault(withDefault(item, 'mode', 'ingress'), 'protocol', 'tcp'));
+}
+
+function eachItem(service: Mapping, key: string, change: (item: Node) => Node): Mapping {
+  const list = child(service, key);
+  return list?.kind === 'list' ? withEntry(service, key, { ...list, items: list.items.map(change) }) : service;
+}
+
+function eachEntry(map: Mapping, change: (value: Node) => Node): Mapping {
+  const entries = new Map<string, Entry>();
+  for (const [name, { key, value }] of map.entries) entries.set(name, { key, value: change(value) });
+  return { ...map, entries };
+}
+
+function withDefault(node: Node, key: string, value: string | boolean): Node {
+  return node.kind !== 'map' || childText(node, key) !== undefined ? node : withEntry(node, key, scalarAt(node, value));
 }
 
 /** A device request that says neither how many nor which means all. */
@@ -104,31 +77,8 @@ function defaultDevices(service: Mapping): Mapping {
   return withEntry(made, 'deploy', withEntry(deploy, 'resources', withEntry(resources, 'reservations', reserved)));
 }
 
-function defaultBuild(build: Mapping): Mapping {
-  let made = build;
-  if (childText(made, 'context') === undefined) made = withEntry(made, 'context', scalarAt(build, '.'));
-  if (childText(made, 'dockerfile') === undefined && childText(made, 'dockerfile_inline') === undefined) {
-    made = withEntry(made, 'dockerfile', scalarAt(build, 'Dockerfile'));
-  }
-  return made;
-}
-
 function defaultSecret(grant: Node): Node {
   const source = childText(grant, 'source');
   if (grant.kind !== 'map' || source === undefined || childText(grant, 'target') !== undefined) return grant;
   return withEntry(grant, 'target', scalarAt(grant, `/run/secrets/${source}`));
-}
-
-function defaultDependencies(service: Mapping): Mapping {
-  const implied = implicitDependencies(service);
-  if (implied.length === 0) return service;
-  let dependencies = childMap(service, 'depends_on') ?? mappingAt(service, []);
-  for (const { name, at, restart } of implied) {
-    if (dependencies.entries.has(name)) continue;
-    const edge: [string, Node][] = [['condition', scalarAt(at, 'service_started')]];
-    if (restart) edge.push(['restart', scalarAt(at, true)]);
-    edge.push(['required', scalarAt(at, true)]);
-    dependencies = withEntry(dependencies, name, mappingAt(at, edge));
-  }
-  return withEntry(service, 'depends_on', dependencies);
 }

@@ -121,6 +121,7 @@ class Extension {
     const loading = layers.get(file) ?? loadLayer(file, dirname(file), positionOf(from), this.#context);
     layers.set(file, loading);
     const documents = await loading;
+    if (documents) this.#context.journal.extended.set(file, documents);
     return documents?.reduce<Mapping | undefined>((base, over) => merge(base, over), undefined);
   }
 

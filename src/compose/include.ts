@@ -99,6 +99,7 @@ async function withEnvironment(entry: Node, base: string, context: LoadContext):
   const lookup = (name: string) => context.lookup(name) ?? own.get(name);
   const readInto = async (path: string, at: Node) => {
     const source = await readSource(path, base, positionOf(at), context);
+    context.journal.envFiles.push(path);
     const { entries, problems } = parseDotenv(source?.text ?? '', lookup);
     for (const { message, line, column } of problems) {
       context.findings.add({

@@ -17,10 +17,15 @@ export type {
 } from './deploy.ts';
 export type { Extensible, PlainValue } from './extension.ts';
 export type { FileGrant, Ulimit } from './grants.ts';
-export { type LoadOptions, type LoadResult, loadProject } from './load.ts';
+export { listVariables, type VariableUse } from './list-variables.ts';
+export { type LoadResult, loadProject } from './load.ts';
+export { loadModel, type Model as PartialModel } from './load-model.ts';
+export type { LoadOptions } from './load-options.ts';
+export type { OptionalStage } from './load-tree.ts';
 export { memoryReader } from './memory-reader.ts';
+export { narrowProject } from './narrow.ts';
 export type { FileObject, Ipam, IpamPool, Model, Network, Project, Volume } from './project.ts';
-export { renderProject } from './render.ts';
+export { renderImages, renderProject, renderVariables } from './render.ts';
 export type {
   BindOptions,
   BlkioConfig,

@@ -24,6 +24,23 @@ export function interpolate(
   return visit(tree) as Mapping;
 }
 
+/** In place of stage 2: values with variables stay, marked so that later stages do not take them for what they stand for. */
+export function keepTemplates(tree: Mapping): Mapping {
+  const done = new Map<Node, Node>();
+  const visit = (node: Node): Node => {
+    const known = done.get(node);
+    if (known) return known;
+    const made = node.kind === 'scalar' ? markTemplate(node) : visitCollection(node, visit);
+    done.set(node, made);
+    return made;
+  };
+  return visit(tree) as Mapping;
+}
+
+function markTemplate(node: Scalar): Node {
+  return typeof node.value === 'string' && node.value.includes('$') ? { ...node, template: true } : node;
+}
+
 function visitCollection(node: Exclude<Node, Scalar>, visit: (node: Node) => Node): Node {
   if (node.kind === 'list') {
     const items = node.items.map(visit);

@@ -1,7 +1,8 @@
 import { type DiagnosticCollector, describeError, type Position } from '../core/index.ts';
 import { canonicalise } from './canonicalise.ts';
 import { checkShape } from './check-shape.ts';
-import { interpolate } from './interpolate.ts';
+import { interpolate, keepTemplates } from './interpolate.ts';
+import type { Journal } from './journal.ts';
 import type { Mapping } from './node.ts';
 import { parse } from './parse.ts';
 import type { Source, SourceReader } from './source.ts';
@@ -13,8 +14,11 @@ export interface LoadContext {
   readonly findings: DiagnosticCollector;
   /** Text of every file read, by path. */
   readonly sources: Map<string, string>;
+  readonly journal: Journal;
   /** Variables for interpolation. */
   readonly lookup: Lookup;
+  /** False: templates stay as they are written. */
+  readonly expands: boolean;
   /** Names of unset variables already warned about. */
   readonly warned: Set<string>;
   /** Extended files already loaded, by path; per set of variables. */
@@ -74,7 +78,9 @@ function decode(bytes: Uint8Array): string | undefined {
 /** Stages 2 to 4 on the documents of one source. */
 export function prepare(documents: readonly Mapping[], context: LoadContext): Mapping[] {
   return documents.map((document) => {
-    const expanded = interpolate(document, context.lookup, context.warned, context.findings);
+    const expanded = context.expands
+      ? interpolate(document, context.lookup, context.warned, context.findings)
+      : keepTemplates(document);
     checkShape(expanded, context.findings);
     return canonicalise(expanded, context.findings);
   });

@@ -16,9 +16,12 @@ const PROPAGATIONS = new Set(['shared', 'rshared', 'slave', 'rslave', 'private',
 /** Hints for file sharing on a Mac; they mean nothing here. */
 const CONSISTENCIES = new Set(['consistent', 'cached', 'delegated']);
 
-/** Parses `[source:]target[:options]`. Returns why the text is refused otherwise. */
-export function parseMount(text: string): MountSpec | { readonly problem: string } {
-  const parts = splitParts(text);
+/** Parses `[source:]target[:options]`. Returns why the text is refused otherwise. Colons inside `${…}` part nothing. */
+export function parseMount(
+  text: string,
+  { hasTemplates = false }: { readonly hasTemplates?: boolean } = {},
+): MountSpec | { readonly problem: string } {
+  const parts = hasTemplates ? (text.match(/(?:\$\{[^}]*\}|[^:])+/g) ?? []) : splitParts(text);
   if (parts.length > 3) return { problem: 'it has too many colons; use the long form for paths with colons' };
   if (parts.some((part) => part === '')) return { problem: 'a part between the colons is empty' };
   const [first = '', second, third = ''] = parts;

@@ -23,6 +23,8 @@ export interface Scalar extends NodeBase {
   readonly text: string;
   /** The text came out of interpolation, so a number or boolean may be meant. */
   readonly interpolated?: true;
+  /** The text has variables that were left unexpanded; it may stand for anything. */
+  readonly template?: true;
 }
 
 /** A mapping; a Map, so that keys such as `__proto__` are harmless. */

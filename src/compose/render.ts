@@ -1,6 +1,7 @@
 import { FreeKeys, type Out, plain, sorted } from './codec.ts';
 import { fileObjects, models, networks, volumes } from './codecs/resources.ts';
 import { service } from './codecs/service.ts';
+import type { VariableUse } from './list-variables.ts';
 import type { Project } from './project.ts';
 import { writeJson } from './write-json.ts';
 import { writeYaml } from './write-yaml.ts';
@@ -20,6 +21,36 @@ export function renderProject(project: Project, options: { readonly format: 'yam
   for (const [key, value] of sections) if (value !== undefined) out.set(key, escapeDollars(value));
   if (options.format === 'yaml') return writeYaml(out);
   return writeJson(new Map([...out].sort(([a], [b]) => (a < b ? -1 : 1))));
+}
+
+/** Writes an override file that says nothing but which image each service has. */
+export function renderImages(
+  images: ReadonlyMap<string, string>,
+  options: { readonly format: 'yaml' | 'json' },
+): string {
+  const services = sorted(images, (image) => new Map([['image', escapeDollars(image)]]));
+  const out = new Map([['services', services]]);
+  return options.format === 'yaml' ? writeYaml(out) : writeJson(out);
+}
+
+/** Writes the variables that files use, for tools; property names are those of the reference. */
+export function renderVariables(
+  variables: readonly VariableUse[],
+  options: { readonly format: 'yaml' | 'json' },
+): string {
+  const isYaml = options.format === 'yaml';
+  const key = (name: string) => (isYaml ? name.toLowerCase() : name);
+  const rows = variables.map((use): [string, Out] => [
+    use.name,
+    new Map<string, Out>([
+      [key('Name'), use.name],
+      [key('DefaultValue'), use.default],
+      [key('PresenceValue'), use.alternate],
+      [key('Required'), use.required],
+    ]),
+  ]);
+  const out = new Map(rows);
+  return isYaml ? writeYaml(out) : writeJson(out);
 }
 
 /** A literal dollar is written doubled, for reading interpolates again; keys are never interpolated. */

@@ -68,7 +68,8 @@ const dependencies: CanonicalRule = (node) =>
     : node;
 
 const ports: CanonicalRule = (node, findings) => {
-  if (node.kind !== 'list') return node;
+  // One unexpanded port may stand for several: the list stays as it is.
+  if (node.kind !== 'list' || node.items.some((item) => item.kind === 'scalar' && item.template)) return node;
   return {
     ...node,
     items: node.items.flatMap((item) => (item.kind === 'scalar' ? portItems(item, findings) : [item])),
@@ -94,7 +95,7 @@ function portItems(item: Scalar, findings: DiagnosticCollector): Node[] {
 
 const mount: CanonicalRule = (node, findings) => {
   if (node.kind !== 'scalar') return node;
-  const spec = parseMount(node.text);
+  const spec = parseMount(node.text, { hasTemplates: node.template === true });
   if ('problem' in spec) {
     report(node, 'compose/invalid-volume', `invalid volume ${JSON.stringify(node.text)}: ${spec.problem}`, findings);
     return mappingAt(node, [['type', scalarAt(node, 'volume')]]);
@@ -119,7 +120,7 @@ const mount: CanonicalRule = (node, findings) => {
 };
 
 const device: CanonicalRule = (node, findings) => {
-  if (node.kind !== 'scalar') return node;
+  if (node.kind !== 'scalar' || node.template) return node;
   const [source = '', target = source, permissions = 'rwm', ...more] = node.text.split(':');
   if (more.length > 0 || source === '') {
     report(
@@ -138,7 +139,7 @@ const device: CanonicalRule = (node, findings) => {
 
 /** `host=address` or `host:address` lists and maps to a map of lists. */
 const hosts: CanonicalRule = (node, findings) => {
-  if (node.kind === 'scalar') return node;
+  if (node.kind === 'scalar' || scalars(node).some((item) => item.template)) return node;
   const rows =
     node.kind === 'map' ? [...node.entries].map(([key, { value }]) => [key, value] as const) : hostRows(node, findings);
   const found = new Map<string, Node[]>();

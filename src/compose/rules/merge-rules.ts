@@ -47,6 +47,7 @@ const bySource =
   (item) =>
     childText(item, 'target') ?? `${folder}${childText(item, 'source') ?? ''}`;
 const byPort: UniqueKey = (item) =>
+  byText(item) ??
   JSON.stringify([
     childText(item, 'host_ip') ?? '0.0.0.0',
     childText(item, 'target'),

@@ -1,0 +1,37 @@
+import type { Diagnostic } from '../core/index.ts';
+import { bind } from './bind.ts';
+import { loadOrThrow } from './load.ts';
+import type { LoadOptions } from './load-options.ts';
+import { ALL_STAGES, type OptionalStage } from './load-tree.ts';
+import { narrowProject } from './narrow.ts';
+import { renderProject } from './render.ts';
+import { renderTree } from './render-tree.ts';
+
+/** An application of which some stages were left out: it can be shown, not run. */
+export interface Model {
+  /** Names of its services. */
+  readonly services: readonly string[];
+  readonly warnings: readonly Diagnostic[];
+  readonly sources: ReadonlyMap<string, string>;
+  render(format: 'yaml' | 'json'): string;
+}
+
+/**
+ * Loads an application without some stages. Without `interpolate` nobody knows which profiles are active or what a
+ * reference means, so all services are kept and nothing is checked across them. Throws `ComposeError`.
+ */
+export async function loadModel(options: LoadOptions, without: readonly OptionalStage[]): Promise<Model> {
+  const stages = new Set(ALL_STAGES);
+  for (const stage of without) stages.delete(stage);
+  const keepsTemplates = !stages.has('interpolate');
+  if (keepsTemplates) stages.delete('select-profiles');
+  const { loaded, warnings, run } = await loadOrThrow({ ...options, purpose: 'show' }, stages);
+  const services = [...loaded.active.entries.keys()];
+  const found = { services, warnings, sources: run.sources };
+  if (keepsTemplates) return { ...found, render: (format) => renderTree(loaded.tree, format) };
+  const project = narrowProject(
+    bind(loaded.tree, loaded.active, loaded.inactive, loaded.facts),
+    options.services ?? [],
+  );
+  return { ...found, render: (format) => renderProject(project, { format }) };
+}

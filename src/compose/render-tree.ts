@@ -1,0 +1,51 @@
+import { type Out, sorted } from './codec.ts';
+import type { Mapping, Node } from './node.ts';
+import { type PathTable, pathTable, stepDown, stepIntoItems } from './path-table.ts';
+import { writeJson } from './write-json.ts';
+import { writeYaml } from './write-yaml.ts';
+
+/**
+ * Writes a tree whose templates were kept. Nothing is escaped, for its dollars are the files' own, and what the reference
+ * keeps as it is written is written that way.
+ */
+export function renderTree(tree: Mapping, format: 'yaml' | 'json'): string {
+  const out = outOf(tree, AS_WRITTEN);
+  return format === 'yaml' ? writeYaml(out) : writeJson(out);
+}
+
+type Form = 'pairs' | 'item' | 'hosts';
+
+/** Short forms that the canonical stage expands and that mean the same either way. */
+const AS_WRITTEN = pathTable<Form>([
+  ...['annotations', 'build.args', 'build.labels', 'deploy.labels', 'environment', 'labels', 'sysctls'].map(
+    (path) => [`services.*.${path}`, 'pairs'] as const,
+  ),
+  ...['networks', 'volumes', 'secrets', 'configs'].map((section) => [`${section}.*.labels`, 'pairs'] as const),
+  ...['extra_hosts', 'build.extra_hosts'].map((path) => [`services.*.${path}`, 'hosts'] as const),
+  ['services.*.tmpfs', 'item'],
+]);
+
+function outOf(node: Node, table: PathTable<Form> | undefined): Out {
+  if (node.kind === 'scalar') return node.value;
+  if (node.kind === 'list') {
+    const only = node.items.length === 1 ? node.items[0] : undefined;
+    if (table?.rule === 'item' && only && !isWrittenAsList(node)) return outOf(only, undefined);
+    return node.items.map((item) => outOf(item, stepIntoItems(table)));
+  }
+  if (table?.rule !== undefined && isWrittenAsList(node)) return listOf(node, table.rule === 'hosts' ? ':' : '=');
+  const below = new Map(Array.from(node.entries, ([key, { value }]) => [key, outOf(value, stepDown(table, key))]));
+  return sorted(below, (value) => value);
+}
+
+function isWrittenAsList(node: Node): boolean {
+  return /^[-[]/.test(node.source.text.slice(node.start, node.start + 1));
+}
+
+function listOf(node: Mapping, separator: string): Out {
+  return [...node.entries].flatMap(([key, { value }]) => {
+    const values = value.kind === 'list' ? value.items : [value];
+    return values.map((item) =>
+      item.kind === 'scalar' && item.value !== null ? `${key}${separator}${item.text}` : key,
+    );
+  });
+}
