@@ -101,6 +101,14 @@ export async function writeAtomically(
   if (options.durable) await syncDirectory(dirname(path));
 }
 
+/** The names that {@link writeAtomically} gives its temporary files. */
+const TEMPORARY = /^\..+\.[0-9a-f]{12}\.tmp$/;
+
+/** Removes what interrupted writes left in a directory: for its one writer, before it writes. */
+export async function removeTemporaries(directory: string): Promise<void> {
+  for (const name of await listDirectory(directory)) if (TEMPORARY.test(name)) await removeFile(join(directory, name));
+}
+
 /** Makes renames and removals inside a directory survive a power cut. */
 export async function syncDirectory(path: string): Promise<void> {
   const handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);

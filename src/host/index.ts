@@ -27,6 +27,7 @@ export {
   readJsonIfExists,
   readTextIfExists,
   removeFile,
+  removeTemporaries,
   removeTree,
   syncDirectory,
   writeAtomically,

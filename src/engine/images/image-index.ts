@@ -8,7 +8,7 @@ import {
   parseImageRef,
   TscError,
 } from '../../core/index.ts';
-import { readTextIfExists, writeAtomically } from '../../host/index.ts';
+import { readTextIfExists, removeTemporaries, writeAtomically } from '../../host/index.ts';
 import { createKeyedLock, type KeyedLock } from '../state/index.ts';
 
 const INDEX_LIMIT = 16 << 20;
@@ -40,6 +40,7 @@ export class ImageIndex {
 
   static async open(directory: string): Promise<ImageIndex> {
     const path = join(directory, 'index.json');
+    await removeTemporaries(directory);
     const text = await readTextIfExists(path, INDEX_LIMIT);
     await writeAtomically(join(directory, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}');
     return new ImageIndex(path, text === undefined ? new Map() : decodeIndex(text, path));

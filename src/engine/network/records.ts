@@ -5,6 +5,7 @@ import {
   makeDirectory,
   readJsonIfExists,
   removeFile,
+  removeTemporaries,
   syncDirectory,
   writeAtomically,
 } from '../../host/index.ts';
@@ -101,6 +102,8 @@ export function openRecords(dataDirectory: string): Records {
     async load() {
       await makeDirectory(networks);
       await makeDirectory(endpoints);
+      await removeTemporaries(networks);
+      await removeTemporaries(endpoints);
       const notes: string[] = [];
       return {
         networks: await readAll(networks, parseNetwork, notes),
