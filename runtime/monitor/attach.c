@@ -206,7 +206,9 @@ static void client_ready(struct watch *watch, uint32_t events) {
     monitor_leave_when_flushed(client->monitor);
   }
   if (client->paused) {
-    if (events & (EPOLLHUP | EPOLLERR)) {
+    if (client->monitor->phase == PHASE_LEAVING) {
+      drop(client); /* the process that could read what waits is gone */
+    } else if (events & (EPOLLHUP | EPOLLERR)) {
       /* Gone, but what it sent still waits for the process to read; hanging up again and again helps nobody. */
       (void)loop_arm(&client->monitor->loop, &client->watch, 0, /* err= */ NULL);
     }
@@ -322,13 +324,17 @@ void clients_event(struct monitor *monitor, const char *json, size_t size) {
   }
 }
 
-bool clients_flushed(const struct monitor *monitor) {
-  for (const struct client *client = monitor->clients; client != NULL; client = client->next) {
-    if (client->out_at < client->out.size) {
-      return false;
+bool clients_part(struct monitor *monitor) {
+  bool all = true;
+  for (struct client *client = monitor->clients; client != NULL; client = client->next) {
+    if (backlog(client) > 0) {
+      all = false;
+    } else if (!client->parted) {
+      client->parted = true;
+      (void)shutdown(client->watch.fd, SHUT_WR);
     }
   }
-  return true;
+  return all;
 }
 
 void clients_close(struct monitor *monitor) {

@@ -24,6 +24,8 @@
 #define READY_FD 3
 /* How long readers may take for what is left when all is over. */
 #define LAST_BYTES_MS 60000
+/* How long they may take to close when they have it all. */
+#define PARTING_MS 2000
 
 static void unlink_all(const struct monitor *monitor, bool failed) {
   static const char *const always[] = {"m.sock", "console.sock", "runtime.log"};
@@ -70,9 +72,18 @@ static void leave(struct monitor *monitor) {
   monitor->loop.quit = true;
 }
 
+/* Leaving at once would fail a client's last write (the end of stdin, say), and a failed write makes it drop what it
+   has not read yet: so each closes first. */
 void monitor_leave_when_flushed(struct monitor *monitor) {
-  if (monitor->phase == PHASE_LEAVING && clients_flushed(monitor)) {
+  if (monitor->phase != PHASE_LEAVING) {
+    return;
+  }
+  bool all = clients_part(monitor);
+  if (monitor->clients == NULL) {
     leave(monitor);
+  } else if (all && !monitor->parting) {
+    monitor->parting = true;
+    loop_timer_set(monitor->deadline.fd, PARTING_MS);
   }
 }
 

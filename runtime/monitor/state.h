@@ -70,6 +70,7 @@ struct client {
   bool moved;  /* took something since the last look at stalled readers */
   bool paused; /* a stdin frame waits for room */
   bool ended;  /* sends no more */
+  bool parted; /* was told everything: our side of the connection is closed */
 };
 
 struct output {
@@ -106,6 +107,7 @@ struct monitor {
   struct watch deadline; /* timer: how long a reader may take for the last bytes */
   struct watch stall;    /* timer: when to look at readers that hold the output back */
   bool holding;          /* the process's output is not read now */
+  bool parting;          /* every client was told everything; theirs is the last word */
   int console_fd;        /* listening console.sock; -1 without terminal or once connected */
   struct client *clients;
   int client_count;
@@ -162,8 +164,8 @@ void clients_output(struct monitor *monitor, enum frame_type type, const char *d
 void clients_check_stalled(struct monitor *monitor);
 void clients_event(struct monitor *monitor, const char *json, size_t size);
 void clients_resume(struct monitor *monitor);
-/* True when nothing waits to be sent. */
-bool clients_flushed(const struct monitor *monitor);
+/* Ends our side of every connection that was told everything; true when all were. */
+bool clients_part(struct monitor *monitor);
 void clients_close(struct monitor *monitor);
 int client_send(struct client *client, enum frame_type type, const char *data, size_t size);
 
