@@ -5,6 +5,7 @@ import { compareDefinitions, defineContainer, hashDefinition, readDefinition } f
 import { LABEL } from './labels.ts';
 import { isUp, type ObservedContainer, type ObservedState, replicasIn } from './observed-state.ts';
 import { type Plan, PlanBuilder } from './plan.ts';
+import { settleReplacements, temporaryName } from './plan-interrupted.ts';
 import { planNetworks, planVolumes } from './plan-objects.ts';
 import { replicaName, toContainerSpec } from './service-spec.ts';
 
@@ -96,11 +97,12 @@ interface Context {
 function planService(builder: PlanBuilder, input: UpInput, service: Service, context: Context): ServiceSteps {
   const { have, options } = input;
   const want = wantedReplicas(input, service);
-  const present = replicasIn(have, service.name);
+  const { present, before } = settleReplacements(builder, replicasIn(have, service.name));
   const keep = chooseKept(present, want);
   const surplus = present.filter((item) => !keep.includes(item));
   // A fixed name or port of a surplus replica may be needed by nobody: they go first, in parallel.
-  for (const item of surplus) planRemoval(builder, item, options.timeout, `scale to ${want}`);
+  for (const item of surplus)
+    planRemoval(builder, item, { timeout: options.timeout, cause: `scale to ${want}`, before });
 
   // Only a start has to wait: a service that stays as it is costs no wait.
   let known: readonly number[] | undefined;
@@ -116,7 +118,7 @@ function planService(builder: PlanBuilder, input: UpInput, service: Service, con
   for (let index = 0; index < want; index += 1) {
     const old = keep[index];
     const number = old?.number ?? numbers.shift() ?? index + 1;
-    const fate = planReplica(builder, { input, service, number, context, ...(old && { old }) }, conditions);
+    const fate = planReplica(builder, { input, service, number, context, before, ...(old && { old }) }, conditions);
     containers.push(fate.name);
     if (fate.created !== undefined) created.push(fate.created);
     if (fate.started !== undefined) started.push(fate.started);
@@ -137,6 +139,8 @@ interface ReplicaPlanInput {
   readonly service: Service;
   readonly number: number;
   readonly context: Context;
+  /** Operations that settle what an earlier command left half done. */
+  readonly before: readonly number[];
   readonly old?: ObservedContainer;
 }
 
@@ -148,11 +152,12 @@ function planReplica(
   const { input, service, number, old, context } = replica;
   const spec = finishSpec(input, service, number);
   const cause = old ? recreateCause(input, service, spec, old) : missingCause(input, service);
-  const after = creationOrder(spec, service, context);
+  const after = [...replica.before, ...creationOrder(spec, service, context)];
   const start = (created: number | undefined, why: string) =>
     input.options.start
       ? builder.add({ kind: 'start-container', name: spec.name, service: service.name }, why, [
           created,
+          ...replica.before,
           ...conditions(),
         ])
       : undefined;
@@ -195,10 +200,10 @@ function planReplacement(builder: PlanBuilder, input: UpInput, item: Replacement
   const remove = (order: readonly (number | undefined)[]) =>
     builder.add({ kind: 'remove-container', name: old.name, service, volumes: false, force: true }, 'replaced', order);
   if (spec.endpoints.some((endpoint) => endpoint.ipv4Address || endpoint.ipv6Address)) {
-    const removed = remove([stop([]), ...after]);
+    const removed = remove([stop(after), ...after]);
     return builder.add({ kind: 'create-container', name: spec.name, service, spec: successor }, cause, [removed]);
   }
-  const temporary = `${old.id.slice(0, 12)}_${spec.name}`;
+  const temporary = temporaryName(old, spec.name);
   const created = builder.add(
     { kind: 'create-container', name: temporary, service, spec: { ...successor, name: temporary } },
     cause,
@@ -339,7 +344,7 @@ function planFinalWaits(
 
 function planOrphans(builder: PlanBuilder, input: UpInput): void {
   for (const item of findOrphans(input.have, input.project))
-    planRemoval(builder, item, input.options.timeout, 'service is not in the file');
+    planRemoval(builder, item, { timeout: input.options.timeout, cause: 'service is not in the file', before: [] });
 }
 
 /** Containers of services that the files do not know. */
@@ -349,12 +354,18 @@ export function findOrphans(have: ObservedState, project: Project): ObservedCont
   );
 }
 
-function planRemoval(builder: PlanBuilder, item: ObservedContainer, timeout: number | undefined, cause: string): void {
+interface Removal {
+  readonly timeout: number | undefined;
+  readonly cause: string;
+  readonly before: readonly number[];
+}
+
+function planRemoval(builder: PlanBuilder, item: ObservedContainer, { timeout, cause, before }: Removal): void {
   const { name, service } = item;
   const stopped = isUp(item)
-    ? builder.add({ kind: 'stop-container', name, service, ...(timeout !== undefined && { timeout }) }, cause)
+    ? builder.add({ kind: 'stop-container', name, service, ...(timeout !== undefined && { timeout }) }, cause, before)
     : undefined;
-  builder.add({ kind: 'remove-container', name, service, volumes: false, force: true }, cause, [stopped]);
+  builder.add({ kind: 'remove-container', name, service, volumes: false, force: true }, cause, [stopped, ...before]);
 }
 
 function wantedReplicas(input: UpInput, service: Service): number {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createMemoryClient, type MemoryBehaviour } from '../client/index.ts';
+import { createMemoryClient, type EngineClient, type MemoryBehaviour } from '../client/index.ts';
 import { type BringUpOptions, bringUp } from './bring-up.ts';
 import { executePlan } from './execute.ts';
 import { observe } from './observe.ts';
@@ -132,6 +132,38 @@ describe('up', () => {
       .filter((line) => line !== '' && !line.includes(': wait '))
       .map((line) => line.replace(/^#\d+[^:]*: /, '').replace(/[0-9a-f]{12}_/g, '<id>_'));
     expect(lines).toEqual(expected);
+  });
+
+  it('settles a replacement that an earlier command did not finish', async () => {
+    const changed = STACK.replace('DEBUG: "1"', 'DEBUG: "2"');
+    const web = { services: ['web'], noDeps: true } as const;
+    const lines = async (client: EngineClient) => {
+      const project = await sampleProject(changed);
+      const have = await observe(client, 'demo', project);
+      const plan = planUp({ project, have, imageIds: new Map(), options: { ...UP, ...web } });
+      return { plan, have, text: formatPlan(plan).replace(/[0-9a-f]{12}_/g, '<id>_') };
+    };
+    const { client } = await planAgain(changed, web);
+    const first = await lines(client);
+    const [create, stop, remove] = first.plan.operations.map((operation) => ({ ...operation, after: [] }));
+    if (!create || !stop || !remove) throw new Error('the plan is shorter than it was');
+
+    await executePlan({ client, plan: { project: 'demo', operations: [create] }, have: first.have });
+    const both = await lines(client);
+    expect(both.text.split('\n').slice(0, 3)).toEqual([
+      '#1: remove-container <id>_demo-web-1 (an interrupted replacement)',
+      '#2 after 1: create-container <id>_demo-web-1 (environment.DEBUG changed)',
+      '#3 after 2: stop-container demo-web-1 (replaced)',
+    ]);
+
+    await executePlan({ client, plan: { project: 'demo', operations: [remove] }, have: first.have });
+    const successor = await lines(client);
+    expect(successor.text).toBe(
+      '#1: rename-container <id>_demo-web-1 to demo-web-1 (an interrupted replacement)\n' +
+        '#2 after 1: start-container demo-web-1 (not started yet)',
+    );
+    await executePlan({ client, ...successor });
+    expect((await lines(client)).text).toBe('');
   });
 
   it('removes orphans only when asked, and says which there are', async () => {
