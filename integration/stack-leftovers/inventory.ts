@@ -20,7 +20,7 @@ export async function takeInventory(daemon: TestDaemon): Promise<Inventory> {
     mounts: [...new Set(['self', '1', String(daemon.keeperPid), daemonPid])].flatMap((pid) => mountsOf(pid, daemon)),
     namespaces: namespacesOf([...pids, String(daemon.keeperPid)]),
     descriptors: descriptorsOf(String(daemon.keeperPid)),
-    links: await hostLines(daemon, '/sbin/ip', ['-o', '-d', 'link']),
+    links: await hostLines(daemon, '/sbin/ip', ['-br', 'link']),
     routes: await hostLines(daemon, '/sbin/ip', ['route', 'show', 'table', 'all']),
     ruleset: await ruleset(daemon),
     otherRules: await hostLines(daemon, '/usr/sbin/nft', ['list', 'ruleset']),

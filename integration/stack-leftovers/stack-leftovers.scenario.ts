@@ -1,8 +1,9 @@
 import { createSocket } from 'node:dgram';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { startTestDaemon, type TestDaemon, waitUntil } from '../kit/daemon.ts';
+import { startTestDaemon, type TestDaemon } from '../kit/daemon.ts';
 import { leftovers } from '../kit/ledger.ts';
+import { killDaemon } from '../stack-faults/faults.ts';
 import { type CliProject, cliProject } from '../stack-up/run-cli.ts';
 import { freePort } from './free-port.ts';
 import { commandLine, processesBelow, settle, takeInventory } from './inventory.ts';
@@ -88,17 +89,6 @@ async function useIt(project: CliProject, web: number, echo: number): Promise<vo
   expect((await project.run(['run', '-d', 'web', 'sleep', '500'])).status).toBe(0);
 }
 
-async function killDaemon(): Promise<void> {
-  const pid = await daemon.daemonPid();
-  process.kill(pid, 'SIGKILL');
-  await waitUntil(15_000, () =>
-    daemon.daemonPid().then(
-      (now) => now !== pid,
-      () => false,
-    ),
-  );
-}
-
 /** Process id of the monitor of a container. */
 async function monitorOf(name: string): Promise<number> {
   const { Id } = (await daemon.call('GET', `/containers/${name}/json`)).json<{ Id: string }>();
@@ -127,7 +117,7 @@ it('also after the daemon and monitors were killed', async () => {
   await useIt(project, web, echo);
   process.kill(await monitorOf(`${project.name}-echo-1`), 'SIGKILL');
   process.kill(await monitorOf(`${project.name}-db-1`), 'SIGKILL');
-  await killDaemon();
+  await killDaemon(daemon);
   process.kill(await monitorOf(`${project.name}-web-1`), 'SIGKILL');
   const down = await project.run(['down', '-v']);
   expect(down.status, down.stderr).toBe(0);
@@ -141,7 +131,7 @@ it('also after the daemon was killed in the middle of down', async () => {
   await useIt(project, web, echo);
   const down = project.run(['down', '-v']);
   await delay(400);
-  await killDaemon();
+  await killDaemon(daemon);
   await down;
   const again = await project.run(['down', '-v']);
   expect(again.status, again.stderr).toBe(0);

@@ -1,0 +1,166 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { startTestDaemon, type TestDaemon, waitUntil } from '../kit/daemon.ts';
+import { leftovers } from '../kit/ledger.ts';
+import { freePort } from '../stack-leftovers/free-port.ts';
+import { settle, takeInventory } from '../stack-leftovers/inventory.ts';
+import { type CliProject, cliProject } from '../stack-up/run-cli.ts';
+import { killDaemon, randomFrom } from './faults.ts';
+
+// `kill -9` of the daemon or of the command at any moment of `up`: what runs goes on, and the next `up` converges.
+let daemon: TestDaemon;
+
+beforeAll(async () => {
+  daemon = await startTestDaemon();
+  await daemon.importBusybox();
+  using first = cliProject(daemon.host, { 'compose.yaml': 'services: { one: { image: busybox } }' });
+  await first.run(['up', '-d']);
+  await first.run(['down', '-v']);
+});
+
+afterAll(async () => {
+  expect(leftovers(await daemon.stop())).toEqual([]);
+});
+
+const SERVICES = ['api', 'cache', 'db', 'front', 'seed', 'worker'];
+
+/** Six services in four layers; `turn` is in the environment of two, so that a further `up` replaces these. */
+const compose = (port: number, turn: number) => `
+x-sleeper: &sleeper { image: busybox, command: sleep 600, init: true }
+services:
+  front:
+    image: busybox
+    command: sh -c 'echo page > /var/www/index.html; exec httpd -f -p 80 -h /var/www'
+    init: true
+    ports: ["127.0.0.1:${port}:80"]
+  db:
+    <<: *sleeper
+    volumes: ["data:/data"]
+    healthcheck: { test: "true", interval: 0.1s }
+  seed:
+    image: busybox
+    command: sh -c 'echo row >> /data/rows'
+    volumes: ["data:/data"]
+    depends_on: { db: { condition: service_healthy } }
+  cache: { <<: *sleeper, environment: { TURN: "${turn}" } }
+  api:
+    <<: *sleeper
+    environment: { TURN: "${turn}" }
+    depends_on: { seed: { condition: service_completed_successfully }, cache: { condition: service_started } }
+  worker: { <<: *sleeper, depends_on: [api, db] }
+volumes: { data: }
+`;
+
+interface Row {
+  readonly Names: readonly string[];
+  readonly State: string;
+}
+
+/** Every container of the project, as the API lists them: nothing may hide behind the command's own view. */
+async function containers(project: CliProject): Promise<string[]> {
+  const filters = encodeURIComponent(JSON.stringify({ label: [`com.docker.compose.project=${project.name}`] }));
+  const rows = (await daemon.call('GET', `/containers/json?all=1&filters=${filters}`)).json<readonly Row[]>();
+  return rows.map(({ Names, State }) => `${Names[0]?.slice(project.name.length + 2)} ${State}`).sort();
+}
+
+const CONVERGED = SERVICES.map((name) => `${name}-1 ${name === 'seed' ? 'exited' : 'running'}`);
+
+/** The page through the published port, many times, while something happens; every answer must be the page. */
+async function pages(port: number, until: AbortSignal): Promise<{ readonly asked: number; readonly wrong: string[] }> {
+  const wrong: string[] = [];
+  let asked = 0;
+  for (; asked < 500 && !until.aborted; asked += 1) {
+    const text = await fetch(`http://127.0.0.1:${port}/`, { signal: AbortSignal.timeout(3000) }).then(
+      (answer) => answer.text(),
+      (error: unknown) => String(error),
+    );
+    if (text !== 'page\n') wrong.push(text);
+    await delay(5);
+  }
+  return { asked, wrong };
+}
+
+/** One message: each line of the error is either progress, the summary of what is left, or one error with its hint. */
+function expectOneMessage(stderr: string): void {
+  expect(stderr.match(/^tscompose: /gm) ?? [], stderr).toHaveLength(1);
+  expect(stderr).not.toMatch(/internal error|\bat .*\.js:\d+/);
+}
+
+it('the daemon killed at any moment of up', async () => {
+  const port = await freePort();
+  using project = cliProject(daemon.host, { 'compose.yaml': compose(port, 0) });
+  const before = await takeInventory(daemon);
+  const random = randomFrom(2026);
+  for (let round = 0; round < 8; round += 1) {
+    const moment = Math.round(random() * 1200);
+    project.write('compose.yaml', compose(port, round));
+    const up = project.run(['up', '-d']);
+    await delay(moment);
+    await killDaemon(daemon);
+    const cut = await up;
+    if (cut.status !== 0) expectOneMessage(cut.stderr);
+    const again = await project.run(['up', '-d']);
+    expect(again.status, `round ${round}, killed after ${moment} ms\n${cut.stderr}\n${again.stderr}`).toBe(0);
+    expect(await containers(project), `round ${round}, killed after ${moment} ms`).toEqual(CONVERGED);
+    // From the fourth round on every `up` starts from nothing.
+    if (round >= 4) await project.run(['down', '-v', '-t', '1']);
+  }
+  await project.run(['down', '-v', '-t', '1']);
+  expect(await settle(daemon, before)).toEqual(before);
+});
+
+it('published ports and names of running services work while no daemon is there', async () => {
+  const port = await freePort();
+  using project = cliProject(daemon.host, { 'compose.yaml': compose(port, 0) });
+  expect((await project.run(['up', '-d', 'front', 'cache'])).status).toBe(0);
+  // One process inside asks for a name all the time, as the daemon cannot start new ones meanwhile.
+  const asking = project.run([
+    ...['exec', '-T', 'cache', 'sh', '-c'],
+    'i=0; while test $i -lt 40; do ping -q -c 1 -W 3 front > /dev/null || echo wrong >> /tmp/wrong; i=$((i+1)); sleep 0.05; done; touch /tmp/done',
+  ]);
+  const stop = new AbortController();
+  const watching = pages(port, stop.signal);
+  await delay(300);
+  for (let blow = 0; blow < 3; blow += 1) await killDaemon(daemon);
+  await delay(200);
+  stop.abort();
+  const { asked, wrong } = await watching;
+  expect(wrong).toEqual([]);
+  expect(asked).toBeGreaterThan(20);
+  await asking;
+  const inside = () => project.run(['exec', '-T', 'cache', 'sh', '-c', 'test -e /tmp/done && ! test -e /tmp/wrong']);
+  await waitUntil(10_000, async () => (await inside()).status === 0);
+  await project.run(['down', '-v', '-t', '1']);
+});
+
+it('the command killed at any moment of up, by -9 and by ctrl-C', async () => {
+  const port = await freePort();
+  using project = cliProject(daemon.host, { 'compose.yaml': compose(port, 0) });
+  const before = await takeInventory(daemon);
+  const random = randomFrom(7);
+  for (let round = 0; round < 8; round += 1) {
+    const signal = round % 2 === 0 ? 'SIGKILL' : 'SIGINT';
+    const moment = Math.round(150 + random() * 900);
+    project.write('compose.yaml', compose(port, round));
+    const child = project.start(['up', '-d']);
+    let stderr = '';
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+    });
+    const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
+    await delay(moment);
+    child.kill(signal);
+    const status = await ended;
+    if (signal === 'SIGINT' && status !== 0) {
+      // 130 by our own word, or by the signal before the program had begun.
+      expect([130, null], stderr).toContain(status);
+      if (status === 130) expectOneMessage(stderr);
+    }
+    const again = await project.run(['up', '-d']);
+    expect(again.status, `round ${round}, ${signal} after ${moment} ms\n${stderr}\n${again.stderr}`).toBe(0);
+    expect(await containers(project), `round ${round}, ${signal} after ${moment} ms`).toEqual(CONVERGED);
+    if (round >= 4) await project.run(['down', '-v', '-t', '1']);
+  }
+  await project.run(['down', '-v', '-t', '1']);
+  expect(await settle(daemon, before)).toEqual(before);
+});
