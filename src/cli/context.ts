@@ -1,5 +1,12 @@
 import { type EngineClient, openEngine, resolveEndpoint, runDirectory, startDaemon } from '../client/index.ts';
-import { ComposeError, formatFindings, type LoadResult, loadProject, type Project } from '../compose/index.ts';
+import {
+  ComposeError,
+  formatFindings,
+  type LoadOptions,
+  type LoadResult,
+  loadProject,
+  type Project,
+} from '../compose/index.ts';
 import { isKind, TscError } from '../core/index.ts';
 import { readBytesIfExists } from '../host/index.ts';
 import type { AnsiMode, Output } from './output.ts';
@@ -36,6 +43,8 @@ export interface Context {
   connected(): boolean;
   /** The project of the files; named services make their profiles active. */
   load(services?: readonly string[], purpose?: 'run' | 'show'): Promise<LoadResult>;
+  /** What the command line says about loading, for commands that load in their own way. */
+  loadOptions(services?: readonly string[], purpose?: 'run' | 'show'): LoadOptions;
   /** The project of the files, or its bare name. */
   target(services?: readonly string[]): Promise<Target>;
 }
@@ -50,19 +59,20 @@ export function createContext(
 ): Context {
   const currentDirectory = process.cwd();
   let client: Promise<EngineClient> | undefined;
-  const load: Context['load'] = async (services = [], purpose = 'run') => {
-    const result = await loadProject({
-      ...(root.file && { files: root.file }),
-      ...(root.projectName && { projectName: root.projectName }),
-      ...(root.projectDirectory && { projectDirectory: root.projectDirectory }),
-      ...(root.envFile && { envFiles: root.envFile }),
-      ...(root.profile && { profiles: root.profile }),
-      ...(services.length > 0 && { services }),
-      currentDirectory,
-      environment,
-      purpose,
-      reader: { read: (path) => (path === '-' ? readStandardInput() : readBytesIfExists(path)) },
-    });
+  const loadOptions: Context['loadOptions'] = (services = [], purpose = 'run') => ({
+    ...(root.file && { files: root.file }),
+    ...(root.projectName && { projectName: root.projectName }),
+    ...(root.projectDirectory && { projectDirectory: root.projectDirectory }),
+    ...(root.envFile && { envFiles: root.envFile }),
+    ...(root.profile && { profiles: root.profile }),
+    ...(services.length > 0 && { services }),
+    currentDirectory,
+    environment,
+    purpose,
+    reader: { read: (path) => (path === '-' ? readStandardInput() : readBytesIfExists(path)) },
+  });
+  const load: Context['load'] = async (services, purpose) => {
+    const result = await loadProject(loadOptions(services, purpose));
     if (result.warnings.length > 0) output.note(formatFindings(result.warnings, result.sources));
     return result;
   };
@@ -72,6 +82,7 @@ export function createContext(
     currentDirectory,
     output,
     load,
+    loadOptions,
     connected: () => client !== undefined,
     engine: () => {
       client ??= connect(root, environment);

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { parseImageRef } from '../core/index.ts';
 import { readJsonIfExists } from '../host/index.ts';
+import type { RegistryCredentials } from '../registry/index.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -33,4 +34,20 @@ async function readLogins(environment: Environment): Promise<ReadonlyMap<string,
         : [],
     ),
   );
+}
+
+/** The same logins for asking a registry directly, by image reference. */
+export function registryCredentials(
+  environment: Environment,
+): (reference: string) => Promise<RegistryCredentials | undefined> {
+  const header = registryAuthentication(environment);
+  return async (reference) => {
+    const encoded = await header(reference);
+    if (encoded === undefined) return undefined;
+    const { username, password } = JSON.parse(Buffer.from(encoded, 'base64url').toString('utf8')) as {
+      readonly username: string;
+      readonly password: string;
+    };
+    return { kind: 'basic', username, password };
+  };
 }

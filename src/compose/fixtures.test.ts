@@ -1,9 +1,17 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { ComposeError, type LoadOptions, loadProject, memoryReader, renderProject } from './index.ts';
+import {
+  ComposeError,
+  type LoadOptions,
+  loadModel,
+  loadProject,
+  memoryReader,
+  type OptionalStage,
+  renderProject,
+} from './index.ts';
 
 /**
- * One case of a fixture file: `=== name`, `--- args` (flags), `--- file path`, `--- findings` (severity, code, place) and
+ * One case of a fixture file: `=== name`, `--- args` (flags; `--without` a stage), `--- file path`, `--- findings` (severity, code, place) and
  * `--- model` (the rendered model). Models were compared with what docker compose 2.40 prints for the same files.
  */
 interface Fixture {
@@ -12,6 +20,7 @@ interface Fixture {
   readonly files: Readonly<Record<string, string>>;
   readonly findings: string;
   readonly model: string;
+  readonly without: readonly OptionalStage[];
 }
 
 function parseFixtures(text: string): Fixture[] {
@@ -31,7 +40,9 @@ function parseFixtures(text: string): Fixture[] {
         else if (kind === 'findings') findings = body;
         else model = body;
       }
-      return { name: name.trim(), args, files, findings, model };
+      const without = args.flatMap((arg, i) => (args[i - 1] === '--without' ? [arg as OptionalStage] : []));
+      const kept = args.filter((arg, i) => arg !== '--without' && args[i - 1] !== '--without');
+      return { name: name.trim(), args: kept, files, findings, model, without };
     });
 }
 
@@ -49,7 +60,10 @@ function optionsOf({ args, files }: Fixture): LoadOptions {
   };
 }
 
-async function run(options: LoadOptions): Promise<{ findings: string; model: string; json: string }> {
+async function run(
+  options: LoadOptions,
+  without: readonly OptionalStage[] = [],
+): Promise<{ findings: string; model: string; json: string }> {
   const show = (findings: ComposeError['diagnostics']) =>
     findings
       .map(({ severity, code, at }) => {
@@ -58,6 +72,10 @@ async function run(options: LoadOptions): Promise<{ findings: string; model: str
       })
       .join('');
   try {
+    if (without.length > 0) {
+      const { render, warnings } = await loadModel(options, without);
+      return { findings: show(warnings), model: render('yaml'), json: render('json') };
+    }
     const { project, warnings } = await loadProject(options);
     const [model, json] = [renderProject(project, { format: 'yaml' }), renderProject(project, { format: 'json' })];
     return { findings: show(warnings), model, json };
@@ -72,11 +90,13 @@ for (const file of readdirSync(folder)) {
   describe(file, () => {
     const fixtures = parseFixtures(readFileSync(new URL(file, folder), 'utf8'));
     it.each(fixtures.map((fixture) => [fixture.name, fixture] as const))('%s', async (_name, fixture) => {
-      const { findings, model } = await run(optionsOf(fixture));
+      const { findings, model } = await run(optionsOf(fixture), fixture.without);
       expect({ findings, model }).toEqual({ findings: fixture.findings, model: fixture.model });
     });
 
-    it.each(fixtures.filter(({ model }) => model !== '').map((fixture) => [fixture.name, fixture] as const))(
+    const whole = fixtures.filter(({ model, without }) => model !== '' && without.length === 0);
+    if (whole.length === 0) return;
+    it.each(whole.map((fixture) => [fixture.name, fixture] as const))(
       'loads again to the same model: %s',
       async (_name, fixture) => {
         const options = { ...optionsOf(fixture), files: [], envFiles: [], profiles: ['*'] };

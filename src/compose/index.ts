@@ -15,6 +15,8 @@ export type {
   RestartPolicy,
   UpdateConfig,
 } from './deploy.ts';
+export { explain } from './explain/explain.ts';
+export { type Explanation, type ExplanationStep, formatExplanation } from './explain/explanation.ts';
 export type { Extensible, PlainValue } from './extension.ts';
 export type { FileGrant, Ulimit } from './grants.ts';
 export { listVariables, type VariableUse } from './list-variables.ts';

@@ -32,13 +32,19 @@ function outOf(node: Node, table: PathTable<Form> | undefined): Out {
     if (table?.rule === 'item' && only && !isWrittenAsList(node)) return outOf(only, undefined);
     return node.items.map((item) => outOf(item, stepIntoItems(table)));
   }
-  if (table?.rule !== undefined && isWrittenAsList(node)) return listOf(node, table.rule === 'hosts' ? ':' : '=');
+  if (table?.rule !== undefined && (isWrittenAsList(node) || isFromSeveralFiles(node)))
+    return listOf(node, table.rule === 'hosts' ? ':' : '=');
   const below = new Map(Array.from(node.entries, ([key, { value }]) => [key, outOf(value, stepDown(table, key))]));
   return sorted(below, (value) => value);
 }
 
 function isWrittenAsList(node: Node): boolean {
   return /^[-[]/.test(node.source.text.slice(node.start, node.start + 1));
+}
+
+/** The reference merges these as lists. */
+function isFromSeveralFiles(node: Mapping): boolean {
+  return node.entries.values().some(({ key }) => key.source !== node.source);
 }
 
 function listOf(node: Mapping, separator: string): Out {

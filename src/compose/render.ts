@@ -33,24 +33,30 @@ export function renderImages(
   return options.format === 'yaml' ? writeYaml(out) : writeJson(out);
 }
 
-/** Writes the variables that files use, for tools; property names are those of the reference. */
+/** Writes the variables that files use, for tools; property names and indentation are those of the reference. */
 export function renderVariables(
   variables: readonly VariableUse[],
   options: { readonly format: 'yaml' | 'json' },
 ): string {
-  const isYaml = options.format === 'yaml';
-  const key = (name: string) => (isYaml ? name.toLowerCase() : name);
-  const rows = variables.map((use): [string, Out] => [
-    use.name,
-    new Map<string, Out>([
-      [key('Name'), use.name],
-      [key('DefaultValue'), use.default],
-      [key('PresenceValue'), use.alternate],
-      [key('Required'), use.required],
+  if (options.format === 'json') {
+    const rows = variables.map((use) => [
+      use.name,
+      { Name: use.name, DefaultValue: use.default, PresenceValue: use.alternate, Required: use.required },
+    ]);
+    return `${JSON.stringify(Object.fromEntries(rows), undefined, 4)}\n`;
+  }
+  const out = new Map(
+    variables.map((use) => [
+      use.name,
+      new Map<string, Out>([
+        ['name', use.name],
+        ['defaultvalue', use.default],
+        ['presencevalue', use.alternate],
+        ['required', use.required],
+      ]),
     ]),
-  ]);
-  const out = new Map(rows);
-  return isYaml ? writeYaml(out) : writeJson(out);
+  );
+  return writeYaml(out);
 }
 
 /** A literal dollar is written doubled, for reading interpolates again; keys are never interpolated. */

@@ -14,6 +14,7 @@ import {
   scalarAt,
   withEntry,
 } from './node.ts';
+import { absolutePath } from './paths.ts';
 import type { Lookup } from './template.ts';
 
 /**
@@ -83,10 +84,12 @@ function textOf(node: Node | undefined): string | undefined {
 }
 
 async function addFile(item: Node, { variables, own }: ServiceVariables, context: LoadContext): Promise<void> {
-  const path = childText(item, 'path');
-  if (path === undefined) return;
+  const written = child(item, 'path');
+  if (written?.kind !== 'scalar') return;
+  // Absolute already, unless the caller left paths as they are.
+  const path = absolutePath(written.text, written.source.base, context.home);
   if (childText(item, 'required') === 'false' && (await isAbsent(path, context))) return;
-  const source = await readSource(path, '/', positionOf(child(item, 'path') ?? item), context);
+  const source = await readSource(path, '/', positionOf(written), context);
   if (!source) return;
   const format = childText(item, 'format');
   if (format !== undefined && format !== 'raw') {
@@ -136,9 +139,10 @@ function dotenvEntries(
 
 async function addLabels(item: Node, labels: Map<string, Node>, context: LoadContext): Promise<void> {
   if (item.kind !== 'scalar') return;
-  const source = await readSource(item.text, '/', positionOf(item), context);
+  const path = absolutePath(item.text, item.source.base, context.home);
+  const source = await readSource(path, '/', positionOf(item), context);
   if (!source) return;
-  for (const { key, value } of dotenvEntries(item.text, source.text, new Map(), context)) {
+  for (const { key, value } of dotenvEntries(path, source.text, new Map(), context)) {
     if (value !== null) labels.set(key, scalarAt(item, value));
   }
 }

@@ -1,12 +1,21 @@
 import { resolve } from 'node:path';
-import type { Project } from '../../compose/index.ts';
-import { renderProject } from '../../compose/index.ts';
+import {
+  ComposeError,
+  loadModel,
+  loadProject,
+  narrowProject,
+  type OptionalStage,
+  type Project,
+  renderProject,
+} from '../../compose/index.ts';
+import type { Diagnostic } from '../../core/index.ts';
 import { TscError } from '../../core/index.ts';
 import { writeAtomically } from '../../host/index.ts';
-import { defineContainer, hashDefinition, imageOf, replicaName, toContainerSpec } from '../../stack/index.ts';
 import type { Context } from '../context.ts';
+import { findingsReport } from '../view/findings.ts';
 
-interface Options {
+/** Options as the parser gives them: a `--no-…` switch that was given is false. */
+export interface ConfigOptions {
   readonly format?: string;
   readonly quiet?: boolean;
   readonly output?: string;
@@ -15,50 +24,99 @@ interface Options {
   readonly networks?: boolean;
   readonly images?: boolean;
   readonly profiles?: boolean;
+  readonly models?: boolean;
+  readonly environment?: boolean;
+  readonly variables?: boolean;
   readonly hash?: string;
+  readonly explain?: string;
+  readonly interpolate?: boolean;
+  readonly normalize?: boolean;
+  readonly pathResolution?: boolean;
+  readonly consistency?: boolean;
+  readonly envResolution?: boolean;
+  readonly resolveImageDigests?: boolean;
+  readonly lockImageDigests?: boolean;
 }
+
+type Format = 'yaml' | 'json';
 
 /** `tscompose config` */
-export async function run(context: Context, services: readonly string[], options: Options): Promise<number> {
-  const { project } = await context.load(services, 'show');
-  if (options.quiet) return 0;
-  const text = show(project, options);
-  if (options.output === undefined) await context.output.write(text);
-  else await writeAtomically(resolve(context.currentDirectory, options.output), text, { mode: 0o644 });
-  return 0;
+export async function run(context: Context, services: readonly string[], options: ConfigOptions): Promise<number> {
+  const format = readFormat(options.format);
+  const report = findingsReport(context.output, format, options.quiet === true);
+  try {
+    const { text, warnings, sources } = await show(context, services, { ...options, chosen: format });
+    await report({ diagnostics: warnings, sources });
+    if (options.quiet) return 0;
+    if (options.output === undefined) await context.output.write(text);
+    else await writeAtomically(resolve(context.currentDirectory, options.output), text, { mode: 0o644 });
+    return 0;
+  } catch (error) {
+    if (!(error instanceof ComposeError)) throw error;
+    await report(error);
+    return 1;
+  }
 }
 
-function show(project: Project, options: Options): string {
-  if (options.services) return lines(project.services.keys());
-  if (options.volumes) return lines(project.volumes.keys());
-  if (options.networks) return lines(project.networks.keys());
-  if (options.images) return lines([...project.services.values()].map((service) => imageOf(project.name, service)));
-  if (options.profiles) return lines(allProfiles(project));
-  if (options.hash !== undefined) return lines(hashes(project, options.hash));
-  const format = options.format ?? 'yaml';
-  if (format !== 'yaml' && format !== 'json')
-    throw new TscError('cli/invalid', `config --format ${format} is unknown`, { hint: 'use yaml or json' });
-  return renderProject(project, { format });
+function readFormat(format = 'yaml'): Format {
+  if (format === 'yaml' || format === 'json') return format;
+  throw new TscError('cli/invalid', `config --format ${format} is unknown`, { hint: 'use yaml or json' });
 }
 
-function allProfiles(project: Project): string[] {
-  const all = [...project.services.values(), ...project.disabledServices.values()];
-  return [...new Set(all.flatMap(({ profiles }) => profiles))].sort();
+/** What there is to print, and what the load found. */
+interface Shown {
+  readonly text: string;
+  readonly warnings: readonly Diagnostic[];
+  readonly sources: ReadonlyMap<string, string>;
 }
 
-function hashes(project: Project, which: string): string[] {
-  const wanted = which === '*' ? [...project.services.keys()] : which.split(',');
-  return wanted.map((name) => {
-    const service = project.services.get(name);
-    if (!service) throw new TscError('cli/not-found', `no such service: ${name}`);
-    const containerOf = (other: string) => {
-      const found = project.services.get(other);
-      return found ? replicaName(project.name, found, 1) : other;
-    };
-    return `${name} ${hashDefinition(defineContainer(toContainerSpec({ project, service, number: 1, containerOf })))}`;
-  });
+type Request = ConfigOptions & { readonly chosen: Format };
+
+async function show(context: Context, services: readonly string[], request: Request): Promise<Shown> {
+  const quietly = { warnings: [], sources: new Map<string, string>() };
+  if (request.explain !== undefined) {
+    const { explainConfig } = await import('./config-explain.ts');
+    return { ...quietly, text: await explainConfig(context, request.explain, request.format) };
+  }
+  if (request.variables) {
+    const { showVariables } = await import('./config-projections.ts');
+    return { ...quietly, text: await showVariables(context.loadOptions(services, 'show'), request.format) };
+  }
+  const without = leftOut(request);
+  const projects = PROJECTIONS.some((name) => request[name]) || request.hash !== undefined;
+  // Without variables only the names of services are certain.
+  if (without.length > 0 && (!projects || (request.services && request.interpolate === false))) {
+    const model = await loadModel(context.loadOptions(services, 'show'), without);
+    const text = request.services ? model.services.map((name) => `${name}\n`).join('') : model.render(request.chosen);
+    return { ...model, text };
+  }
+  const { project, ...found } = await loadProject(context.loadOptions(services, 'show'));
+  const text = await showProject(context, narrowProject(project, services), request);
+  return { ...found, text };
 }
 
-function lines(items: Iterable<string>): string {
-  return [...items].map((item) => `${item}\n`).join('');
+const PROJECTIONS = ['services', 'volumes', 'networks', 'images', 'profiles', 'models', 'environment'] as const;
+
+async function showProject(context: Context, project: Project, request: Request): Promise<string> {
+  if (request.lockImageDigests || request.resolveImageDigests) {
+    const { lockImages, pinImages } = await import('./config-digests.ts');
+    if (request.lockImageDigests) return lockImages(context, project, request.chosen);
+    return renderProject(await pinImages(context, project), { format: request.chosen });
+  }
+  const projection = PROJECTIONS.find((name) => request[name]);
+  if (projection === undefined && request.hash === undefined) return renderProject(project, { format: request.chosen });
+  const { project: projections, showHashes } = await import('./config-projections.ts');
+  return projection === undefined ? showHashes(project, request.hash ?? '*') : projections[projection](project);
+}
+
+/** The stages that the switches leave out. */
+function leftOut(options: ConfigOptions): OptionalStage[] {
+  const rows: readonly (readonly [boolean | undefined, OptionalStage])[] = [
+    [options.interpolate, 'interpolate'],
+    [options.normalize, 'normalise'],
+    [options.pathResolution, 'resolve-paths'],
+    [options.consistency, 'check-consistency'],
+    [options.envResolution, 'resolve-environment'],
+  ];
+  return rows.flatMap(([kept, stage]) => (kept === false ? [stage] : []));
 }

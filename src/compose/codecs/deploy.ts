@@ -72,7 +72,7 @@ export const deploy: Codec<Deploy> = object<Deploy>({
   labels: textMap,
   updateConfig: update,
   rollbackConfig: update,
-  resources: object<Resources>({ limits: resourceSet, reservations: resourceSet }),
+  resources: shownInJson(object<Resources>({ limits: resourceSet, reservations: resourceSet }), new Map()),
   restartPolicy: object<RestartPolicy>({ condition: text, delay: duration, maxAttempts: number, window: duration }),
   placement,
   endpointMode: text,

@@ -176,7 +176,7 @@ function unbracket(node: Node): Node {
 
 const gpus: CanonicalRule = (node) =>
   node.kind === 'scalar' && node.text === 'all'
-    ? sequenceAt(node, [mappingAt(node, [['count', scalarAt(node, -1)]])])
+    ? sequenceAt(node, [mappingAt(node, [['count', scalarAt(node, 'all')]])])
     : node;
 
 /** `external: {name: x}` to `external: true` with the name one level up. */

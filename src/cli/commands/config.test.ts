@@ -1,0 +1,192 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { dirname, join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { createContext } from '../context.ts';
+import type { Output } from '../output.ts';
+import { buildProgram } from '../program.ts';
+
+const folders: string[] = [];
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
+function project(files: Readonly<Record<string, string>>): string {
+  const folder = mkdtempSync('/tmp/tsc-config-');
+  folders.push(folder);
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    writeFileSync(join(folder, name), text);
+  }
+  return folder;
+}
+
+/** Runs a command on the files of a folder; the place is written as /p in what comes back. */
+async function run(folder: string, ...argv: string[]): Promise<{ status: number; out: string; err: string }> {
+  const written = { out: '', err: '' };
+  const output: Output = {
+    isTerminal: false,
+    isErrorTerminal: false,
+    columns: 80,
+    print: (text) => {
+      written.out += `${text}\n`;
+    },
+    write: async (data) => {
+      written.out += String(data);
+    },
+    note: (text) => {
+      written.err += `${text}\n`;
+    },
+    writeError: async (data) => {
+      written.err += String(data);
+    },
+    style: (_style, text) => text,
+  };
+  let status = -1;
+  const program = buildProgram(async (verb, values, root, options) => {
+    const context = createContext(root, output, { HOME: '/nowhere', FOO: 'foo' });
+    status = await (await verb.load()).run(context, values, options as never);
+  });
+  await program.parseAsync(['-f', join(folder, 'compose.yaml'), ...argv], { from: 'user' });
+  return { status, out: written.out.replaceAll(folder, '/p'), err: written.err.replaceAll(folder, '/p') };
+}
+
+const FILES = {
+  'compose.yaml': `name: t
+services:
+  web:
+    image: nginx:\${TAG:-1.0}
+    depends_on: [db]
+    volumes: ["data:/data"]
+    environment: {P: "\${PASS:?set it}", F: "$FOO", G: "\${GO:+go}"}
+    profiles: [front]
+  db:
+    image: postgres
+    networks: [back]
+    models: [m]
+  lone: {build: .}
+networks: {back: }
+volumes: {data: }
+models: {m: {model: ai/small}}
+`,
+  '.env': 'PASS=secret\n',
+};
+
+describe('config prints one part alone', () => {
+  it.each([
+    ['--services', 'db\nlone\nweb\n'],
+    ['--volumes', 'data\n'],
+    ['--networks', 'back\ndefault\n'],
+    ['--images', 'nginx:1.0\npostgres\nt-lone\n'],
+    ['--profiles', 'front\n'],
+    ['--models', 'ai/small\n'],
+    ['--environment', 'COMPOSE_PROJECT_NAME=t\nFOO=foo\nHOME=/nowhere\nPASS=secret\n'],
+    [
+      '--variables',
+      'NAME                REQUIRED            DEFAULT VALUE       ALTERNATE VALUE\n' +
+        'FOO                 false                                   \n' +
+        'GO                  false                                   go\n' +
+        'PASS                true                                    \n' +
+        'TAG                 false               1.0                 \n',
+    ],
+  ])('%s', async (flag, expected) => {
+    expect(await run(project(FILES), '--profile', '*', 'config', flag)).toEqual({ status: 0, out: expected, err: '' });
+  });
+
+  it('variables for tools', async () => {
+    const { out } = await run(project(FILES), 'config', '--variables', '--format', 'json');
+    expect(JSON.parse(out)).toMatchObject({ TAG: { Name: 'TAG', DefaultValue: '1.0', Required: false } });
+    const yaml = await run(project(FILES), 'config', '--variables', '--format', 'yaml');
+    expect(yaml.out).toContain('PASS:\n  name: PASS\n');
+  });
+
+  it('definition hashes of all or some services', async () => {
+    const folder = project({ ...FILES, 'compose.yaml': FILES['compose.yaml'].replaceAll(/.*models.*\n/gi, '') });
+    const all = await run(folder, '--profile', 'front', 'config', '--hash', '*');
+    expect(all.out).toMatch(/^db [0-9a-f]{64}\nlone [0-9a-f]{64}\nweb [0-9a-f]{64}\n$/);
+    await expect(run(folder, 'config', '--hash', 'nope')).rejects.toMatchObject({ code: 'cli/not-found' });
+  });
+
+  it('services without interpolation, whatever the variables', async () => {
+    const folder = project({ 'compose.yaml': FILES['compose.yaml'] });
+    expect((await run(folder, 'config', '--services', '--no-interpolate')).out).toBe('web\ndb\nlone\n');
+  });
+});
+
+it('narrows the model to the named services, what they need and what these use', async () => {
+  const { out } = await run(project(FILES), 'config', 'web', '--format', 'json');
+  const model = JSON.parse(out) as { services: object; networks: object };
+  expect(Object.keys(model.services)).toEqual(['db', 'web']);
+  expect(Object.keys(model.networks)).toEqual(['back', 'default']);
+});
+
+it('leaves stages out as told', async () => {
+  const folder = project(FILES);
+  const raw = await run(folder, 'config', '--no-interpolate');
+  expect(raw.out).toContain('image: nginx:${TAG:-1.0}');
+  expect((await run(folder, 'config', 'lone', '--no-path-resolution')).out).toContain('context: .\n');
+  expect((await run(folder, 'config', 'lone', '--no-normalize')).out).not.toContain('default');
+});
+
+it('writes to a file, or nothing', async () => {
+  const folder = project(FILES);
+  expect(await run(folder, 'config', '-o', join(folder, 'out.yaml'))).toEqual({ status: 0, out: '', err: '' });
+  expect(readFileSync(join(folder, 'out.yaml'), 'utf8')).toContain('name: t\n');
+  expect(await run(folder, 'config', '-q')).toEqual({ status: 0, out: '', err: '' });
+});
+
+it('tells findings as text, or as JSON for tools', async () => {
+  const folder = project({ 'compose.yaml': 'services:\n  a:\n    imge: x\n    image: y\n    user: $NONE\n' });
+  const text = await run(folder, 'config');
+  expect(text).toMatchObject({ status: 1, out: '' });
+  expect(text.err).toContain('did you mean image?');
+  const json = await run(folder, 'config', '-q', '--format', 'json');
+  expect(json.status).toBe(1);
+  expect(JSON.parse(json.out)).toMatchObject({
+    valid: false,
+    diagnostics: [
+      { code: 'compose/unknown-key', severity: 'error', file: '/p/compose.yaml', line: 3, column: 5, length: 4 },
+      { code: 'compose/unset-variable', severity: 'warning', line: 5 },
+    ],
+  });
+  const good = await run(project(FILES), 'config', '-q', '--format', 'json');
+  expect(JSON.parse(good.out)).toEqual({ valid: true, diagnostics: [] });
+});
+
+it('explains as text and as JSON', async () => {
+  const folder = project(FILES);
+  expect((await run(folder, 'config', '--explain', 'services.web.image')).out).toContain('the default "1.0" is used');
+  const json = await run(folder, 'config', '--explain', 'PASS', '--format', 'json');
+  expect(JSON.parse(json.out)).toMatchObject({ subject: 'PASS', value: '"secret"', steps: [{ outcome: 'used' }, {}] });
+});
+
+it('pins images to the digests that a registry has', async () => {
+  const manifest = JSON.stringify({
+    schemaVersion: 2,
+    mediaType: 'application/vnd.oci.image.manifest.v1+json',
+    config: { mediaType: 'application/vnd.oci.image.config.v1+json', digest: `sha256:${'a'.repeat(64)}`, size: 2 },
+    layers: [],
+  });
+  const server = createServer((request, response) => {
+    response.setHeader('content-type', 'application/vnd.oci.image.manifest.v1+json');
+    response.end(request.url === '/v2/' ? '' : manifest);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  const host = `127.0.0.1:${typeof address === 'object' ? address?.port : 0}`;
+  try {
+    const text = `name: t\nservices: {a: {image: "${host}/x:1"}, b: {build: .}, c: {image: "e@sha256:${'b'.repeat(64)}"}}\n`;
+    const folder = project({ 'compose.yaml': text });
+    const locked = await run(folder, 'config', '--lock-image-digests');
+    expect(locked.out).toMatch(
+      new RegExp(
+        `^services:\n  a:\n    image: ${host}/x:1@sha256:[0-9a-f]{64}\n  c:\n    image: docker.io/library/e@sha256:b{64}\n$`,
+      ),
+    );
+    const resolved = await run(folder, 'config', '--resolve-image-digests');
+    expect(resolved.out).toMatch(/image: .*\/x:1@sha256:[0-9a-f]{64}\n/);
+    expect(resolved.out).toContain('  b:\n    build:');
+  } finally {
+    server.close();
+  }
+});
