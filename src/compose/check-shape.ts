@@ -100,17 +100,34 @@ function typeHint(node: Node, types: readonly string[], path: string): string | 
   if (service !== undefined && isServiceKey(service)) {
     return `${service} is a key of a service: indent it below the service's name`;
   }
-  if (node.kind === 'scalar' && node.value === null) {
-    return types.includes('object') || types.includes('array')
-      ? 'indent what belongs to it below, or remove the key'
-      : 'give a value or remove the key';
-  }
-  if (node.kind === 'scalar' && types.includes('string')) return `put it in quotes: "${sourceText(node)}"`;
-  if (node.kind === 'scalar' && types.includes('array')) return `write it as a list: [${sourceText(node)}]`;
+  if (node.kind === 'scalar') return scalarHint(node, types, path);
   if (node.kind === 'list' && types.includes('object')) return 'remove the leading dashes: this takes key: value pairs';
   if (node.kind === 'map' && types.includes('array')) return 'start each item with a dash';
   if (node.kind === 'map' && /\[\d+\]$/.test(path)) return 'an item that contains ": " needs quotes';
   return undefined;
+}
+
+function scalarHint(node: Scalar, types: readonly string[], path: string): string | undefined {
+  const text = sourceText(node);
+  if (node.value === null) {
+    return types.includes('object') || types.includes('array')
+      ? 'indent what belongs to it below, or remove the key'
+      : 'give a value or remove the key';
+  }
+  if (/\.(?:interval|timeout|start_period|start_interval|stop_grace_period)$/.test(path))
+    return `say the unit: ${text}s`;
+  if (types.includes('string')) return `put it in quotes: "${text}"`;
+  if (types.includes('object')) return mappingHint(text, types);
+  return types.includes('array') ? `write it as a list: [${text}]` : undefined;
+}
+
+/** What was meant by a text where `key: value` lines belong. */
+function mappingHint(text: string, types: readonly string[]): string | undefined {
+  const [, key, separator, value = ''] = /^([\w.-]+)([:=])(.*)$/.exec(text) ?? [];
+  if (key === undefined) return types.includes('array') ? `write it as a list: [${text}]` : undefined;
+  return separator === ':'
+    ? `write a space after the colon: ${key}: ${value}`
+    : `write ${key}: ${value}${types.includes('array') ? `, or a list: - ${text}` : ''}`;
 }
 
 function sourceText(span: Span): string {
@@ -209,6 +226,7 @@ function checkScalar(node: Scalar, schema: Schema, { path }: Visit, findings: Di
   const problem = scalarProblem(node, schema);
   if (problem === undefined) {
     warnYaml11(node, schema, path, findings);
+    warnBase60(node, path, findings);
     return;
   }
   findings.add({ severity: 'error', at: positionOf(node), ...problem, message: `${path} ${problem.message}` });
@@ -234,7 +252,21 @@ function scalarProblem(node: Scalar, schema: Schema): { code: string; message: s
   }
   const format = FORMATS.get(schema.format ?? '');
   if (typeof value !== 'string' || format === undefined || format.accepts(value)) return undefined;
-  return { code: 'compose/invalid-value', message: `must be ${format.expected}, not ${shown}` };
+  const hint = /^\d+,\d+$/.test(value) ? { hint: `write a point: ${value.replace(',', '.')}` } : {};
+  return { code: 'compose/invalid-value', message: `must be ${format.expected}, not ${shown}`, ...hint };
+}
+
+/** Older YAML readers take digits and a colon for a number to the base of 60; the same file then publishes another port. */
+function warnBase60(node: Scalar, path: string, findings: DiagnosticCollector): void {
+  if (!/\.ports\[\d+\]$/.test(path) || !/^\d+:[0-5]?\d$/.test(sourceText(node))) return;
+  const [high = 0, low = 0] = node.text.split(':').map(Number);
+  findings.add({
+    code: 'compose/base-60',
+    severity: 'warning',
+    message: `${path}: older YAML readers take ${node.text} for the number ${high * 60 + low}`,
+    at: positionOf(node),
+    hint: `put it in quotes: "${node.text}"`,
+  });
 }
 
 function warnYaml11(node: Scalar, schema: Schema, path: string, findings: DiagnosticCollector): void {

@@ -15,6 +15,7 @@ export function suggest(written: string, candidates: Iterable<string>): string |
   const wanted = fold(written);
   const limit = Math.max(1, Math.floor(wanted.length / 3));
   let best: string | undefined;
+  let partial: string | undefined;
   let bestDistance = limit + 1;
   let seen = 0;
   for (const candidate of candidates) {
@@ -25,8 +26,10 @@ export function suggest(written: string, candidates: Iterable<string>): string |
       best = candidate;
       bestDistance = distance;
     }
+    // `healthy` for `service_healthy`: a whole word of it.
+    if (wanted.length > 3 && fold(candidate).split('_').includes(wanted)) partial ??= candidate;
   }
-  return best;
+  return best ?? partial;
 }
 
 function fold(text: string): string {

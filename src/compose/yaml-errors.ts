@@ -17,6 +17,8 @@ export function explainYamlError(error: YAMLError, text: string): Explanation {
     const hint = 'use either `key: value` lines or dashes, not both';
     return { code: 'compose/bad-indent', message: 'a list item stands among the keys of a mapping', hint };
   }
+  const deeper = error.code === 'BLOCK_AS_IMPLICIT_KEY' ? deeperLine(text, error.pos[0]) : undefined;
+  if (deeper) return deeper;
   const known = MESSAGES.get(error.code);
   if (known) return known;
   const quote = /closing (["'])quote/.exec(error.message)?.[1];
@@ -27,6 +29,23 @@ export function explainYamlError(error: YAMLError, text: string): Explanation {
   const plain = error.message.charAt(0).toLowerCase() + error.message.slice(1);
   const hint = hintFor(error.code, line);
   return { code: CODES.get(error.code) ?? 'compose/yaml-syntax', message: plain, ...(hint !== undefined && { hint }) };
+}
+
+/** A key below a finished `key: value` line, indented deeper: it can belong to nothing. */
+function deeperLine(text: string, offset: number): Explanation | undefined {
+  const start = text.lastIndexOf('\n', offset - 1) + 1;
+  const [, indent = '', key] = /^( *)(?:- )?([\w.-]+):[ ]+[^\s#|>&{["']/.exec(lineAt(text, offset)) ?? [];
+  const below = text.indexOf('\n', offset) + 1;
+  const next = below === 0 ? '' : lineAt(text, below);
+  const [, nextIndent = '', nextKey] = /^( *)([\w.-]+):(?:\s|$)/.exec(next) ?? [];
+  if (key === undefined || nextKey === undefined || nextIndent.length <= indent.length || start === below)
+    return undefined;
+  return {
+    code: 'compose/bad-indent',
+    message: `${nextKey} is indented deeper than ${key}, which has a value already`,
+    hint: `start ${nextKey} in the same column as ${key}`,
+    offset: below + nextIndent.length,
+  };
 }
 
 const MESSAGES: ReadonlyMap<string, Explanation> = new Map([

@@ -100,6 +100,7 @@ const mount: CanonicalRule = (node, findings) => {
     report(node, 'compose/invalid-volume', `invalid volume ${JSON.stringify(node.text)}: ${spec.problem}`, findings);
     return mappingAt(node, [['type', scalarAt(node, 'volume')]]);
   }
+  warnWindowsPath(node, spec.source ?? spec.target, findings);
   const optional = (key: string, value: string | boolean | undefined): [string, Node][] =>
     value === undefined || value === false ? [] : [[key, scalarAt(node, value)]];
   const options: [string, Node][] =
@@ -118,6 +119,19 @@ const mount: CanonicalRule = (node, findings) => {
     [spec.type, mappingAt(node, options)],
   ]);
 };
+
+function warnWindowsPath(at: Node, path: string, findings: DiagnosticCollector): void {
+  if (!/^(?:[a-zA-Z]:[\\/]|\.{0,2}\\)/.test(path)) return;
+  findings.add({
+    code: 'compose/windows-path',
+    severity: 'warning',
+    message: `${path} is read as a Windows path, which no Linux machine has`,
+    at: positionOf(at),
+    hint: path.startsWith('.')
+      ? `write ${path.replaceAll('\\', '/')}`
+      : 'use a longer name for a volume, or a path of this machine',
+  });
+}
 
 const device: CanonicalRule = (node, findings) => {
   if (node.kind !== 'scalar' || node.template) return node;

@@ -1,0 +1,119 @@
+import { expect, it } from 'vitest';
+import { ComposeError, loadProject, memoryReader } from './index.ts';
+
+const service = (body: string) => `services:\n  a:\n    image: x\n    ${body}\n`;
+
+/** What people get wrong most: text, severity and code, place, and the way out that the hint names. */
+const MISTAKES: readonly (readonly [what: string, text: string, finding: string, at: string, hint: string])[] = [
+  ['a tab', 'services:\n\ta:\n', 'error compose/tab-indent', '2:1', 'indent with spaces'],
+  [
+    'a port that old readers take for a number',
+    service('ports:\n      - 22:22'),
+    'warning compose/base-60',
+    '5:9',
+    '"22:22"',
+  ],
+  ['yes for true', service('privileged: yes'), 'warning compose/yaml11-boolean', '4:17', 'write true'],
+  ['on for true', service('init: on'), 'warning compose/yaml11-boolean', '4:11', 'write true'],
+  ['a key given twice', service('image: y'), 'error compose/duplicate-key', '4:5', 'keep one of the two'],
+  [
+    'a key indented too little',
+    'services:\n  a:\n  image: x\n',
+    'error compose/wrong-type',
+    '3:10',
+    'indent it below the service',
+  ],
+  ['a key indented too much', service(' user: "1"'), 'error compose/bad-indent', '4:6', 'same column as image'],
+  [
+    'a relative Windows path',
+    service('volumes: [".\\\\src:/src"]'.replace(/"/g, "'").replace('\\\\', '\\')),
+    'warning compose/windows-path',
+    '4:15',
+    'write ./src',
+  ],
+  [
+    'an absolute Windows path',
+    service("volumes: ['C:\\x:/y']"),
+    'warning compose/windows-path',
+    '4:15',
+    'a path of this machine',
+  ],
+  [
+    'a dollar in a password',
+    service('environment: ["P=pa$word"]'),
+    'warning compose/unset-variable',
+    '4:24',
+    'write $$',
+  ],
+  [
+    'a dollar before a brace',
+    service('command: "awk ${x.y}"'),
+    'error compose/invalid-interpolation',
+    '4:19',
+    'write $$',
+  ],
+  ['no space after the colon', 'services:\n  a:\n    image:x\n', 'error compose/wrong-type', '3:5', 'image: x'],
+  [
+    'an equals sign for a colon',
+    service('environment:\n      A=b'),
+    'error compose/wrong-type',
+    '5:7',
+    'write A: b, or a list: - A=b',
+  ],
+  [
+    'a colon in a list of assignments',
+    service('environment:\n      - A: b'),
+    'error compose/wrong-type',
+    '5:9',
+    'needs quotes',
+  ],
+  ['a service at the top', 'web:\n  image: x\n', 'error compose/unknown-key', '1:1', 'below `services:`'],
+  ['a misspelt section', 'services: {a: {image: x}}\nvolume: {}\n', 'error compose/unknown-key', '2:1', 'volumes'],
+  ['a misspelt key', service('enviroment: {}'), 'error compose/unknown-key', '4:5', 'environment'],
+  ['a key of the old format', service('net: host'), 'error compose/unknown-key', '4:5', 'network_mode'],
+  ['a list of services', 'services:\n  - a\n', 'error compose/wrong-type', '2:3', 'dashes'],
+  ['one port without a list', service('ports: "80:80"'), 'error compose/wrong-type', '4:12', '["80:80"]'],
+  [
+    'half a condition',
+    service('depends_on: {b: {condition: healthy}}\n  b: {image: x}'),
+    'error compose/invalid-value',
+    '4:33',
+    'service_healthy',
+  ],
+  ['a comma in a number', service('cpus: 0,5'), 'error compose/invalid-value', '4:11', '0.5'],
+  ['a time without unit', service('healthcheck: {test: x, interval: 10}'), 'error compose/wrong-type', '4:38', '10s'],
+  ['an undeclared volume', service('volumes: ["dd:/d"]'), 'error compose/unknown-volume', '4:15', 'top-level volumes'],
+  [
+    'a misspelt dependency',
+    service('depends_on: [bb]\n  db: {image: x}'),
+    'error compose/unknown-service',
+    '4:18',
+    'db',
+  ],
+  ['an open quote', "services:\n  a:\n    image: 'x\n", 'error compose/yaml-syntax', '3:12', 'close it'],
+  ['an anchor that is not there', service('user: *u'), 'error compose/unknown-alias', '4:11', 'define the anchor'],
+  [
+    'a value that starts with @',
+    'services:\n  a:\n    image: @x\n',
+    'error compose/yaml-syntax',
+    '3:12',
+    'needs quotes',
+  ],
+];
+
+it.each(MISTAKES)('%s: named at its place, with the way out', async (_what, text, finding, at, hint) => {
+  const options = { currentDirectory: '/p', environment: {}, reader: memoryReader({ '/p/compose.yaml': text }) };
+  const found = await loadProject(options).then(
+    ({ warnings }) => warnings,
+    (error: unknown) => {
+      if (error instanceof ComposeError) return error.diagnostics;
+      throw error;
+    },
+  );
+  const shown = found.map((item) => ({
+    finding: `${item.severity} ${item.code}`,
+    at: `${item.at?.line}:${item.at?.column}`,
+    hint: item.hint ?? '',
+  }));
+  expect(shown).toContainEqual({ finding, at, hint: expect.stringContaining(hint) });
+});
