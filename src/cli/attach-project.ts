@@ -86,8 +86,7 @@ class AttachSession {
     for (const item of members) if (!isUp(item)) await this.#onEnd(item.id, item.name, item.service);
     for (const item of await this.#missed(members)) await this.#onEnd(item.id, item.name, item.service);
     const stopFiles = this.#options.watchFiles ? await this.#watchFiles() : undefined;
-    await this.#finished.promise;
-    stopFiles?.();
+    await Promise.race([this.#finished.promise, this.#watch.lost]).finally(() => stopFiles?.());
     unlisten();
     await follower.drain();
     return this.#interrupted ? 130 : this.#status;

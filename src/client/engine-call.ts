@@ -83,6 +83,16 @@ export function toClientError(error: unknown, endpoint: EngineEndpoint): TscErro
       cause: error,
     });
   }
+  if (isErrno(error, 'ECONNRESET', 'EPIPE')) {
+    return new TscError(
+      'client/unavailable',
+      `the engine at ${endpoint.address} ended the connection before its answer`,
+      {
+        hint: 'it may have been restarted: run the command again',
+        cause: error,
+      },
+    );
+  }
   return new TscError('client/unavailable', `cannot reach the engine at ${endpoint.address}`, {
     hint: 'check that it is running, and the value of DOCKER_HOST or --host',
     cause: error,

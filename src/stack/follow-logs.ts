@@ -1,4 +1,8 @@
-import type { EngineClient, EngineEvent } from '../client/index.ts';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { EngineClient, EngineEvent, LogOptions } from '../client/index.ts';
+import { isKind, TscError } from '../core/index.ts';
+import { ABSENCE } from './follow-events.ts';
+import { LogPosition } from './log-position.ts';
 import type { ObservedContainer } from './observed-state.ts';
 import type { ServiceWatch } from './service-watch.ts';
 
@@ -50,12 +54,17 @@ export function followProject(
   options: FollowOptions & { readonly accept: (event: EngineEvent) => LogSource | undefined },
 ): LogFollower {
   const reading = new Map<string, Promise<void>>();
+  const finished = new Set<string>();
   const begin = (source: LogSource, read: FollowOptions) => {
     // One reader per container at a time: a restarted one is read on from its new start.
     const previous = reading.get(source.id) ?? Promise.resolve();
     // A container that is removed while it is followed ends its stream; that is no error of ours.
     const next = previous.then(() => readOne(client, source, read)).catch(() => undefined);
     reading.set(source.id, next);
+    void next.then(() => {
+      if (reading.get(source.id) === next) finished.add(source.id);
+    });
+    finished.delete(source.id);
   };
   for (const source of sources) begin(source, options);
   const { tail: _tail, since: _since, ...rest } = options;
@@ -66,8 +75,10 @@ export function followProject(
     if (!source) return;
     // The first lines of a new run may be older than its start event, never older than the end of the run before.
     const end = ends.get(event.id);
+    ends.delete(event.id);
     if (end !== undefined) begin(source, { ...rest, since: nanosecondsToSince(end) });
-    else begin(source, reading.has(event.id) ? { ...rest, since: nanosecondsToSince(event.timeNano) } : rest);
+    else if (!reading.has(event.id)) begin(source, rest);
+    else if (finished.has(event.id)) begin(source, { ...rest, since: nanosecondsToSince(event.timeNano) });
   });
   return {
     drain: async () => {
@@ -82,17 +93,46 @@ async function readOne(client: EngineClient, source: LogSource, options: FollowO
   const lines = new LineSplitter((stream, text) =>
     options.onLine({ service: source.service, container: source.name, number: source.number, stream, text }),
   );
-  const chunks = client.containerLogs(source.id, {
-    follow: options.follow,
-    tty,
-    ...(options.tail !== undefined && { tail: options.tail }),
-    ...(options.since !== undefined && { since: options.since }),
-    ...(options.until !== undefined && { until: options.until }),
-    ...(options.timestamps && { timestamps: true }),
-    signal: options.signal,
-  });
-  for await (const { stream, data } of chunks) lines.push(stream, data);
+  // A terminal's output is not split into entries: only the others can be continued exactly.
+  const position = options.follow && !tty ? new LogPosition(options.timestamps === true) : undefined;
+  let failures = 0;
+  const pump = async (read: FollowOptions) => {
+    const chunks = client.containerLogs(source.id, { ...logOptions(read), tty, ...(position && { timestamps: true }) });
+    for await (const { stream, data } of chunks) {
+      failures = 0;
+      const entry = position ? position.take(data) : data;
+      if (entry) lines.push(stream, entry);
+    }
+  };
+  for (let read = options; ; read = position?.resume(options) ?? options) {
+    try {
+      await pump(read);
+      break;
+    } catch (error) {
+      failures += 1;
+      if (!isLost(error) || !position || failures * ABSENCE.pause > ABSENCE.most) throw error;
+    }
+    await delay(ABSENCE.pause);
+    if (options.signal.aborted) return;
+  }
   lines.finish();
+}
+
+function logOptions(options: FollowOptions): LogOptions {
+  const { follow, tail, since, until, timestamps, signal } = options;
+  return {
+    follow,
+    signal,
+    ...(tail !== undefined && { tail }),
+    ...(since !== undefined && { since }),
+    ...(until !== undefined && { until }),
+    ...(timestamps && { timestamps }),
+  };
+}
+
+/** Whether the engine went away, as opposed to an answer of it. */
+function isLost(error: unknown): boolean {
+  return !(error instanceof TscError) || isKind(error, 'unavailable');
 }
 
 /** Cuts two byte streams into lines; a character is never cut in two. */

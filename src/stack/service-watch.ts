@@ -1,5 +1,6 @@
 import type { ContainerDetails, EngineClient, EngineEvent } from '../client/index.ts';
 import { describeError, TscError } from '../core/index.ts';
+import { followEvents } from './follow-events.ts';
 import { LABEL } from './labels.ts';
 import type { WaitCondition } from './plan.ts';
 import { explainExit, explainUnhealthy } from './service-failure.ts';
@@ -37,23 +38,26 @@ export class ServiceWatch implements Disposable {
   readonly #listeners = new Set<(event: EngineEvent) => void>();
   readonly #timeoutSeconds: number | undefined;
   readonly #deadline: AbortSignal | undefined;
+  readonly #lost = Promise.withResolvers<never>();
   #broken: TscError | undefined;
 
   private constructor(client: EngineClient, options: WatchOptions) {
     this.#client = client;
     this.#timeoutSeconds = options.timeoutSeconds;
+    // Whoever only waits for conditions learns of it there.
+    this.#lost.promise.catch(() => undefined);
     if (options.timeoutSeconds !== undefined) this.#deadline = AbortSignal.timeout(options.timeoutSeconds * 1000);
   }
 
   static async open(client: EngineClient, project: string, options: WatchOptions = {}): Promise<ServiceWatch> {
     const watch = new ServiceWatch(client, options);
-    const events = await client.events({
-      labels: [`${LABEL.project}=${project}`],
-      types: ['container'],
-      signal: watch.#stop.signal,
-    });
-    void watch.#follow(events);
+    void watch.#follow(await followEvents(client, project, watch.#stop.signal));
     return watch;
+  }
+
+  /** Rejects when the engine has gone for good; never resolves. */
+  get lost(): Promise<never> {
+    return this.#lost.promise;
   }
 
   /** Calls back for every event of the project until the returned function is called. */
@@ -107,10 +111,10 @@ export class ServiceWatch implements Disposable {
       if (this.#stop.signal.aborted) return;
       this.#broken = new TscError('stack/unavailable', 'the engine ended the event stream');
     } catch (error) {
-      this.#broken = new TscError('stack/unavailable', `lost the event stream: ${describeError(error)}`, {
-        cause: error,
-      });
+      const words = `lost the event stream: ${describeError(error)}`;
+      this.#broken = error instanceof TscError ? error : new TscError('stack/unavailable', words, { cause: error });
     }
+    this.#lost.reject(this.#broken);
     this.#stop.abort();
   }
 }

@@ -54,8 +54,7 @@ export async function run(context: Context, services: readonly string[], options
       return { id, name: attributes['name'] ?? id, service, number: Number(attributes[LABEL.number] ?? 0) };
     },
   });
-  await interrupted.promise;
-  stop.abort();
+  await Promise.race([interrupted.promise, watch.lost]).finally(() => stop.abort());
   await follower.drain();
   return 130;
 }
