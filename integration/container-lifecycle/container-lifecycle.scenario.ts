@@ -141,7 +141,7 @@ describe('exec', () => {
 
   it('passes stdin', async () => {
     const id = await test.engine.exec.create('host', { command: ['cat'], attachStdin: true });
-    const session = await test.engine.exec.start(id, { detach: false });
+    const session = test.engine.exec.start(id);
     const text = 'x'.repeat(300_000);
     session?.input.end(text);
     expect(session && (await readSession(session)).stdout).toBe(text);
@@ -153,13 +153,13 @@ describe('exec', () => {
       tty: true,
       consoleSize: { rows: 31, columns: 97 },
     });
-    const session = await test.engine.exec.start(id, { detach: false });
+    const session = test.engine.exec.start(id);
     expect(session && (await readSession(session)).stdout).toBe('31 97\r\nxterm\r\n');
   });
 
   it('says 127 for a command that is not there', async () => {
     const id = await test.engine.exec.create('host', { command: ['no-such-program'] });
-    await expect(test.engine.exec.start(id, { detach: false })).rejects.toMatchObject({ code: 'exec/invalid' });
+    await expect(test.engine.exec.start(id).started).rejects.toMatchObject({ code: 'exec/invalid' });
     expect(test.engine.exec.inspect(id)).toMatchObject({ running: false, exitCode: 127 });
   });
 

@@ -99,7 +99,7 @@ export class TestEngine {
   /** Runs a command in a running container. */
   async exec(name: string, command: readonly string[], options: { user?: string; workdir?: string } = {}) {
     const id = await this.engine.exec.create(name, { command, ...options });
-    const session = await this.engine.exec.start(id, { detach: false });
+    const session = this.engine.exec.start(id);
     if (!session) throw new Error('no session');
     const output = await readSession(session);
     return { exitCode: await this.engine.exec.wait(id), ...output };

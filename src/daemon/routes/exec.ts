@@ -1,7 +1,7 @@
-import { PassThrough, Writable } from 'node:stream';
+import { PassThrough } from 'node:stream';
 import { type ExecInspect, formatAttachFrame } from '../../api/index.ts';
-import { isKind, TscError } from '../../core/index.ts';
-import type { ExecDetails } from '../../engine/index.ts';
+import { TscError } from '../../core/index.ts';
+import type { ExecDetails, ExecSession } from '../../engine/index.ts';
 import { parseDetachKeys } from '../detach-keys.ts';
 import { messageOf } from '../http-errors.ts';
 import { type ApiResponse, empty, type HijackSession, json } from '../http-message.ts';
@@ -52,42 +52,41 @@ async function start({ request, services, param, version }: RouteCall): Promise<
   const { spec } = exec.inspect(param('id'));
   const size = readConsoleSize(body.integers('ConsoleSize'));
   const tty = spec.tty ?? false;
-  const detach = body.boolean('Detach') ?? false;
-  if (detach) {
-    await exec.start(param('id'), { detach });
+  if (body.boolean('Detach') ?? false) {
+    await exec.startDetached(param('id'));
     return empty(200);
   }
-  let session: Awaited<ReturnType<typeof exec.start>>;
-  try {
-    session = await exec.start(param('id'), { detach, tty });
-  } catch (error) {
-    // The exit code (126, 127) says why; a client reads it only after a stream.
-    if (isKind(error, 'invalid')) return refusedSession(messageOf(error), tty, version);
-    throw error;
-  }
-  if (session === undefined) return empty(200);
+  const session = exec.start(param('id'));
   // A process that is gone already has no terminal to resize.
-  if (size && tty) await exec.resize(param('id'), size.rows, size.columns).catch(() => undefined);
-  const keys = parseDetachKeys(spec.detachKeys ?? '');
+  if (size && tty) session.started.then(() => exec.resize(param('id'), size.rows, size.columns)).catch(() => undefined);
   // Clients read the exit code as soon as the stream ends: it must be known by then.
   const ended = exec.wait(param('id'), request.signal).then(
     () => undefined,
     () => undefined,
   );
-  const { input, output } = session;
-  const endsInput = !session.tty;
-  const untilExit: HijackSession = { input, output, endsInput, done: ended, close: () => session.close() };
+  const untilExit: HijackSession = {
+    input: session.input,
+    output: outputOf(session),
+    endsInput: !session.tty,
+    done: ended,
+    close: () => session.close(),
+  };
+  const keys = parseDetachKeys(spec.detachKeys ?? '');
   const joined = session.tty && spec.attachStdin ? withDetachKeys(untilExit, keys) : untilExit;
   return { kind: 'hijack', contentType: outputType(session.tty, version), session: joined };
 }
 
-function refusedSession(message: string, tty: boolean, version: string): ApiResponse {
-  const line = Buffer.from(`${message}\r\n`);
+/** The output, or the reason why there is none: a client asks for the exit code (126, 127) only after a stream. */
+function outputOf(session: ExecSession): PassThrough {
   const output = new PassThrough();
-  output.end(tty ? line : formatAttachFrame(2, line));
-  const input = new Writable({ write: (_chunk, _encoding, done) => done() });
-  const session: HijackSession = { output, input, endsInput: true, done: Promise.resolve(), close: () => undefined };
-  return { kind: 'hijack', contentType: outputType(tty, version), session };
+  session.started.then(
+    () => session.output.on('error', (error) => output.destroy(error)).pipe(output),
+    (error: unknown) => {
+      const line = Buffer.from(`${messageOf(error)}\r\n`);
+      output.end(session.tty ? line : formatAttachFrame(2, line));
+    },
+  );
+  return output;
 }
 
 async function resize({ request, services, param }: RouteCall) {

@@ -165,14 +165,19 @@ export interface ExecDetails {
 }
 
 /** Further processes in running containers. */
+/** The streams of an exec that is being started. */
+export interface ExecSession extends AttachSession {
+  /** Settles when the process runs; rejects as `startDetached` does, and then there is no output. */
+  readonly started: Promise<void>;
+}
+
 export interface ExecService {
   /** `container/conflict` when the container does not run or is paused. */
   create(containerRef: string, spec: ExecSpec): Promise<ExecId>;
-  /**
-   * Starts it; attached, the session carries its streams, detached it is undefined. `exec/conflict` when it was already
-   * started. A missing command: `exec/invalid`, exit code 126 or 127 in `inspect`.
-   */
-  start(id: string, options: { readonly detach: boolean; readonly tty?: boolean }): Promise<AttachSession | undefined>;
+  /** Starts it and lets it be. `exec/conflict` when it was already started. A missing command: `exec/invalid`, exit code 126 or 127 in `inspect`. */
+  startDetached(id: string): Promise<void>;
+  /** Starts it with its streams. Returns before the process runs, so that a client can be told of the connection before any output. `exec/conflict` when it was already started. */
+  start(id: string): ExecSession;
   resize(id: string, rows: number, columns: number): Promise<void>;
   /** `exec/not-found`. */
   inspect(id: string): ExecDetails;

@@ -1,6 +1,6 @@
 import { describeError, type ExecId, parseObjectId, TscError } from '../../core/index.ts';
 import { newObjectId, removeTree } from '../../host/index.ts';
-import type { AttachSession, ExecDetails, ExecService, ExecSpec } from './container-service.ts';
+import type { ExecDetails, ExecService, ExecSession, ExecSpec } from './container-service.ts';
 import { type ContainerContext, publishContainerEvent } from './context.ts';
 import { writeExec } from './exec-spec.ts';
 import type { LiveContainer } from './live-container.ts';
@@ -50,22 +50,31 @@ export class ExecSessions implements ExecService {
     return id;
   }
 
-  async start(
-    id: string,
-    options: { readonly detach: boolean; readonly tty?: boolean },
-  ): Promise<AttachSession | undefined> {
+  async startDetached(id: string): Promise<void> {
+    const exec = this.#accept(id);
+    await this.#launch(exec, undefined).catch((cause) => {
+      throw this.#fail(exec, cause);
+    });
+  }
+
+  start(id: string): ExecSession {
+    const exec = this.#accept(id);
+    const pending = openSession(exec.spec, exec.ended.promise);
+    const started = this.#launch(exec, pending).catch((cause) => {
+      pending.abandon();
+      throw this.#fail(exec, cause);
+    });
+    // Whoever only reads the streams sees them end.
+    started.catch(() => undefined);
+    return { ...pending.session, started };
+  }
+
+  #accept(id: string): Exec {
     const exec = this.#get(id);
     if (exec.phase !== 'created') throw new TscError('exec/conflict', `exec ${id.slice(0, 12)} was already started`);
     requireRunning(exec.container);
     exec.phase = 'starting';
-    const pending = options.detach ? undefined : openSession(exec.spec, exec.ended.promise);
-    try {
-      await this.#launch(exec, pending);
-    } catch (cause) {
-      pending?.abandon();
-      throw this.#fail(exec, cause);
-    }
-    return pending?.session;
+    return exec;
   }
 
   async resize(id: string, rows: number, columns: number): Promise<void> {
