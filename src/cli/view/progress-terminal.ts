@@ -85,7 +85,14 @@ function show(lines: readonly Line[]): Promise<unknown> {
         return line.settled.promise;
       },
     })),
-    { concurrent: true, exitOnError: false, collectErrors: false, rendererOptions: { showErrorMessage: false } },
+    {
+      concurrent: true,
+      exitOnError: false,
+      collectErrors: false,
+      // Its own handler would end the process at ctrl-C with status 127, without a word on what is left.
+      registerSignalListeners: false,
+      rendererOptions: { showErrorMessage: false },
+    },
   );
   return list.run().catch(() => undefined);
 }
