@@ -230,6 +230,27 @@ export const VERBS: readonly Verb[] = [
     load: () => import('./commands/config.ts'),
   },
   {
+    usage: 'lint [services...]',
+    summary: 'Check the files for what is allowed and rarely wanted',
+    options: [
+      ['--format <format>', 'text, json or sarif'],
+      ['-o, --output <file>', 'write to a file'],
+      ['--rule <name=level>', 'off, warning or error for a rule; repeatable', 'list'],
+      ['--strict', 'fail on warnings as well'],
+      ['--codes', 'list every code with its meaning'],
+    ],
+    load: () => import('./commands/lint.ts'),
+  },
+  {
+    usage: 'graph [services...]',
+    summary: 'Draw which service depends on which',
+    options: [
+      ['--format <format>', 'text, mermaid, dot or svg'],
+      ['-o, --output <file>', 'write to a file'],
+    ],
+    load: () => import('./commands/graph.ts'),
+  },
+  {
     usage: 'ls',
     summary: 'List projects',
     options: [['-a, --all', 'stopped ones as well'], ['-q, --quiet', 'names only'], FORMAT],

@@ -18,7 +18,13 @@ export type {
 export { explain } from './explain/explain.ts';
 export { type Explanation, type ExplanationStep, formatExplanation } from './explain/explanation.ts';
 export type { Extensible, PlainValue } from './extension.ts';
+export { FINDING_CODES } from './finding-codes.ts';
 export type { FileGrant, Ulimit } from './grants.ts';
+export { type DependencyGraph, dependencyGraph } from './graph/dependency-graph.ts';
+export { formatDot, formatMermaid, formatText as formatGraph } from './graph/formats.ts';
+export { formatSvg } from './graph/svg.ts';
+export { type LintResult, lint } from './lint/lint.ts';
+export { formatSarif, listCodes } from './lint/sarif.ts';
 export { listVariables, type VariableUse } from './list-variables.ts';
 export { type LoadResult, loadProject } from './load.ts';
 export { loadModel, type Model as PartialModel } from './load-model.ts';

@@ -13,7 +13,7 @@ import {
 } from '../../stack/index.ts';
 import { lock } from '../carry-out.ts';
 import type { Context } from '../context.ts';
-import { onInterrupt } from '../interrupts.ts';
+import { onInterrupt, stopOnInterrupt } from '../interrupts.ts';
 import { parsePairs, parsePublication, parseVolume } from '../parse-pairs.ts';
 import { registryAuthentication } from '../registry-login.ts';
 import { splitCommand } from '../split-command.ts';
@@ -106,7 +106,10 @@ async function prepare(
 ): Promise<void> {
   using _lock = await lock(context, client, project.name);
   const view = await createProgressView(context.root.progress, context.output);
+  const stop = new AbortController();
+  using _interrupt = stopOnInterrupt(stop, context.output);
   const images = {
+    signal: stop.signal,
     onProgress: view.image,
     authenticate: registryAuthentication(context.environment),
     ...(options.pull !== undefined && { pull: options.pull }),
@@ -124,6 +127,7 @@ async function prepare(
       start: true,
       wait: false,
       images: { ...images, build: 'missing' },
+      signal: stop.signal,
       onPlan: (plan) => view.plan(plan),
       onOperation: view.operation,
     });

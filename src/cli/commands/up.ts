@@ -17,7 +17,7 @@ import {
 import { attachProject } from '../attach-project.ts';
 import { lock, noteLeftovers } from '../carry-out.ts';
 import type { Context } from '../context.ts';
-import { onInterrupt } from '../interrupts.ts';
+import { stopOnInterrupt } from '../interrupts.ts';
 import { registryAuthentication } from '../registry-login.ts';
 import { reportError } from '../report-error.ts';
 import { createProgressView } from '../view/progress.ts';
@@ -83,7 +83,7 @@ async function bringUpShown(
   using _lock = await lock(context, client, project.name);
   const view = await createProgressView(context.root.progress, context.output);
   const stop = new AbortController();
-  using _interrupt = onInterrupt(() => stop.abort());
+  using _interrupt = stopOnInterrupt(stop, context.output);
   try {
     const result = await bringUp(client, project, {
       ...upOptions,

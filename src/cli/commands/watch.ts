@@ -1,7 +1,7 @@
 import { bringUp, selectServices } from '../../stack/index.ts';
 import { lock } from '../carry-out.ts';
 import type { Context } from '../context.ts';
-import { onInterrupt } from '../interrupts.ts';
+import { onInterrupt, stopOnInterrupt } from '../interrupts.ts';
 import { registryAuthentication } from '../registry-login.ts';
 import { createProgressView } from '../view/progress.ts';
 import { startWatching } from '../watch.ts';
@@ -16,11 +16,11 @@ interface Options {
 export async function run(context: Context, services: readonly string[], options: Options): Promise<number> {
   const { project } = await context.load(services);
   const client = await context.engine();
-  const interrupted = Promise.withResolvers<void>();
-  using _interrupt = onInterrupt(() => interrupted.resolve());
   if (options.up) {
     using _lock = await lock(context, client, project.name);
     const view = await createProgressView(options.quiet ? 'quiet' : context.root.progress, context.output);
+    const stop = new AbortController();
+    using _interrupt = stopOnInterrupt(stop, context.output);
     try {
       await bringUp(client, project, {
         services,
@@ -33,9 +33,11 @@ export async function run(context: Context, services: readonly string[], options
         wait: false,
         images: {
           build: 'missing',
+          signal: stop.signal,
           onProgress: view.image,
           authenticate: registryAuthentication(context.environment),
         },
+        signal: stop.signal,
         onPlan: (plan) => view.plan(plan),
         onOperation: view.operation,
       });
@@ -43,6 +45,8 @@ export async function run(context: Context, services: readonly string[], options
       await view.finish();
     }
   }
+  const interrupted = Promise.withResolvers<void>();
+  using _interrupt = onInterrupt(() => interrupted.resolve());
   const stop = await startWatching(context, client, project, selectServices(project, services, false));
   await interrupted.promise;
   await stop();

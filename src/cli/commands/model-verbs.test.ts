@@ -190,3 +190,49 @@ it('pins images to the digests that a registry has', async () => {
     server.close();
   }
 });
+
+describe('lint', () => {
+  const LOOSE = { 'compose.yaml': 'services:\n  a:\n    image: nginx\n    privileged: true\n' };
+
+  it('warns and passes, fails when asked to or when a rule is an error', async () => {
+    const folder = project(LOOSE);
+    const found = await run(folder, 'lint');
+    expect(found.status).toBe(0);
+    expect(found.out).toContain('compose.yaml:4:5: warning: a is privileged');
+    expect(found.out).toMatch(/\n\n0 errors, 2 warnings\n$/);
+    expect((await run(folder, 'lint', '--strict')).status).toBe(1);
+    expect((await run(folder, 'lint', '--rule', 'privileged=error')).status).toBe(1);
+    const silent = await run(folder, 'lint', '--strict', '--rule', 'privileged=off', '--rule', 'latest-tag=off');
+    expect(silent).toEqual({ status: 0, out: '', err: '' });
+  });
+
+  it('writes JSON and SARIF for tools', async () => {
+    const folder = project(LOOSE);
+    const json = JSON.parse((await run(folder, 'lint', '--format', 'json')).out);
+    expect(json).toMatchObject({
+      valid: true,
+      diagnostics: [{ code: 'lint/latest-tag' }, { code: 'lint/privileged' }],
+    });
+    await run(folder, 'lint', '--format', 'sarif', '-o', join(folder, 'out.sarif'));
+    expect(JSON.parse(readFileSync(join(folder, 'out.sarif'), 'utf8')).runs[0].results).toHaveLength(2);
+    await expect(run(folder, 'lint', '--format', 'xml')).rejects.toMatchObject({ code: 'cli/invalid' });
+    await expect(run(folder, 'lint', '--rule', 'privileged')).rejects.toMatchObject({ code: 'cli/invalid' });
+  });
+
+  it('lists the codes', async () => {
+    expect((await run(project(LOOSE), 'lint', '--codes')).out).toMatch(/^compose\/unknown-key +a key is not/m);
+  });
+});
+
+it.each([
+  ['text', 'web\n└─ db\n'],
+  ['mermaid', '  s1 --> s0\n'],
+  ['dot', '  "web" -> "db";\n'],
+  ['svg', '<svg xmlns='],
+])('graph --format %s', async (format, expected) => {
+  expect((await run(project(FILES), 'graph', 'web', '--format', format)).out).toContain(expected);
+});
+
+it('graph refuses other formats', async () => {
+  await expect(run(project(FILES), 'graph', '--format', 'png')).rejects.toMatchObject({ code: 'cli/invalid' });
+});
