@@ -2,6 +2,7 @@
  * core: words that every room shares – errors, diagnostics, ids, references, units, ordering. Pure and without
  * dependencies; refuses everything that touches the machine or knows a container.
  */
+export { allDone } from './all-done.ts';
 export { formatByteSize, parseByteSize } from './byte-size.ts';
 export { type Diagnostic, DiagnosticCollector, formatDiagnostic, type Position, type Severity } from './diagnostics.ts';
 export { type Digest, digestHex, isDigest, parseDigest } from './digest.ts';

@@ -80,13 +80,19 @@ export interface AtomicWriteOptions {
   readonly durable?: boolean;
 }
 
+/** Names of temporary files: random once for each process, then counted. */
+const RUN = randomBytes(3).toString('hex');
+let temporaries = 0;
+
 /** Replaces a file in one step: readers see the old or the new content, never a part. */
 export async function writeAtomically(
   path: string,
   data: string | Uint8Array,
   options: AtomicWriteOptions = {},
 ): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
+  temporaries = (temporaries + 1) % 0x1000000;
+  const count = temporaries.toString(16).padStart(6, '0');
+  const temporary = join(dirname(path), `.${basename(path)}.${RUN}${count}.tmp`);
   const handle = await open(temporary, 'wx', options.mode ?? 0o600);
   try {
     await handle.writeFile(data);

@@ -1,3 +1,4 @@
+import { allDone } from '../../core/index.ts';
 import { makeDirectory, makeDirectoryLike, readTextWithin, writeAtomically } from '../../host/index.ts';
 import {
   buildOciConfig,
@@ -26,21 +27,31 @@ const ACCOUNT_FILE_LIMIT = 4 << 20;
 
 export interface BundleInput {
   readonly record: ContainerRecord;
-  readonly networkPath: string | null;
   /** Layers of the image, top first. */
   readonly lower: readonly string[];
   /** hosts, hostname, resolv.conf. */
   readonly nameMounts: readonly OciMount[];
 }
 
-/** Writes config.json and the monitor's orders; returns the path of the latter. */
-export async function writeBundle(context: ContainerContext, input: BundleInput): Promise<string> {
+/** What is decided of a bundle before its network namespace exists. */
+export interface PreparedBundle {
+  readonly bundle: string;
+  /** Path of the monitor's orders. */
+  readonly orders: string;
+  readonly input: Omit<OciConfigInput, 'namespaces'> & {
+    readonly namespaces: Omit<OciConfigInput['namespaces'], 'network'>;
+  };
+}
+
+/** Makes the directories and the monitor's orders, and decides everything else but the network. */
+export async function prepareBundle(context: ContainerContext, input: BundleInput): Promise<PreparedBundle> {
   const { record } = input;
   const paths = pathsOf(context, record.id);
-  await Promise.all([paths.rootfs, paths.work, paths.run].map((path) => makeDirectory(path)));
-  // Overlay shows the upper directory's owner and mode as those of /.
-  await makeDirectoryLike(paths.upper, input.lower[0]);
-  const config = buildOciConfig(await ociInputOf(context, input, paths));
+  const directories = [
+    ...[paths.rootfs, paths.work, paths.run].map((path) => makeDirectory(path)),
+    // Overlay shows the upper directory's owner and mode as those of /.
+    makeDirectoryLike(paths.upper, input.lower[0]),
+  ];
   const { tty, openStdin, stdinOnce } = record.config;
   const size = record.host.consoleSize;
   const orders = {
@@ -59,18 +70,25 @@ export async function writeBundle(context: ContainerContext, input: BundleInput)
     stdin_once: stdinOnce && !tty,
     log: logFileOf(record.host.logging, paths.log),
   };
-  await Promise.all([
-    writeAtomically(`${paths.bundle}/config.json`, JSON.stringify(config)),
-    writeAtomically(paths.monitorFile, JSON.stringify(orders)),
-  ]);
-  return paths.monitorFile;
+  const written = writeAtomically(paths.monitorFile, JSON.stringify(orders));
+  const [config] = await allDone([ociInputOf(context, input, paths), written, ...directories]);
+  return { bundle: paths.bundle, orders: paths.monitorFile, input: config };
+}
+
+/** Writes config.json; returns the path of the monitor's orders. */
+export async function writeBundle(prepared: PreparedBundle, networkPath: string | null): Promise<string> {
+  const network = networkPath === null ? 'host' : ({ path: networkPath } satisfies NamespaceChoice);
+  const { input, bundle, orders } = prepared;
+  const config = buildOciConfig({ ...input, namespaces: { ...input.namespaces, network } });
+  await writeAtomically(`${bundle}/config.json`, JSON.stringify(config));
+  return orders;
 }
 
 async function ociInputOf(
   context: ContainerContext,
-  { record, lower, networkPath, nameMounts }: BundleInput,
+  { record, lower, nameMounts }: BundleInput,
   paths: ContainerPaths,
-): Promise<OciConfigInput> {
+): Promise<PreparedBundle['input']> {
   const { config, host } = record;
   const layers = [paths.upper, ...lower];
   const user = await resolveUser(config.user, host.groupAdd, accountReader(layers));
@@ -93,10 +111,7 @@ async function ociInputOf(
     hostname,
     domainname: config.domainname,
     process: processOf(record, { user, capabilities, rlimits: rlimitsOf(host.ulimits, powers) }),
-    namespaces: {
-      ...chooseNamespaces(context, record),
-      network: networkPath === null ? 'host' : ({ path: networkPath } satisfies NamespaceChoice),
-    },
+    namespaces: chooseNamespaces(context, record),
     cgroupsPath: cgroupPath(context.instance, record.id),
     limits: limitsOf(host.resources),
     devices: host.privileged ? await allDevices() : devices.nodes,

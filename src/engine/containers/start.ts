@@ -1,8 +1,8 @@
-import { TscError, UndoList } from '../../core/index.ts';
+import { allDone, TscError, UndoList } from '../../core/index.ts';
 import { makeDirectory, pathExists, removeTree, timestamp, writeAtomically } from '../../host/index.ts';
 import type { Sandbox } from '../network/index.ts';
 import type { OciMount } from '../runtime/index.ts';
-import { hostnameOf, writeBundle } from './bundle.ts';
+import { hostnameOf, prepareBundle, writeBundle } from './bundle.ts';
 import { type ContainerContext, pathsOf, publishContainerEvent, saveState } from './context.ts';
 import { seedVolumes } from './copy-up.ts';
 import { watchRun } from './exit.ts';
@@ -37,15 +37,16 @@ async function bringUp(context: ContainerContext, container: LiveContainer, undo
   const { record, id } = container;
   const paths = pathsOf(context, id);
   const image = await context.images.resolve(record.imageId);
-  const [sandbox, lower] = await Promise.all([
-    openSandbox(context, container, undo),
-    context.images.lowerDirectories(image),
-  ]);
-  await removeTree(paths.run);
-  await makeDirectory(paths.run);
-  await seedVolumes(context, record.mounts, lower);
-  const nameMounts = await writeNameFiles(context, container);
-  const orders = await writeBundle(context, { record, lower, networkPath: sandbox.path, nameMounts });
+  const prepare = async () => {
+    const lower = await context.images.lowerDirectories(image);
+    await removeTree(paths.run);
+    await makeDirectory(paths.run);
+    await seedVolumes(context, record.mounts, lower);
+    const nameMounts = await writeNameFiles(context, container);
+    return prepareBundle(context, { record, lower, nameMounts });
+  };
+  const [sandbox, prepared] = await allDone([openSandbox(context, container, undo), prepare()]);
+  const orders = await writeBundle(prepared, sandbox.path);
   const monitor = await context.spawner.spawn(orders, paths.run);
   undo.add('kill the held process', async () => {
     await monitor.kill(9).catch(() => undefined);

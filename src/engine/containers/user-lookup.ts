@@ -27,8 +27,9 @@ export async function resolveUser(
   const [userText = '', groupText, ...more] = text.split(':');
   if (more.length > 0)
     throw new TscError('container/invalid', `invalid user ${JSON.stringify(text)}: expected user[:group]`);
-  const accounts = parseAccounts((await read('/etc/passwd')) ?? '');
-  const groups = parseGroups((await read('/etc/group')) ?? '');
+  const [passwd, group] = await Promise.all([read('/etc/passwd'), read('/etc/group')]);
+  const accounts = parseAccounts(passwd ?? '');
+  const groups = parseGroups(group ?? '');
   const account = findAccount(userText, accounts);
   const uid = account.uid;
   const gid = groupText ? findGroup(groupText, groups) : account.gid;
