@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startTestDaemon, type TestDaemon } from '../kit/daemon.ts';
 import { leftovers } from '../kit/ledger.ts';
@@ -119,4 +120,23 @@ it('logs -f goes on as well', async () => {
   const ticks = [...plain(terminal.shown()).matchAll(/tick (\d+)/g)].map(([, number]) => Number(number));
   expect(ticks).toEqual(ticks.map((_tick, index) => index));
   await project.run(['down', '-t', '1']);
+});
+
+it('a second ctrl-C leaves what would take long, and gives the terminal back', async () => {
+  using project = cliProject(daemon.host, {
+    'compose.yaml': `services:\n  deaf: { image: busybox, command: sh -c 'trap "" TERM; while true; do sleep 0.1; done', stop_grace_period: 60s }\n`,
+  });
+  expect((await project.run(['up', '-d'])).status).toBe(0);
+  const terminal = onTerminal(project, 'down');
+  await terminal.waitFor(/Stopping/, 20_000);
+  terminal.type(CTRL_C);
+  // Two signals at one moment are one.
+  await delay(300);
+  terminal.type(CTRL_C);
+  expect(await terminal.ended).toBe(130);
+  expect(terminal.shown().lastIndexOf(`${ESCAPE}[?25h`)).toBeGreaterThan(
+    terminal.shown().lastIndexOf(`${ESCAPE}[?25l`),
+  );
+  expect((await project.run(['kill'])).status).toBe(0);
+  expect((await project.run(['down', '-v', '-t', '1'])).status).toBe(0);
 });

@@ -9,7 +9,7 @@ import {
   type ServiceWatch,
 } from '../stack/index.ts';
 import type { Context } from './context.ts';
-import { onInterrupt } from './interrupts.ts';
+import { stopOnInterrupt } from './interrupts.ts';
 import { subjectOf } from './view/operation-words.ts';
 import { createProgressView } from './view/progress.ts';
 
@@ -20,7 +20,7 @@ export function lock(context: Context, client: EngineClient, project: string): P
   );
 }
 
-/** Shows and executes a plan; an interrupt lets what is under way finish and begins nothing more. */
+/** Shows and executes a plan; an interrupt lets what is under way finish and begins nothing more, the second leaves. */
 export async function carryOut(
   context: Context,
   client: EngineClient,
@@ -28,7 +28,7 @@ export async function carryOut(
 ): Promise<void> {
   const view = await createProgressView(context.root.progress, context.output);
   const stop = new AbortController();
-  using _interrupt = onInterrupt(() => stop.abort());
+  using _interrupt = stopOnInterrupt(stop, context.output);
   view.plan(plan);
   try {
     const { warnings } = await executePlan({

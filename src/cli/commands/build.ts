@@ -1,7 +1,7 @@
 import { TscError } from '../../core/index.ts';
 import { prepareImages } from '../../stack/index.ts';
 import type { Context } from '../context.ts';
-import { onInterrupt } from '../interrupts.ts';
+import { stopOnInterrupt } from '../interrupts.ts';
 import { parsePairs } from '../parse-pairs.ts';
 import { registryAuthentication } from '../registry-login.ts';
 import { createProgressView } from '../view/progress.ts';
@@ -29,7 +29,7 @@ export async function run(context: Context, services: readonly string[], options
   const client = await context.engine();
   const view = await createProgressView(options.quiet ? 'quiet' : context.root.progress, context.output);
   const stop = new AbortController();
-  using _interrupt = onInterrupt(() => stop.abort());
+  using _interrupt = stopOnInterrupt(stop, context.output);
   try {
     await prepareImages(client, project, names, {
       build: 'always',

@@ -1,6 +1,7 @@
 import { describeError } from '../../core/index.ts';
 import { forEachLimited, selectServices } from '../../stack/index.ts';
 import type { Context } from '../context.ts';
+import { stopOnInterrupt } from '../interrupts.ts';
 import { registryAuthentication } from '../registry-login.ts';
 import { createProgressView } from '../view/progress.ts';
 
@@ -22,6 +23,8 @@ export async function run(context: Context, services: readonly string[], options
       service.image && !(options.ignoreBuildable && service.build) ? [[service.image, service] as const] : [],
     ),
   );
+  const stop = new AbortController();
+  using _interrupt = stopOnInterrupt(stop, context.output);
   try {
     await forEachLimited([...images], 3, async ([image, service]) => {
       const progress = { action: 'pull', image, service: service.name } as const;
@@ -31,13 +34,14 @@ export async function run(context: Context, services: readonly string[], options
         await client.pullImage(image, {
           ...(service.platform && { platform: service.platform }),
           ...(auth && { auth }),
+          signal: stop.signal,
           onProgress: (message) => view.image({ ...progress, state: 'message', message }),
         });
         view.image({ ...progress, state: 'done' });
       } catch (error) {
         view.image({ ...progress, state: 'failed' });
         // What can be built need not be pullable.
-        if (!options.ignorePullFailures && !service.build) throw error;
+        if (stop.signal.aborted || (!options.ignorePullFailures && !service.build)) throw error;
         context.output.note(` warning: ${describeError(error)}`);
       }
     });

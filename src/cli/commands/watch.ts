@@ -46,7 +46,11 @@ export async function run(context: Context, services: readonly string[], options
     }
   }
   const interrupted = Promise.withResolvers<void>();
-  using _interrupt = onInterrupt(() => interrupted.resolve());
+  using _interrupt = onInterrupt((count) => {
+    interrupted.resolve();
+    // A rebuild under way may take long.
+    if (count > 1) process.exit(130);
+  });
   const stop = await startWatching(context, client, project, selectServices(project, services, false));
   await interrupted.promise;
   await stop();
