@@ -20,7 +20,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   stack: ['compose', 'client', 'registry', 'dockerfile', 'archive', 'api', 'host', 'core'],
   engine: ['registry', 'dockerfile', 'archive', 'host', 'core'],
   daemon: ['engine', 'api', 'host', 'core'],
-  cli: ['stack', 'registry', 'dockerfile', 'compose', 'client', 'api', 'host', 'core'],
+  'language-server': ['compose', 'host', 'core'],
+  cli: ['stack', 'registry', 'dockerfile', 'compose', 'client', 'api', 'language-server', 'host', 'core'],
   'main.ts': ['cli', 'daemon', 'core'],
 };
 
@@ -47,6 +48,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   chokidar: ['src/cli/'],
   'tar-stream': ['src/archive/'],
   ajv: ['src/compose/'],
+  'vscode-languageserver': ['src/language-server/'],
   'node:child_process': ['src/host/'],
 };
 

@@ -251,6 +251,12 @@ export const VERBS: readonly Verb[] = [
     load: () => import('./commands/graph.ts'),
   },
   {
+    usage: 'lsp',
+    summary: 'Serve an editor: the Language Server Protocol on standard input and output',
+    options: [['--stdio', 'the only way there is; accepted because editors say it']],
+    load: () => import('./commands/lsp.ts'),
+  },
+  {
     usage: 'ls',
     summary: 'List projects',
     options: [['-a, --all', 'stopped ones as well'], ['-q, --quiet', 'names only'], FORMAT],

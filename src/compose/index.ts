@@ -15,6 +15,10 @@ export type {
   RestartPolicy,
   UpdateConfig,
 } from './deploy.ts';
+export { type Analysis, analyse } from './editor/analyse.ts';
+export { type Proposal, proposalsAt } from './editor/complete.ts';
+export { describeAt } from './editor/describe.ts';
+export { definitionsAt, mentionAt, mentionsOf, renameAt } from './editor/navigate.ts';
 export { explain } from './explain/explain.ts';
 export { type Explanation, type ExplanationStep, formatExplanation } from './explain/explanation.ts';
 export type { Extensible, PlainValue } from './extension.ts';

@@ -226,7 +226,7 @@ describe('lint', () => {
 
 it.each([
   ['text', 'web\n└─ db\n'],
-  ['mermaid', '  s1 --> s0\n'],
+  ['mermaid', '  s0 --> s1\n'],
   ['dot', '  "web" -> "db";\n'],
   ['svg', '<svg xmlns='],
 ])('graph --format %s', async (format, expected) => {
