@@ -12,9 +12,11 @@ const LEAN = /^(?:node:)?(https?)$/;
 const UNTOUCHED = new Set(['WebSocket', 'CloseEvent', 'MessageEvent', 'default']);
 const leanBuiltins: Plugin = {
   name: 'lean-builtins',
-  resolveId: (id) => {
+  resolveId: (id, _importer, { kind }) => {
     const name = LEAN.exec(id)?.[1];
-    return name === undefined ? null : `\0lean-${name}`;
+    if (name === undefined) return null;
+    // What is required is the builtin module itself: it costs nothing, and the docker client writes to an heir of it.
+    return kind === 'require-call' ? { id: `node:${name}`, external: true } : `\0lean-${name}`;
   },
   load: (id) => {
     if (!id.startsWith('\0lean-')) return null;
