@@ -202,7 +202,7 @@ describe('completion', () => {
     );
     expect(labels(await typed(conditions, 'condition: |'))).toContain('service_healthy');
     expect(labels(await typed(COMPOSE.replace('- db', '- '), '      - |'))).toEqual(['extra', 'web', 'api', 'db']);
-    expect(labels(await typed(COMPOSE.replace('[back]', '['), 'networks: [|'))).toEqual(['back']);
+    expect(labels(await typed(COMPOSE.replace('[back]', '['), 'networks: [|'))).toEqual(['default', 'back']);
     expect(labels(await typed(COMPOSE.replace('TAG:-1', ''), '${|'))).toContain('TAG');
   });
 });

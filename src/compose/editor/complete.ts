@@ -1,7 +1,7 @@
 import { childMap } from '../node.ts';
 import { alternativesOf, typesOf } from '../schema.ts';
 import type { Analysis } from './analyse.ts';
-import { type Cursor, cursorAt } from './cursor.ts';
+import { cursorAt } from './cursor.ts';
 import type { NamedKind } from './mentions.ts';
 import { descriptionAt, keysAt, schemasAt, wordsAt } from './schema-path.ts';
 
@@ -27,7 +27,8 @@ export function proposalsAt(analysis: Analysis, file: string, offset: number): r
   if (inside === '{') return [];
   const { path, key, prefix } = cursor;
   const value = key === undefined ? path : [...path, key, ...(inside === '[' ? ['[]'] : [])];
-  const found = key === undefined ? atKey(analysis, cursor) : atValue(analysis, cursor, value);
+  const place = { analysis, text, start: cursor.start };
+  const found = key === undefined ? atKey(place, path) : atValue(place, value);
   return found.filter(({ label }) => label.startsWith(prefix));
 }
 
@@ -46,13 +47,19 @@ function variables({ loaded }: Analysis, start: number): Proposal[] {
   return known.map(([label, value]) => ({ label, kind: 'variable', insert: label, description: value, start }));
 }
 
-function atKey(analysis: Analysis, cursor: Cursor): Proposal[] {
-  const { path, start } = cursor;
+interface Place {
+  readonly analysis: Analysis;
+  readonly text: string;
+  readonly start: number;
+}
+
+function atKey(place: Place, path: readonly string[]): Proposal[] {
+  const { start } = place;
   const keys = Array.from(keysAt(path), ([label, description]): Proposal => {
     const insert = `${label}:${isScalar([...path, label]) ? ' ' : ''}`;
     return { label, kind: 'key', insert, ...(description !== undefined && { description }), start };
   });
-  return [...keys, ...atValue(analysis, cursor, path)];
+  return [...keys, ...atValue(place, path)];
 }
 
 function isScalar(path: readonly string[]): boolean {
@@ -60,10 +67,10 @@ function isScalar(path: readonly string[]): boolean {
   return !types.includes('object') && !types.includes('array');
 }
 
-function atValue(analysis: Analysis, { start }: Cursor, path: readonly string[]): Proposal[] {
+function atValue({ analysis, text, start }: Place, path: readonly string[]): Proposal[] {
   const words = wordsAt(path).map((label): Proposal => ({ label, kind: 'value', insert: label, start }));
   const kind = NAMES.find(([pattern]) => pattern.test(path.join(' ')))?.[1];
-  const named = kind === undefined ? [] : namesOf(analysis, kind);
+  const named = kind === undefined ? [] : namesOf(analysis, kind, text);
   const description = kind === undefined ? undefined : descriptionAt(path);
   return [
     ...words,
@@ -89,10 +96,21 @@ const NAMES: readonly (readonly [RegExp, NamedKind])[] = [
   [/^services \S+ models(?: \[\])?$/, 'models'],
 ];
 
-/** Names of the application; those written anywhere while it cannot be put together. */
-function namesOf({ loaded, mentions }: Analysis, kind: NamedKind): string[] {
-  const known = childMap(loaded?.whole, kind);
-  if (known) return [...known.entries.keys()];
-  const names = mentions.filter((mention) => mention.kind === kind && mention.isDefinition).map(({ name }) => name);
-  return [...new Set(names)];
+/** Names of the application, and those in the text at hand: while it is broken the loader sees none of them. */
+function namesOf({ loaded }: Analysis, kind: NamedKind, text: string): string[] {
+  const known = [...(childMap(loaded?.whole, kind)?.entries.keys() ?? [])];
+  return [...new Set([...known, ...namesInText(text, kind)])];
+}
+
+/** Keys below a section, by indentation alone. */
+function namesInText(text: string, kind: NamedKind): string[] {
+  const lines = text.split('\n');
+  const head = lines.findIndex((line) => line.startsWith(`${kind}:`));
+  const below = head < 0 ? [] : lines.slice(head + 1);
+  const end = below.findIndex((line) => /^[^\s#]/.test(line));
+  const rows = below.slice(0, end < 0 ? undefined : end).flatMap((line) => {
+    const [, indent, name] = /^( +)([\w.-]+):/.exec(line) ?? [];
+    return indent === undefined || name === undefined ? [] : [{ depth: indent.length, name }];
+  });
+  return rows.filter(({ depth }) => depth === rows[0]?.depth).map(({ name }) => name);
 }
