@@ -6,7 +6,8 @@ import { busyboxRootfsBytes } from '../kit/images.ts';
 import { AREAS } from './areas.ts';
 import { type Contender, callOk } from './contender.ts';
 import { startDockerd } from './dockerd.ts';
-import { formatResults, type Result, runMeasure } from './measure.ts';
+import { formatResults, type Measure, type Result, runMeasure } from './measure.ts';
+import { modelMeasures } from './model.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 
@@ -15,13 +16,16 @@ async function main(argv: readonly string[]): Promise<void> {
   const jsonAt = argv.indexOf('--json');
   const jsonFile = jsonAt < 0 ? undefined : argv[jsonAt + 1];
   const names = argv.filter((_, index) => jsonAt < 0 || (index !== jsonAt && index !== jsonAt + 1));
-  const areas = names.length > 0 ? names : Object.keys(AREAS);
-  const unknown = areas.filter((name) => !(name in AREAS));
-  if (unknown.length > 0)
-    throw new Error(`unknown area ${unknown.join(', ')}; areas: ${Object.keys(AREAS).join(', ')}`);
+  const known = [...Object.keys(AREAS), 'model'];
+  const areas = names.length > 0 ? names : known;
+  const unknown = areas.filter((name) => !known.includes(name));
+  if (unknown.length > 0) throw new Error(`unknown area ${unknown.join(', ')}; areas: ${known.join(', ')}`);
   const directory = mkdtempSync('/tmp/tsc-bench-');
   const contenders: Contender[] = [];
   try {
+    if (areas.includes('model')) await runModelArea({ directory, jsonFile });
+    const withEngines = areas.filter((name) => name !== 'model');
+    if (withEngines.length === 0) return;
     const dockerd = await startDockerd(directory);
     contenders.push(dockerd);
     contenders.unshift(await startOurs(dockerd.docker));
@@ -33,27 +37,35 @@ async function main(argv: readonly string[]): Promise<void> {
         Readable.from([await busyboxRootfsBytes()]),
       );
     }
-    for (const name of areas) await runArea(name, contenders, { directory, jsonFile });
+    for (const name of withEngines) await runArea(name, contenders, { directory, jsonFile });
   } finally {
     for (const contender of contenders) await contender.stop();
     rmSync(directory, { recursive: true, force: true });
   }
 }
 
-async function runArea(
-  name: string,
-  contenders: readonly Contender[],
-  place: { directory: string; jsonFile: string | undefined },
-): Promise<void> {
+interface Place {
+  readonly directory: string;
+  readonly jsonFile: string | undefined;
+}
+
+async function runModelArea(place: Place): Promise<void> {
+  console.log('\nmodel');
+  for (const { measure, contenders } of await modelMeasures(place.directory))
+    await runOne('model', measure, contenders, place);
+}
+
+async function runArea(name: string, contenders: readonly Contender[], place: Place): Promise<void> {
   const names = contenders.map((contender) => contender.name);
   console.log(`\n${name}`);
-  for (const measure of AREAS[name]?.(contenders, place.directory) ?? []) {
-    const results: Result[] = await runMeasure(measure, names);
-    console.log(formatResults(results));
-    if (place.jsonFile !== undefined) {
-      appendFileSync(place.jsonFile, results.map((row) => `${JSON.stringify({ area: name, ...row })}\n`).join(''));
-    }
-  }
+  for (const measure of AREAS[name]?.(contenders, place.directory) ?? []) await runOne(name, measure, names, place);
+}
+
+async function runOne(area: string, measure: Measure, names: readonly string[], { jsonFile }: Place): Promise<void> {
+  const results: Result[] = await runMeasure(measure, names);
+  console.log(formatResults(results));
+  if (jsonFile !== undefined)
+    appendFileSync(jsonFile, results.map((row) => `${JSON.stringify({ area, ...row })}\n`).join(''));
 }
 
 async function startOurs(docker: readonly string[]): Promise<Contender> {
