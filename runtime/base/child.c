@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 /* Above every target, so that no dup2 overwrites a source that is still needed. */
@@ -58,6 +59,60 @@ static int spawn_with(const struct child_plan *plan, const int sources[CHILD_FDS
   return r;
 }
 
+/* In the child: what posix_spawn would do, then nothing of ours is open but what the verb gets. */
+static int become(const struct child_plan *plan, const int sources[CHILD_FDS]) {
+  int above = STDERR_FILENO + 1;
+  for (int number = 1; number < NSIG; number++) {
+    (void)signal(number, SIG_DFL);
+  }
+  if (plan->session) {
+    (void)setsid();
+  }
+  for (int target = 0; target < CHILD_FDS; target++) {
+    int source = sources[target];
+    if (source < 0 && plan->fds[target] == CHILD_NULL && target <= STDERR_FILENO) {
+      source = open("/dev/null", target == STDIN_FILENO ? O_RDONLY : O_WRONLY);
+      if (source < 0) {
+        return errno;
+      }
+    }
+    if (source >= 0 && source != target && dup2(source, target) < 0) {
+      return errno;
+    }
+    above = sources[target] >= 0 && target >= above ? target + 1 : above;
+  }
+  closefrom(above);
+  (void)prctl(PR_SET_NAME, plan->argv[0]);
+  return chdir(plan->cwd == NULL ? "/" : plan->cwd) < 0 ? errno : 0;
+}
+
+static int fork_with(const struct child_plan *plan, const int sources[CHILD_FDS], pid_t *ret_pid) {
+  sigset_t all, before;
+  sigfillset(&all);
+  /* Handlers of ours must not run in the child. */
+  (void)sigprocmask(SIG_BLOCK, &all, &before);
+  pid_t pid = fork();
+  if (pid == 0) {
+    sigset_t none;
+    int argc = 0;
+    sigemptyset(&none);
+    if (become(plan, sources) != 0) {
+      _exit(127);
+    }
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    while (plan->argv[argc] != NULL) {
+      argc++;
+    }
+    int status = plan->verb(argc, (char **)plan->argv);
+    (void)fflush(NULL);
+    _exit(status);
+  }
+  int r = pid < 0 ? errno : 0;
+  (void)sigprocmask(SIG_SETMASK, &before, NULL);
+  *ret_pid = pid;
+  return r;
+}
+
 int child_start(const struct child_plan *plan, pid_t *ret_pid, struct err *err) {
   int sources[CHILD_FDS];
   int r = 0;
@@ -71,14 +126,16 @@ int child_start(const struct child_plan *plan, pid_t *ret_pid, struct err *err) 
     }
   }
   pid_t pid = 0;
-  r = r != 0 ? r : spawn_with(plan, sources, &pid);
+  if (r == 0) {
+    r = plan->verb != NULL ? fork_with(plan, sources, &pid) : spawn_with(plan, sources, &pid);
+  }
   for (int target = 0; target < CHILD_FDS; target++) {
     if (sources[target] >= 0) {
       close(sources[target]);
     }
   }
   if (r != 0) {
-    return err_code(err, r, "cannot start %s", plan->exec_fd >= 0 ? plan->argv[0] : plan->path);
+    return err_code(err, r, "cannot start %s", plan->path == NULL ? plan->argv[0] : plan->path);
   }
   *ret_pid = pid;
   return 0;

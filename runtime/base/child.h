@@ -12,6 +12,9 @@
 #define CHILD_INHERIT (-2) /* our own descriptor of that number */
 
 struct child_plan {
+  /* A verb of this very program, run in a forked child: a small process forks faster than it executes. The first choice
+   * when it is set. */
+  int (*verb)(int argc, char **argv);
   int exec_fd;      /* program by descriptor; below 0: by `path` */
   const char *path; /* absolute */
   char *const *argv;

@@ -333,10 +333,6 @@ static int open_all(struct monitor *monitor, struct err *err) {
       (r = loop_timer(&stall, err)) < 0 || (r = watch_fd(monitor, &monitor->stall, stall, stall_ready, err)) < 0) {
     return r;
   }
-  monitor->self_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
-  if (monitor->self_fd < 0) {
-    return err_errno(err, "cannot open our own binary");
-  }
   r = open_sockets(monitor, err);
   if (r == 0 && monitor->config.log_path != NULL) {
     r = log_file_open(&monitor->log, monitor->config.log_path, (uint64_t)monitor->config.log_max_size,
@@ -387,7 +383,7 @@ static void close_all(struct monitor *monitor, bool failed) {
   json_free(&monitor->config.document);
 }
 
-int monitor_main(int argc, char **argv) {
+int monitor_main(int argc, char **argv, int (*own_runtime)(int argc, char **argv)) {
   if (argc != 2) {
     fputs("usage: tscompose-runtime monitor FILE\n", stderr);
     return 1;
@@ -396,7 +392,7 @@ int monitor_main(int argc, char **argv) {
       .loop = {.epoll = -1},
       .ready_fd = fcntl(READY_FD, F_GETFD) < 0 ? -1 : READY_FD,
       .run_fd = -1,
-      .self_fd = -1,
+      .own_runtime = own_runtime,
       .listener = {.fd = -1},
       .signals = {.fd = -1},
       .deadline = {.fd = -1},

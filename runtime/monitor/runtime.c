@@ -55,7 +55,7 @@ static void begin(const struct monitor *monitor, const struct paths *paths, stru
 static int start_job(struct monitor *monitor, struct words *words, const int stdio[3], struct err *err) {
   struct child_plan plan = CHILD_PLAN_INIT;
   words->items[words->count] = NULL;
-  plan.exec_fd = monitor->config.runtime == NULL ? monitor->self_fd : -1;
+  plan.verb = monitor->config.runtime == NULL ? monitor->own_runtime : NULL;
   plan.path = monitor->config.runtime;
   plan.argv = words->items;
   for (int i = 0; i < 3; i++) {

@@ -101,7 +101,7 @@ struct monitor {
   enum phase phase;
   int ready_fd; /* descriptor 3, until the ready line is written */
   int run_fd;
-  int self_fd; /* our own binary */
+  int (*own_runtime)(int argc, char **argv);
   struct watch listener;
   struct watch signals;
   struct watch deadline; /* timer: how long a reader may take for the last bytes */
