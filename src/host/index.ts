@@ -33,7 +33,14 @@ export {
   writeAtomically,
 } from './files.ts';
 export { type DeviceInfo, deviceInfo, lstatIfExists, makeDirectoryLike } from './inspect-path.ts';
-export { CLEAN_ENVIRONMENT, type RunOptions, type RunResult, runProgram, spawnProgram } from './processes.ts';
+export {
+  CLEAN_ENVIRONMENT,
+  killProcess,
+  type RunOptions,
+  type RunResult,
+  runProgram,
+  spawnProgram,
+} from './processes.ts';
 export { readBytesIfExists } from './read-bytes.ts';
 export { readTextWithin } from './read-within.ts';
 export { connectUnix } from './sockets.ts';

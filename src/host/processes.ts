@@ -1,5 +1,6 @@
 import { type SpawnOptions, spawn } from 'node:child_process';
 import { TscError } from '../core/index.ts';
+import { isErrno } from './files.ts';
 
 export interface RunResult {
   /** Exit status; 128 + signal number is not applied, see `signal`. */
@@ -58,4 +59,13 @@ export function runProgram(file: string, args: readonly string[], options: RunOp
 /** Starts a program that reads and writes streams; the caller owns the process. */
 export function spawnProgram(file: string, args: readonly string[], options: SpawnOptions = {}) {
   return spawn(file, [...args], { cwd: '/', env: CLEAN_ENVIRONMENT, ...options });
+}
+
+/** SIGKILL; a process that has already ended is fine. */
+export function killProcess(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if (!isErrno(error, 'ESRCH')) throw error;
+  }
 }

@@ -123,7 +123,7 @@ export class ExecSessions implements ExecService {
       exec.phase = 'running';
       this.#publish('exec_start', exec.container, exec.id, exec.spec);
     } catch (error) {
-      await monitor.kill(9).catch(() => undefined);
+      await monitor.kill(9).catch(() => context.spawner.abandon(orders.runDirectory));
       throw error;
     } finally {
       begun.resolve();

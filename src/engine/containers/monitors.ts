@@ -1,5 +1,6 @@
 import { PassThrough, Writable } from 'node:stream';
 import { isKind } from '../../core/index.ts';
+import { killProcess } from '../../host/index.ts';
 import {
   connectMonitor,
   type ExitRecord,
@@ -13,7 +14,10 @@ import type { MonitorSpawner, ProcessMonitor, ProcessStreams, StreamChoice } fro
 const BUFFER = 256 << 10;
 
 /** Monitors as children of the keeper. */
-export function createMonitorSpawner(keeper: Pick<KeeperLink, 'spawn' | 'run'>, runtimeRoot: string): MonitorSpawner {
+export function createMonitorSpawner(
+  keeper: Pick<KeeperLink, 'spawn' | 'run' | 'list'>,
+  runtimeRoot: string,
+): MonitorSpawner {
   return {
     async spawn(ordersFile, runDirectory) {
       const { ready } = await keeper.spawn(['monitor', ordersFile], 'container');
@@ -29,6 +33,11 @@ export function createMonitorSpawner(keeper: Pick<KeeperLink, 'spawn' | 'run'>, 
         if (isKind(error, 'unavailable')) return undefined;
         throw error;
       }
+    },
+    async abandon(runDirectory) {
+      const { children } = await keeper.list();
+      const waiting = children.filter(({ args }) => args.some((word) => word.startsWith(`${runDirectory}/`)));
+      for (const { pid } of waiting) killProcess(pid);
     },
     async discard(id) {
       await keeper.run({ args: ['--root', runtimeRoot, 'delete', '--force', id] });

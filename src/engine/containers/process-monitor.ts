@@ -37,6 +37,8 @@ export interface MonitorSpawner {
   spawn(ordersFile: string, runDirectory: string): Promise<ProcessMonitor>;
   /** The monitor that lives in a run directory, found after a restart of the daemon; undefined when none answers. */
   find(runDirectory: string): Promise<{ readonly monitor: ProcessMonitor; readonly running: boolean } | undefined>;
+  /** Ends a monitor that waits for a start which will not come: it has no process yet, so that only it can be told. */
+  abandon(runDirectory: string): Promise<void>;
   /** Has the runtime kill and forget a container that no monitor looks after any more; an unknown one is fine. */
   discard(id: string): Promise<void>;
   /** The exit record a monitor left; undefined when there is none. */

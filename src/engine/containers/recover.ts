@@ -158,8 +158,12 @@ async function removeStrayRunDirectories(context: ContainerContext): Promise<voi
   for (const name of await listDirectory(`${context.runDir}/e`)) {
     const path = `${context.runDir}/e/${name}`;
     const found = await context.spawner.find(path);
-    if (!found) await removeTree(path);
-    else
+    if (!found?.running) {
+      // Spawned, and the daemon died before its start: it would wait for ever.
+      found?.monitor.close();
+      await context.spawner.abandon(path);
+      await removeTree(path);
+    } else
       void found.monitor.exited.then(async () => {
         found.monitor.close();
         await removeTree(path);

@@ -24,7 +24,7 @@ export interface ContainerRoomOptions {
   /** `<data>/containers`. */
   readonly directory: string;
   readonly runDir: string;
-  readonly keeper: Pick<KeeperLink, 'spawn' | 'run'>;
+  readonly keeper: Pick<KeeperLink, 'spawn' | 'run' | 'list'>;
   readonly images: ImageStore;
   readonly layers: LayerStore;
   readonly networks: NetworkService;
