@@ -24,8 +24,18 @@ export const COMPOSE_SCHEMA: Schema = document as unknown as Schema;
 const DEFINITIONS = (document as unknown as { readonly $defs: Readonly<Record<string, Schema>> }).$defs;
 const PREFIX = '#/$defs/';
 
+const alternatives = new WeakMap<Schema, readonly Schema[]>();
+
 /** The alternatives of a schema with references followed: one schema per kind of value. */
 export function alternativesOf(schema: Schema): readonly Schema[] {
+  const known = alternatives.get(schema);
+  if (known) return known;
+  const made = followAlternatives(schema);
+  alternatives.set(schema, made);
+  return made;
+}
+
+function followAlternatives(schema: Schema): readonly Schema[] {
   const target = schema.$ref === undefined ? schema : lookUp(schema.$ref);
   return target.oneOf === undefined ? [target] : target.oneOf.flatMap(alternativesOf);
 }
@@ -54,8 +64,8 @@ export function patternOf(text: string): RegExp {
 /** The schema below a key; undefined when the key is unknown. */
 export function propertyOf(schema: Schema, key: string): Schema | undefined {
   if (schema.properties && Object.hasOwn(schema.properties, key)) return schema.properties[key];
-  for (const [pattern, value] of Object.entries(schema.patternProperties ?? {})) {
-    if (patternOf(pattern).test(key)) return value;
+  for (const pattern in schema.patternProperties) {
+    if (patternOf(pattern).test(key)) return schema.patternProperties[pattern];
   }
   return typeof schema.additionalProperties === 'object' ? schema.additionalProperties : undefined;
 }
