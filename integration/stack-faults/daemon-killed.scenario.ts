@@ -94,11 +94,13 @@ it('published ports and names of running services work while no daemon is there'
   // One process inside asks for a name all the time, as the daemon cannot start new ones meanwhile.
   const asking = project.run([
     ...['exec', '-T', 'cache', 'sh', '-c'],
-    'i=0; while test $i -lt 40; do ping -q -c 1 -W 3 front > /dev/null || echo wrong >> /tmp/wrong; i=$((i+1)); sleep 0.05; done; touch /tmp/done',
+    'touch /tmp/begun; i=0; while test $i -lt 40; do ping -q -c 1 -W 3 front > /dev/null || echo wrong >> /tmp/wrong; i=$((i+1)); sleep 0.05; done; touch /tmp/done',
   ]);
+  const inside = async (test: string) => (await project.run(['exec', '-T', 'cache', 'sh', '-c', test])).status === 0;
+  await waitUntil(10_000, () => inside('test -e /tmp/begun'));
   const stop = new AbortController();
   const watching = pages(port, stop.signal);
-  await delay(300);
+  await delay(100);
   for (let blow = 0; blow < 3; blow += 1) await killDaemon(daemon);
   await delay(200);
   stop.abort();
@@ -106,8 +108,8 @@ it('published ports and names of running services work while no daemon is there'
   expect(wrong).toEqual([]);
   expect(asked).toBeGreaterThan(20);
   await asking;
-  const inside = () => project.run(['exec', '-T', 'cache', 'sh', '-c', 'test -e /tmp/done && ! test -e /tmp/wrong']);
-  await waitUntil(10_000, async () => (await inside()).status === 0);
+  await waitUntil(10_000, () => inside('test -e /tmp/done'));
+  expect(await inside('test -e /tmp/wrong')).toBe(false);
   await project.run(['down', '-v', '-t', '1']);
 });
 
