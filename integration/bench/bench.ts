@@ -8,6 +8,7 @@ import { type Contender, callOk } from './contender.ts';
 import { startDockerd } from './dockerd.ts';
 import { formatResults, type Measure, type Result, runMeasure } from './measure.ts';
 import { modelMeasures } from './model.ts';
+import { openRuntimes } from './runtimes.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 
@@ -16,7 +17,7 @@ async function main(argv: readonly string[]): Promise<void> {
   const jsonAt = argv.indexOf('--json');
   const jsonFile = jsonAt < 0 ? undefined : argv[jsonAt + 1];
   const names = argv.filter((_, index) => jsonAt < 0 || (index !== jsonAt && index !== jsonAt + 1));
-  const known = [...Object.keys(AREAS), 'model'];
+  const known = [...Object.keys(AREAS), 'model', 'runtime'];
   const areas = names.length > 0 ? names : known;
   const unknown = areas.filter((name) => !known.includes(name));
   if (unknown.length > 0) throw new Error(`unknown area ${unknown.join(', ')}; areas: ${known.join(', ')}`);
@@ -24,7 +25,8 @@ async function main(argv: readonly string[]): Promise<void> {
   const contenders: Contender[] = [];
   try {
     if (areas.includes('model')) await runModelArea({ directory, jsonFile });
-    const withEngines = areas.filter((name) => name !== 'model');
+    if (areas.includes('runtime')) await runRuntimeArea({ directory, jsonFile });
+    const withEngines = areas.filter((name) => name in AREAS);
     if (withEngines.length === 0) return;
     const dockerd = await startDockerd(directory);
     contenders.push(dockerd);
@@ -53,6 +55,17 @@ async function runModelArea(place: Place): Promise<void> {
   console.log('\nmodel');
   for (const { measure, contenders } of await modelMeasures(place.directory))
     await runOne('model', measure, contenders, place);
+}
+
+/** Runtimes alone, without any engine. */
+async function runRuntimeArea(place: Place): Promise<void> {
+  const { measures, names, close } = await openRuntimes();
+  try {
+    console.log('\nruntime');
+    for (const measure of measures) await runOne('runtime', measure, names, place);
+  } finally {
+    await close();
+  }
 }
 
 async function runArea(name: string, contenders: readonly Contender[], place: Place): Promise<void> {
