@@ -42,7 +42,8 @@ export interface Workshop {
   close(): Promise<void>;
 }
 
-function baseConfig(words: readonly string[], cgroupsPath: string) {
+/** config.json of a container that runs the payload with these words. */
+export function baseConfig(words: readonly string[], cgroupsPath: string) {
   const capabilities = ['CAP_CHOWN', 'CAP_MKNOD', 'CAP_NET_BIND_SERVICE', 'CAP_KILL', 'CAP_SETUID', 'CAP_SETGID'];
   const safe = ['nosuid', 'noexec', 'nodev'];
   return {

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Downloads Debian packages of one suite and unpacks them below DIRECTORY/root, without installing anything.
-# usage: fetch-peer.sh CACHE SUITE MIRROR DIRECTORY PACKAGE...   (`+PACKAGE` brings its python3-* dependencies)
+# usage: fetch-peer.sh CACHE SUITE MIRROR DIRECTORY PACKAGE...
+# `+PACKAGE` brings its python3-* dependencies; `=PACKAGE` stands for the packages it depends on.
 set -eu
 cache=$1 suite=$2 mirror=$3 directory=$4
 shift 4
@@ -25,6 +26,10 @@ for package in "$@"; do
       # shellcheck disable=SC2086
       packages="$packages $package $(apt-cache $options depends --recurse --no-recommends --no-suggests --no-conflicts \
         --no-breaks --no-replaces --no-enhances "$package" | grep '^python3-' | tr '\n' ' ')"
+      ;;
+    =*)
+      # shellcheck disable=SC2086
+      packages="$packages $(apt-cache $options depends --important "${package#=}" | sed -n 's/.*Depends: //p' | tr '\n' ' ')"
       ;;
     *) packages="$packages $package" ;;
   esac

@@ -86,7 +86,12 @@ static int make_directories(const struct cgroup_hierarchy *hierarchy, struct cgr
 static int apply(const struct cgroup_place *place, bool limits, int fd, const struct plan_resources *resources,
                  struct err *err) {
   if (place->v2) {
-    return limits ? cgroup_v2_apply(fd, resources, err) : 0;
+    int r = limits ? cgroup_v2_apply(fd, resources, err) : 0;
+    if (r == -ENOENT) {
+      return err_prefix(err, "%s does not have this controller (a group above it that has processes cannot pass it on)",
+                        place->directory);
+    }
+    return r < 0 ? err_prefix(err, "%s", place->directory) : 0;
   }
   const char *at = place->controllers;
   char name[64];
@@ -190,6 +195,52 @@ static const struct cgroup_place *v2_place(const struct cgroup *cgroup) {
 int cgroup_clone_target(const struct cgroup *cgroup) {
   const struct cgroup_place *place = v2_place(cgroup);
   return place == NULL ? -1 : open(place->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* Where in the file system the v2 group of a process is; false when it cannot be told. */
+static bool v2_directory_of(pid_t pid, char *buffer, size_t capacity) {
+  struct cgroup_layout layout;
+  char file[32];
+  cleanup_free char *text = NULL;
+  snprintf(file, sizeof(file), "/proc/%d/cgroup", (int)pid);
+  if (cgroup_layout_read(&layout, NULL) < 0 || file_read(AT_FDCWD, file, &text, NULL, NULL) < 0) {
+    return false;
+  }
+  char *line = str_starts(text, "0::") ? text : strstr(text, "\n0::");
+  if (line == NULL) {
+    return false;
+  }
+  char *path = strchr(line, '/');
+  if (path == NULL) {
+    return false;
+  }
+  path[strcspn(path, "\n")] = '\0';
+  for (size_t i = 0; i < layout.count; i++) {
+    if (layout.items[i].v2) {
+      return cgroup_directory(&layout.items[i], path, buffer, capacity, NULL) == 0;
+    }
+  }
+  return false;
+}
+
+int cgroup_join_target(const struct cgroup *cgroup, pid_t init) {
+  const struct cgroup_place *place = v2_place(cgroup);
+  cleanup_close int own = cgroup_clone_target(cgroup);
+  char passed[512] = "";
+  if (own < 0 || file_read_line(own, "cgroup.subtree_control", passed, sizeof(passed), NULL) < 0 || passed[0] == '\0') {
+    return take_fd(&own);
+  }
+  char directory[sizeof(place->directory)];
+  size_t length = strlen(place->directory);
+  /* Only below the container's own group: the limits hold there. */
+  if (v2_directory_of(init, directory, sizeof(directory)) && strncmp(directory, place->directory, length) == 0 &&
+      directory[length] == '/') {
+    int below = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (below >= 0) {
+      return below;
+    }
+  }
+  return take_fd(&own);
 }
 
 int cgroup_enter(const struct cgroup *cgroup, bool skip_v2, struct err *err) {

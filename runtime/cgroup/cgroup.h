@@ -57,6 +57,10 @@ int cgroup_find(const struct cgroup_layout *layout, const char *path, struct cgr
 /* The v2 group as a descriptor for clone3, or -1 when there is none. */
 int cgroup_clone_target(const struct cgroup *cgroup);
 
+/* The same for a process that joins: once the container divides its group, only groups below may hold processes, and
+   it goes where the container's first process is. */
+int cgroup_join_target(const struct cgroup *cgroup, pid_t init);
+
 /* Moves the calling single-threaded process into every group; `skip_v2` when clone3 has put it there. */
 int cgroup_enter(const struct cgroup *cgroup, bool skip_v2, struct err *err);
 

@@ -193,7 +193,7 @@ static int prepare(struct entry *entry, struct err *err) {
       log_warn("oomScoreAdj is not applied: %s", why.text);
     }
   }
-  entry->group = cgroup_clone_target(&container->cgroup);
+  entry->group = cgroup_join_target(&container->cgroup, container->pid);
   return cgroup_open_entries(&container->cgroup, entry->group >= 0, entry->group_fds, err);
 }
 
