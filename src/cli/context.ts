@@ -1,4 +1,4 @@
-import { type EngineClient, openEngine, resolveEndpoint, runDirectory, startDaemon } from '../client/index.ts';
+import type { EngineClient } from '../client/index.ts';
 import {
   ComposeError,
   formatFindings,
@@ -106,6 +106,8 @@ async function connect(
   root: RootOptions,
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<EngineClient> {
+  // Commands that only read files never load the client.
+  const { openEngine, resolveEndpoint, runDirectory, startDaemon } = await import('../client/index.ts');
   const endpoint = await resolveEndpoint(root.host, environment);
   // The transport loads while the daemon starts.
   const opening = openEngine(endpoint);
