@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { describeError } from '../core/index.ts';
-import { makeDirectory, systemClock } from '../host/index.ts';
+import { listDirectory, makeDirectory, systemClock } from '../host/index.ts';
 import { openRegistry } from '../registry/index.ts';
 import { applyChanges } from './build/index.ts';
 import { type ContainerRoom, openContainers } from './containers/index.ts';
@@ -49,7 +49,9 @@ export const createEngine: CreateEngine = async (options) => {
     clock,
     logger,
   });
-  const report = await networks.recover();
+  // Half-made containers are gone by now; one whose record is damaged keeps its place.
+  const present = new Set(await listDirectory(join(dataDir, 'containers')));
+  const report = await networks.recover((id) => present.has(id));
   for (const note of report.notes) logger.info({ instance }, note);
   await room.recover(report.alive);
   const id = await readEngineId(dataDir);

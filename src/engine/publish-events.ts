@@ -75,7 +75,7 @@ export function withNetworkEvents(service: NetworkService, events: EventLog): Ne
   const removed = (targets: readonly string[]) =>
     targets.map((target) => ({ id: service.inspect(target).id, attributes: describe(target) }));
   return {
-    recover: () => service.recover(),
+    recover: (isKnown) => service.recover(isKnown),
     inspect: (ref) => service.inspect(ref),
     list: () => service.list(),
     prepare: (spec) => service.prepare(spec),

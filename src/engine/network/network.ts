@@ -181,8 +181,11 @@ export interface RecoveryReport {
  * Networks are named by id, unique id prefix (3 digits or more) or name. Errors have codes `network/…`.
  */
 export interface NetworkService {
-  /** First call of a daemon's life: reads the records, compares with the kernel, finishes or undoes. */
-  recover(): Promise<RecoveryReport>;
+  /**
+   * First call of a daemon's life: reads the records, compares with the kernel, finishes or undoes. What belongs to a container
+   * that is not known (a create or a build that was cut short) is given back; without the argument all are known.
+   */
+  recover(isKnown?: (containerId: string) => boolean): Promise<RecoveryReport>;
 
   /** Throws conflict for a taken name or overlapping subnet, exhausted without a free pool, unsupported for what is not offered. */
   create(spec: NetworkSpec): Promise<NetworkRecord>;

@@ -6,11 +6,20 @@ import type { RecoveryReport } from './network.ts';
 import { portKey } from './port-map.ts';
 import { publishNames, publishZone } from './sandbox.ts';
 
-async function loadRecords(context: NetworkContext): Promise<readonly string[]> {
+type IsKnown = (containerId: string) => boolean;
+
+async function loadRecords(context: NetworkContext, isKnown: IsKnown): Promise<readonly string[]> {
   const loaded = await context.records.load();
   for (const network of loaded.networks) context.state.networks.set(network.id, network);
-  for (const attachment of loaded.attachments) context.state.attachments.set(attachment.containerId, attachment);
-  return loaded.notes;
+  const notes = [...loaded.notes];
+  for (const attachment of loaded.attachments) {
+    if (isKnown(attachment.containerId)) context.state.attachments.set(attachment.containerId, attachment);
+    else {
+      await context.records.removeAttachment(attachment.containerId);
+      notes.push(`gave back the addresses of unknown container ${attachment.containerId.slice(0, 12)}`);
+    }
+  }
+  return notes;
 }
 
 /** Sandboxes the keeper still has are taken up; those nobody knows are let go, and so are ports. */
@@ -75,8 +84,12 @@ async function guardAgain(context: NetworkContext, bridges: Bridges, host: HostN
 }
 
 /** Start-up is recovery: records, then the keeper, then the kernel; each is brought in line with the one before. */
-export async function recover(context: NetworkContext, bridges: Bridges): Promise<RecoveryReport> {
-  const notes = [...(await loadRecords(context))];
+export async function recover(
+  context: NetworkContext,
+  bridges: Bridges,
+  isKnown: IsKnown = () => true,
+): Promise<RecoveryReport> {
+  const notes = [...(await loadRecords(context, isKnown))];
   await ensurePredefined(context);
   await matchKeeper(context, notes);
   const host = await readHostNetwork(context.keeper);

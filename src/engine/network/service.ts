@@ -149,7 +149,7 @@ async function nameFiles(context: NetworkContext, containerId: string, spec: Nam
 
 function upkeepActs(context: NetworkContext, bridges: Bridges): UpkeepActs {
   return {
-    recover: () => recover(context, bridges),
+    recover: (isKnown) => recover(context, bridges, isKnown),
     async checkFirewall() {
       if (!context.firewall.isApplied() || (await context.firewall.isLoaded())) return false;
       const names = [...context.state.networks.values()].filter(isBridged).map((network) => network.bridge);
