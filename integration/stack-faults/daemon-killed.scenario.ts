@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { startTestDaemon, type TestDaemon, waitUntil } from '../kit/daemon.ts';
 import { leftovers } from '../kit/ledger.ts';
 import { freePort } from '../stack-leftovers/free-port.ts';
@@ -10,7 +10,8 @@ import { killDaemon, randomFrom } from './faults.ts';
 // `kill -9` of the daemon or of the command at any moment of `up`: what runs goes on, and the next `up` converges.
 let daemon: TestDaemon;
 
-beforeAll(async () => {
+// One for each test: the keeper waits longer before each further restart.
+beforeEach(async () => {
   daemon = await startTestDaemon();
   await daemon.importBusybox();
   using first = cliProject(daemon.host, { 'compose.yaml': 'services: { one: { image: busybox } }' });
@@ -18,7 +19,7 @@ beforeAll(async () => {
   await first.run(['down', '-v']);
 });
 
-afterAll(async () => {
+afterEach(async () => {
   expect(leftovers(await daemon.stop())).toEqual([]);
 });
 
@@ -86,7 +87,6 @@ function expectOneMessage(stderr: string): void {
   expect(stderr).not.toMatch(/internal error|\bat .*\.js:\d+/);
 }
 
-// First: the keeper waits longer before each further restart.
 it('published ports and names of running services work while no daemon is there', async () => {
   const port = await freePort();
   using project = cliProject(daemon.host, { 'compose.yaml': compose(port, 0) });
