@@ -27,6 +27,7 @@ describe('what runs', () => {
     [{ command: ['other'] }, ['/entry'], ['other']],
     [{ entrypoint: ['/mine'] }, ['/mine'], []],
     [{ entrypoint: [''], command: ['sh'] }, [], ['sh']],
+    [{ entrypoint: [], command: ['sh'] }, [], ['sh']],
   ])('%j', (spec, entrypoint, command) => expect(complete(spec)).toMatchObject({ entrypoint, command }));
 
   it('is refused when there is nothing', () => {

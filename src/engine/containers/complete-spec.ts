@@ -50,8 +50,8 @@ function chooseCommand(
   spec: ContainerSpec['config'],
   image: ImageRunConfig,
 ): Pick<ContainerConfig, 'command' | 'entrypoint'> {
-  // One empty string is how clients say "no entrypoint, not even the image's".
-  const cleared = spec.entrypoint?.length === 1 && spec.entrypoint[0] === '';
+  // One empty string, or an empty list, is how clients say "no entrypoint, not even the image's"; after the list the image's command stays.
+  const cleared = spec.entrypoint?.length === 0 || (spec.entrypoint?.length === 1 && spec.entrypoint[0] === '');
   const own = spec.entrypoint !== undefined && spec.entrypoint.length > 0;
   const entrypoint = cleared ? [] : own ? (spec.entrypoint ?? []) : (image.entrypoint ?? []);
   const given = spec.command ?? [];
