@@ -17,7 +17,7 @@ import { normalise } from './normalise.ts';
 import { parse } from './parse.ts';
 import { projectName } from './project-name.ts';
 import { resolveEnvironment } from './resolve-environment.ts';
-import { resolvePaths } from './resolve-paths.ts';
+import { rebasePaths, resolvePaths } from './resolve-paths.ts';
 import { selectProfiles } from './select-profiles.ts';
 
 /** Stages that a caller may leave out; the others always run. Named as `config` names what it skips. */
@@ -72,7 +72,7 @@ export async function loadTree(run: LoadRun): Promise<LoadedTree | undefined> {
   checkRequired(merged.tree, findings);
   const defaulted = applyDefaults(merged.tree);
   const normal = stages.has('normalise') ? normalise(defaulted, name) : defaulted;
-  const whole = stages.has('resolve-paths') ? resolvePaths(normal, context.home) : normal;
+  const whole = stages.has('resolve-paths') ? resolvePaths(normal, context.home) : rebasePaths(normal, folder);
   const facts = {
     name,
     workingDirectory: folder,

@@ -1,5 +1,5 @@
 import { type Out, sorted } from './codec.ts';
-import type { Mapping, Node } from './node.ts';
+import { type Mapping, type Node, type Scalar, withEntry } from './node.ts';
 import { type PathTable, pathTable, stepDown, stepIntoItems } from './path-table.ts';
 import { writeJson } from './write-json.ts';
 import { writeYaml } from './write-yaml.ts';
@@ -9,7 +9,7 @@ import { writeYaml } from './write-yaml.ts';
  * keeps as it is written is written that way.
  */
 export function renderTree(tree: Mapping, format: 'yaml' | 'json'): string {
-  const out = outOf(tree, AS_WRITTEN);
+  const out = outOf(withEntry(tree, 'version', undefined), AS_WRITTEN);
   return format === 'yaml' ? writeYaml(out) : writeJson(out);
 }
 
@@ -22,6 +22,8 @@ const AS_WRITTEN = pathTable<Form>([
   ),
   ...['networks', 'volumes', 'secrets', 'configs'].map((section) => [`${section}.*.labels`, 'pairs'] as const),
   ...['extra_hosts', 'build.extra_hosts'].map((path) => [`services.*.${path}`, 'hosts'] as const),
+  ...['post_start', 'pre_start', 'pre_stop'].map((hook) => [`services.*.${hook}[].environment`, 'pairs'] as const),
+  ['services.*.dns_search', 'item'],
   ['services.*.tmpfs', 'item'],
 ]);
 
@@ -47,11 +49,16 @@ function isFromSeveralFiles(node: Mapping): boolean {
   return node.entries.values().some(({ key }) => key.source !== node.source);
 }
 
+/** A label without a value is an empty one; it is written without the equals sign, as it was. */
+function isBare(item: Scalar): boolean {
+  return item.text === '' && !item.source.text.slice(item.start, item.end).includes('=');
+}
+
 function listOf(node: Mapping, separator: string): Out {
   return [...node.entries].flatMap(([key, { value }]) => {
     const values = value.kind === 'list' ? value.items : [value];
     return values.map((item) =>
-      item.kind === 'scalar' && item.value !== null ? `${key}${separator}${item.text}` : key,
+      item.kind === 'scalar' && item.value !== null && !isBare(item) ? `${key}${separator}${item.text}` : key,
     );
   });
 }
