@@ -1,5 +1,7 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,8 @@
 #include "keeper/state.h"
 
 #define API_BACKLOG 4096
+/* How long the daemon of a keeper that was killed may take to go. */
+#define OLD_DAEMON_MS 5000
 
 static int refuse_second(struct keeper *keeper, struct err *err) {
   char holder[32] = "unknown";
@@ -51,8 +55,10 @@ static int take_lock(struct keeper *keeper, struct err *err) {
   }
 }
 
-/* Nothing there, or a socket nobody listens on. */
-static int check_free(const char *path, struct err *err) {
+/* Nothing there, or a socket nobody listens on. The daemon of a keeper that was killed still has the socket for a
+   moment: with our lock held no other keeper stands behind it, so its end is waited for, as the end of a connection to
+   it. */
+static int wait_free(const char *path, struct err *err) {
   struct stat info;
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   if (lstat(path, &info) < 0) {
@@ -65,9 +71,20 @@ static int check_free(const char *path, struct err *err) {
     return 0;
   }
   strcpy(address.sun_path, path);
-  cleanup_close int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  bool answered = probe >= 0 && (connect(probe, (struct sockaddr *)&address, sizeof(address)) == 0 || errno == EAGAIN);
-  return answered ? err_set(err, EBUSY, "%s is served by another engine", path) : 0;
+  const int64_t deadline = now_ms() + OLD_DAEMON_MS;
+  for (;;) {
+    cleanup_close int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool answered =
+        probe >= 0 && (connect(probe, (struct sockaddr *)&address, sizeof(address)) == 0 || errno == EAGAIN);
+    if (!answered) {
+      return 0;
+    }
+    struct pollfd end = {.fd = probe, .events = POLLIN};
+    int64_t left = deadline - now_ms();
+    if (left <= 0 || poll(&end, 1, (int)left) == 0) {
+      return err_set(err, EBUSY, "%s is served by another engine", path);
+    }
+  }
 }
 
 /* Read by hand: getgrnam would load libraries, which a static binary must not. 1: found. */
@@ -125,7 +142,7 @@ static int bind_staged(struct keeper *keeper, struct err *err) {
 
 static int bind_api(struct keeper *keeper, struct err *err) {
   const char *path = keeper->options.socket;
-  int r = check_free(path, err);
+  int r = wait_free(path, err);
   if (r < 0) {
     return r;
   }
