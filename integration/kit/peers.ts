@@ -3,8 +3,14 @@ import { chmod } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathExists, type RunResult, runProgram, writeAtomically } from '../../src/host/index.ts';
 
-/** Clients of other projects that our socket must satisfy unmodified, and the kernel of the virtual machine. */
-export type PeerName = 'docker-cli-20' | 'docker-cli-28' | 'docker-compose-1' | 'docker-compose-2' | 'linux-6.1';
+/** Clients of other projects that our socket must satisfy unmodified, and what the virtual machine needs. */
+export type PeerName =
+  | 'docker-cli-20'
+  | 'docker-cli-28'
+  | 'docker-compose-1'
+  | 'docker-compose-2'
+  | 'linux-6.1'
+  | 'apparmor-parser';
 
 /** Where the program is, or why it cannot be had here. */
 export type Peer = { readonly path: string } | { readonly reason: string };
@@ -34,6 +40,7 @@ const SOURCES: Readonly<Record<PeerName, PeerSource>> = {
   },
   // A directory: vmlinuz and config, with the modules beside it below lib/modules.
   'linux-6.1': { suite: 'bookworm', packages: ['=linux-image-cloud-amd64'], program: 'boot' },
+  'apparmor-parser': { suite: 'bookworm', packages: ['apparmor'], program: 'sbin/apparmor_parser' },
 };
 
 /** `$TSCOMPOSE_PEERS`, else a cache that survives the tests. */

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Config } from '../kit/bundle.ts';
+import { peer } from '../kit/peers.ts';
 import { GuestScenarios, PRELUDE } from './guest-bundles.ts';
+import { hostPrograms } from './initramfs.ts';
 import { findMachine, runGuest } from './vm.ts';
 
 /** The runtime on a host whose controllers are all on cgroup v2, with Linux 6.1, in an emulated machine. */
@@ -296,13 +298,48 @@ guest.add(
   same "$(ls /run/rt)" ''`,
 );
 
-guest.bundle('v1-only', ['pause'], (config) => {
-  config.linux.resources = { network: { classID: 1_048_577 } };
+guest.bundle('v1-swappiness', ['true'], (config) => {
+  config.linux.resources = { memory: { swappiness: 10 } };
+});
+guest.bundle('v1-oom', ['true'], (config) => {
+  config.linux.resources = { memory: { limit: 32 << 20, disableOOMKiller: true } };
 });
 guest.add(
   'what only cgroup v1 has is refused by name',
-  `use v1-only; run; test $status -ne 0; cat err; has err linux.resources.network; gone`,
+  `use v1-swappiness; run; test $status -ne 0; has err linux.resources.memory.swappiness; gone
+  use v1-oom; run; test $status -ne 0; has err linux.resources.memory.disableOOMKiller; gone`,
 );
+
+const parser = await peer('apparmor-parser');
+if ('path' in parser) {
+  const files = await hostPrograms([parser.path]);
+  guest.files.push(
+    ...files.map((file) => (file.path === parser.path ? { ...file, path: '/sbin/apparmor_parser' } : file)),
+  );
+  guest.files.push({
+    path: '/profile',
+    content: 'profile tscompose-vm flags=(attach_disconnected) { file, capability, signal, deny /secret r, }\n',
+  });
+  const labelled = (profile: string) => (config: Config) => {
+    config.process['apparmorProfile'] = profile;
+  };
+  guest.bundle(
+    'label',
+    ['cat', '/proc/self/attr/apparmor/current', 'write', '/secret', 'x', 'pause'],
+    labelled('tscompose-vm'),
+  );
+  guest.bundle('no-label', ['true'], labelled('not-loaded'));
+  guest.add(
+    'an AppArmor profile is put on the process and on what is executed later; one that is not loaded is refused',
+    `mkdir -p /sys/kernel/security; mount -t securityfs s /sys/kernel/security 2>/dev/null || true
+    apparmor_parser --skip-cache --replace /profile
+    use label; create; $rt start label; until_ok has out 'write /secret: ok'; has out 'tscompose-vm (enforce)'
+    has /proc/$pid/attr/apparmor/current 'tscompose-vm (enforce)'
+    inside cat /proc/self/attr/apparmor/current >inner; has inner 'tscompose-vm (enforce)'
+    inside cat /secret >inner || true; has inner 'open /secret: Permission denied'; remove
+    use no-label; run; test $status -ne 0; has err not-loaded; gone`,
+  );
+}
 
 const SETUP = 'mkdir -p /run/rt; test -b /dev/loop0';
 const machine = await findMachine();

@@ -1,4 +1,4 @@
-import { readFile, rmdir, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isErrno, pathExists, readTextIfExists } from './files.ts';
@@ -48,16 +48,40 @@ export async function readCgroupFile(
   }
 }
 
-/** Processes in a cgroup (not below it), from whatever hierarchy has it. */
+/** The groups a container has made below its own, deepest first. */
+async function groupsBelow(directory: string): Promise<string[]> {
+  const groups: string[] = [];
+  try {
+    for (const entry of await readdir(directory, { withFileTypes: true })) {
+      if (!entry.isDirectory()) continue;
+      const below = join(directory, entry.name);
+      groups.push(...(await groupsBelow(below)), below);
+    }
+  } catch (error) {
+    // It goes away while we read.
+    if (!isErrno(error, 'ENOENT', 'ENODEV')) throw error;
+  }
+  return groups;
+}
+
+/** Processes in a cgroup and below it, from whatever hierarchy has it. */
 export async function cgroupProcesses(path: string): Promise<number[]> {
   const mounts = await cgroupHierarchies();
   const pids = new Set<number>();
   for (const place of new Set([mounts.get('pids'), mounts.get('')])) {
     if (place === undefined) continue;
-    const text = (await readTextIfExists(join(place, path, 'cgroup.procs'))) ?? '';
-    for (const line of text.split('\n')) if (line !== '') pids.add(Number(line));
+    const own = join(place, path);
+    for (const group of [own, ...(await groupsBelow(own))]) {
+      const text = (await readTextIfExists(join(group, 'cgroup.procs')).catch(ignoreGone)) ?? '';
+      for (const line of text.split('\n')) if (line !== '') pids.add(Number(line));
+    }
   }
   return [...pids];
+}
+
+/** A group that goes away under us; one in threaded mode lists no processes. */
+function ignoreGone(error: unknown): undefined {
+  if (!isErrno(error, 'ENODEV', 'EOPNOTSUPP')) throw error;
 }
 
 /** Stops or continues all processes of a cgroup; false when the cgroup is not there. */
@@ -75,7 +99,7 @@ export async function freezeCgroup(path: string, frozen: boolean): Promise<boole
 const KILL_ROUNDS = 200;
 const KILL_PAUSE_MS = 25;
 
-/** Kills every process of a cgroup and removes its empty directories; true when nothing is left. Absent is fine. */
+/** Kills every process of a cgroup and removes it with what is below; true when nothing is left. Absent is fine. */
 export async function killCgroup(path: string): Promise<boolean> {
   const mounts = await cgroupHierarchies();
   const unified = mounts.get('');
@@ -93,6 +117,8 @@ export async function killCgroup(path: string): Promise<boolean> {
     }
     await delay(KILL_PAUSE_MS);
   }
+  for (const place of new Set(mounts.values()))
+    for (const group of await groupsBelow(join(place, path))) await removeEmpty(group);
   return removeCgroup(path);
 }
 

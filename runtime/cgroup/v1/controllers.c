@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "cgroup/cgroup.h"
 
 /* A v1 cpuset starts empty and takes no process until it is filled: the parent's is passed on. */
@@ -42,8 +43,12 @@ static int memory_apply(int fd, const struct plan_resources *to, struct err *err
   int r = cgroup_write_number(fd, "memory.limit_in_bytes", to->memory_limit, err);
   if (r == 0) {
     r = cgroup_write_number(fd, "memory.memsw.limit_in_bytes", to->memory_swap, err);
-    /* Without swap accounting there is no file; "unlimited" then holds anyway. */
-    r = r == -ENOENT && to->memory_swap == -1 ? 0 : r;
+    if (r == -ENOENT) {
+      if (to->memory_swap >= 0) {
+        log_warn("linux.resources.memory.swap is not applied: this kernel does not account swap per cgroup");
+      }
+      r = 0;
+    }
   }
   if (r < 0 || (r = cgroup_write_number(fd, "memory.soft_limit_in_bytes", to->memory_reservation, err)) < 0 ||
       (r = cgroup_write_number(fd, "memory.kmem.tcp.limit_in_bytes", to->memory_kernel_tcp, err)) < 0 ||

@@ -5,6 +5,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "cgroup/cgroup.h"
 #include "cgroup/v2/devices.h"
 
@@ -21,19 +22,30 @@ static int memory_apply(int fd, const struct plan_resources *to, struct err *err
   if (r < 0 || (r = write_max(fd, "memory.low", to->memory_reservation, err)) < 0) {
     return r;
   }
+  /* What only v1 can do is refused, not forgotten. */
+  if (to->memory_swappiness != PLAN_UNSET || to->memory_kernel_tcp != PLAN_UNSET || to->oom_kill_disable) {
+    return err_set(err, ENOTSUP,
+                   "linux.resources.memory.%s: this host's controllers are on cgroup v2, which has no such setting",
+                   to->oom_kill_disable                  ? "disableOOMKiller"
+                   : to->memory_swappiness != PLAN_UNSET ? "swappiness"
+                                                         : "kernelTCP");
+  }
   if (to->memory_swap == PLAN_UNSET) {
     return 0;
   }
-  if (to->memory_swap < 0) {
-    return write_max(fd, "memory.swap.max", -1, err);
-  }
-  /* The specification counts memory and swap together, v2 counts swap alone. */
-  if (to->memory_limit == PLAN_UNSET || to->memory_limit < 0) {
+  if (to->memory_swap >= 0 && (to->memory_limit == PLAN_UNSET || to->memory_limit < 0)) {
     return err_set(err, EINVAL, "linux.resources.memory.swap: needs a memory limit");
   }
-  r = write_max(fd, "memory.swap.max", to->memory_swap - to->memory_limit, err);
-  /* Without swap accounting there is no file; nothing can be swapped by a limit then. */
-  return r == -ENOENT && to->memory_swap == to->memory_limit ? 0 : r;
+  /* The specification counts memory and swap together, v2 counts swap alone. */
+  int64_t swap = to->memory_swap < 0 ? -1 : to->memory_swap - to->memory_limit;
+  r = write_max(fd, "memory.swap.max", swap, err);
+  if (r == -ENOENT) {
+    if (swap > 0) {
+      log_warn("linux.resources.memory.swap is not applied: this kernel does not account swap per cgroup");
+    }
+    return 0;
+  }
+  return r;
 }
 
 static int cpu_apply(int fd, const struct plan_resources *to, struct err *err) {

@@ -1,5 +1,5 @@
 import { TscError } from '../../core/index.ts';
-import { writeCgroupFile } from '../../host/index.ts';
+import { readCgroupFile, writeCgroupFile } from '../../host/index.ts';
 import type { Resources, RestartPolicy } from './container.ts';
 import { type ContainerContext, cgroupPath, publishContainerEvent, saveRecord } from './context.ts';
 import { limitsOf } from './limits.ts';
@@ -32,9 +32,7 @@ export async function updateContainer(
 
 async function applyLimits(path: string, limits: ReturnType<typeof limitsOf>): Promise<void> {
   const { memory, cpu, pids } = limits;
-  if (memory?.limit) {
-    await writeCgroupFile(path, { v1: ['memory', 'memory.limit_in_bytes'], v2: 'memory.max' }, same(memory.limit));
-  }
+  if (memory?.limit) await applyMemory(path, memory.limit, memory.swap);
   if (cpu?.quota) {
     const period = cpu.period ?? 100_000;
     await writeCgroupFile(
@@ -58,6 +56,22 @@ async function applyLimits(path: string, limits: ReturnType<typeof limitsOf>): P
     const value = pids.limit > 0 ? String(pids.limit) : 'max';
     await writeCgroupFile(path, { v1: ['pids', 'pids.max'], v2: 'pids.max' }, { v1: value, v2: value });
   }
+}
+
+/** v1 keeps memory and swap together at or above memory alone: the one that moves away goes first. v2 counts swap alone. */
+async function applyMemory(path: string, limit: number, swap = -1): Promise<void> {
+  const file = { v1: ['memory', 'memory.limit_in_bytes'], v2: 'memory.max' } as const;
+  const swapFile = { v1: ['memory', 'memory.memsw.limit_in_bytes'], v2: 'memory.swap.max' } as const;
+  const swapNow = await readCgroupFile(path, swapFile);
+  const writeSwap = async () => {
+    const value = { v1: String(swap), v2: swap < 0 ? 'max' : String(swap - limit) };
+    // Without swap accounting there is no file.
+    if (swapNow !== undefined) await writeCgroupFile(path, swapFile, value);
+  };
+  const grows = Number(swapNow) < limit;
+  if (grows) await writeSwap();
+  await writeCgroupFile(path, file, same(limit));
+  if (!grows) await writeSwap();
 }
 
 const same = (value: number) => ({ v1: String(value), v2: String(value) });
