@@ -222,6 +222,7 @@ describe('file systems', () => {
       ['write', '/file', 'x', 'write', '/dev/shm/file', 'x', 'mounts'],
       (config) => {
         config.root.readonly = true;
+        config.process.cwd = '/srv/made';
       },
       (bundle) => {
         for (const name of ['proc', 'dev', 'sys']) mkdirSync(join(bundle.rootfs, name));

@@ -356,6 +356,8 @@ describe('init', () => {
     expect(output()).toContain('zombies 0');
     expect(output()).toMatch(/pid=[^1]/);
     expect(readdirSync(`/proc/${pid}/fd`)).toEqual([]);
+    // The container reads it: no path of the host.
+    expect(readFileSync(`/proc/${pid}/cmdline`, 'utf8').replace(/\0+$/, '')).toBe('tscompose-init');
     const status = readFileSync(`/proc/${pid}/status`, 'utf8');
     expect(status).toMatch(/NoNewPrivs:\t1/);
     await bundle.runtime('kill', bundle.id, 'TERM');

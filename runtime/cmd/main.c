@@ -7,6 +7,7 @@
 #include "monitor/monitor.h"
 #include "names/names.h"
 #include "net/net.h"
+#include "sys/process.h"
 
 /* The monitor runs the OCI verbs in children of its own. */
 static int monitor_with_runtime(int argc, char **argv) {
@@ -24,6 +25,7 @@ static const struct verb {
 };
 
 int main(int argc, char **argv) {
+  process_keep_title(argc, argv);
   for (size_t i = 0; argc > 1 && i < sizeof(services) / sizeof(services[0]); i++) {
     if (strcmp(argv[1], services[i].name) == 0) {
       return services[i].run(argc - 1, argv + 1);

@@ -8,6 +8,7 @@
 
 #include "base/fd.h"
 #include "setup/setup.h"
+#include "sys/process.h"
 
 /* Signals about ourselves are not the payload's business. */
 static void forwarded(sigset_t *set) {
@@ -54,6 +55,7 @@ int init_main(struct setup *setup, void (*start)(struct setup *setup)) {
     start(setup);
     _exit(126);
   }
+  process_set_title("tscompose-init");
   /* The payload's descriptors are its own: a pipe it closes must be closed. */
   (void)fd_close_from(0, NULL);
   for (;;) {

@@ -203,6 +203,10 @@ int step_pivot(struct setup *setup, struct err *err) {
     return err_errno(err, "cannot leave the host's root");
   }
   if (plan->root_readonly) {
+    /* The last moment to make it; what is wrong with it, the step that enters it says. */
+    struct err ignored = ERR_INIT;
+    cleanup_close int directory = -1;
+    (void)setup_make_cwd(setup, &directory, &ignored);
     cleanup_close int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root < 0 || mountfd_setattr(root, 0, MNT_ATTR_RDONLY, 0, 0) < 0) {
       return err_errno(err, "cannot make the root read-only");

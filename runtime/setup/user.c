@@ -107,9 +107,7 @@ int step_user(struct setup *setup, struct err *err) {
   return 0;
 }
 
-int step_directory(struct setup *setup, struct err *err) {
-  const char *cwd = setup->process->cwd;
-  cleanup_close int directory = -1;
+int setup_make_cwd(const struct setup *setup, int *ret_directory, struct err *err) {
   cleanup_close int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (root < 0) {
     return err_errno(err, "cannot open the container's root");
@@ -117,8 +115,15 @@ int step_directory(struct setup *setup, struct err *err) {
   /* Resolved without /proc's magic links: /proc/self/fd/7 may be a way out. Created by the container's rules, in its
    * root. */
   mode_t mask = umask(0);
-  int r = inroot_make_directory(root, cwd, 0755, &directory, err);
+  int r = inroot_make_directory(root, setup->process->cwd, 0755, ret_directory, err);
   umask(mask);
+  return r;
+}
+
+int step_directory(struct setup *setup, struct err *err) {
+  const char *cwd = setup->process->cwd;
+  cleanup_close int directory = -1;
+  int r = setup_make_cwd(setup, &directory, err);
   if (r < 0) {
     return r;
   }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -121,4 +122,22 @@ int process_reexec_sealed(char **argv, struct err *err) {
   }
   sys_execveat(copy, "", argv, environ, AT_EMPTY_PATH);
   return err_errno(err, "cannot execute the in-memory copy of the runtime");
+}
+
+static char *command_line;
+static size_t command_line_size;
+
+void process_keep_title(int argc, char **argv) {
+  if (argc > 0) {
+    command_line = argv[0];
+    command_line_size = (size_t)(argv[argc - 1] + strlen(argv[argc - 1]) - argv[0]) + 1;
+  }
+}
+
+void process_set_title(const char *title) {
+  (void)prctl(PR_SET_NAME, title);
+  if (command_line_size > 0) {
+    memset(command_line, 0, command_line_size);
+    (void)snprintf(command_line, command_line_size, "%s", title);
+  }
 }

@@ -27,3 +27,9 @@ int process_wait_gone(int pidfd, int timeout_ms, struct err *err);
 /* Continues as a sealed in-memory copy of this binary, unless this is one already. The container can then
    neither see nor overwrite the host's file through /proc/PID/exe. */
 int process_reexec_sealed(char **argv, struct err *err);
+
+/* Remembers where the command line lies; first thing in main. */
+void process_keep_title(int argc, char **argv);
+
+/* What ps shows of this process from now on: the arguments name paths of the host, and a container reads its init's. */
+void process_set_title(const char *title);
