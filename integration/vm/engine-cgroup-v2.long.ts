@@ -1,13 +1,8 @@
-import { join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { busyboxRootfsBytes } from '../kit/images.ts';
-import { type GuestFile, hostFile, hostPrograms, hostTree } from './initramfs.ts';
+import { ENGINE_MODULES, ENGINE_PRELUDE, engineFiles } from './engine-guest.ts';
 import { findMachine, runGuest } from './vm.ts';
 
 /** Command and daemon as they are shipped, on a host with cgroup v2, AppArmor and Linux 6.1. */
-const ROOT = resolve(import.meta.dirname, '../..');
-const NODE = join(ROOT, `node_modules/node-linux-${process.arch}/bin/node`);
-
 const COMPOSE = `
 name: shop
 services:
@@ -29,40 +24,6 @@ services:
     profiles: [hog]
     command: ["sh", "-c", "exec tail /dev/zero"]
     mem_limit: 16m
-`;
-
-const FILES: readonly { readonly path: string; readonly content: string; readonly mode?: number }[] = [
-  { path: '/work/compose.yaml', content: COMPOSE },
-  { path: '/etc/passwd', content: 'root:x:0:0:root:/root:/bin/sh\n' },
-  { path: '/etc/group', content: 'root:x:0:\n' },
-  { path: '/etc/hosts', content: '127.0.0.1 localhost\n' },
-  // METHOD PATH [FILE]: one call of the API, its body on standard output.
-  {
-    path: '/work/call.mjs',
-    content: `import { request } from 'node:http';
-import { createReadStream } from 'node:fs';
-const [method, path, file] = process.argv.slice(2);
-const body = file?.startsWith('{') ? file : undefined;
-const headers = { Host: 'docker', 'Content-Type': body ? 'application/json' : 'application/x-tar' };
-const call = request({ socketPath: '/run/tscompose/tscompose.sock', method, path, headers }, (answer) => {
-  answer.pipe(process.stdout);
-  process.exitCode = answer.statusCode < 400 ? 0 : 1;
-});
-if (file && !body) createReadStream(file).pipe(call);
-else call.end(body);
-`,
-  },
-];
-
-const PRELUDE = `
-cd /work
-export PATH=/app/src/launch:$PATH
-api() { /app/src/launch/node /work/call.mjs "$@"; }
-has() { grep -q -F -e "$2" "$1" || { echo "$1 lacks: $2"; cat "$1"; return 1; }; }
-fails() { if "$@"; then echo "succeeded: $*"; return 1; fi; }
-lacks() { fails grep -q -F -e "$2" "$1"; }
-same() { [ "$1" = "$2" ] || { echo "is: $1"; echo "not: $2"; return 1; }; }
-group() { echo /sys/fs/cgroup/tscompose-tsc/$(cat /tmp/web-id); }
 `;
 
 const scenarios: Record<string, string> = {
@@ -109,48 +70,9 @@ const scenarios: Record<string, string> = {
     api DELETE '/containers/nest?force=1'; fails test -e /sys/fs/cgroup/tscompose-tsc/$id`,
   'down leaves nothing': `
     tscompose --profile hog down -t 1 -v; ls /sys/fs/cgroup/tscompose-tsc 2>/dev/null | grep -E '^[0-9a-f]{64}' && exit 1
-    ip link show >links; fails grep -E 'tsc(v|-)' links; fails timeout 2 wget -q -O- http://127.0.0.1:8080/
+    ip link show >links; fails grep -E 'tscv|tsc-[0-9a-f]{7}:' links; fails timeout 2 wget -q -O- http://127.0.0.1:8080/
     fails grep overlay /proc/self/mountinfo`,
 };
-
-const MODULES = [
-  'overlay',
-  'loop',
-  'veth',
-  'bridge',
-  'crc32c_generic',
-  'nf_tables',
-  'nft_chain_nat',
-  'nft_nat',
-  'nft_masq',
-];
-MODULES.push(
-  'nft_redir',
-  'nft_ct',
-  'nft_fib_inet',
-  'nft_reject_inet',
-  'nft_limit',
-  'nft_log',
-  'nft_hash',
-  'nft_numgen',
-);
-MODULES.push('nft_socket', 'nf_conntrack_netlink', 'nft_fib_ipv4', 'nft_fib_ipv6', 'tun', 'dummy');
-
-async function guestFiles(): Promise<GuestFile[]> {
-  const native = join(ROOT, 'dist/native');
-  const programs = await hostPrograms([NODE, '/usr/sbin/nft', join(native, 'tscompose-layer')]);
-  const move = ({ path, ...rest }: GuestFile) => ({ ...rest, path: path.replace(ROOT, '/app') });
-  return [
-    ...programs.map(move),
-    hostFile(join(native, 'tscompose-runtime'), '/app/dist/native/tscompose-runtime'),
-    ...hostTree(join(ROOT, 'dist/chunks'), '/app/dist/chunks'),
-    hostFile(join(ROOT, 'dist/tscompose.js'), '/app/dist/tscompose.js'),
-    hostFile(join(ROOT, 'package.json'), '/app/package.json'),
-    ...hostTree(join(ROOT, 'src/launch'), '/app/src/launch'),
-    { path: '/work/busybox.tar', content: await busyboxRootfsBytes() },
-    ...FILES,
-  ];
-}
 
 const machine = await findMachine();
 const report =
@@ -158,12 +80,12 @@ const report =
     ? undefined
     : await runGuest(machine, {
         scenarios,
-        files: await guestFiles(),
-        prelude: PRELUDE,
+        files: await engineFiles(COMPOSE),
+        prelude: ENGINE_PRELUDE,
         setup: 'ip addr; mkdir -p /var/lib /run; echo 1 >/proc/sys/net/ipv4/ip_forward',
-        modules: MODULES,
+        modules: ENGINE_MODULES,
         memoryMiB: 1536,
-        deadlineMs: 240_000,
+        deadlineMs: 600_000,
       });
 
 describe.skipIf(!report)('the engine on cgroup v2, Linux 6.1', () => {

@@ -352,7 +352,7 @@ const report =
         prelude: PRELUDE,
         setup: SETUP,
         modules: ['overlay', 'loop'],
-        deadlineMs: 180_000,
+        deadlineMs: 300_000,
       });
 
 describe.skipIf(!report)('the runtime on cgroup v2, Linux 6.1', () => {

@@ -20,6 +20,10 @@ export interface GuestPlan {
   readonly modules: readonly string[];
   readonly memoryMiB?: number;
   readonly deadlineMs: number;
+  /** A file of this machine as the guest's `/dev/vda`; needs the modules `virtio_pci` and `virtio_blk`. */
+  readonly disk?: string;
+  /** Cut the power as soon as this scenario has passed. */
+  readonly cutAfter?: string;
 }
 
 export interface GuestReport {
@@ -142,7 +146,7 @@ function parseConsole(text: string): Map<string, string> {
 }
 
 /** Runs the emulator to its end; what the serial port said, and when user space came. */
-async function boot(words: readonly string[], deadlineMs: number): Promise<{ text: string; bootMs: number }> {
+async function boot(words: readonly string[], plan: GuestPlan): Promise<{ text: string; bootMs: number }> {
   const started = performance.now();
   const child = spawn(QEMU, [...words], { stdio: ['ignore', 'pipe', 'pipe'] });
   let text = '';
@@ -150,13 +154,14 @@ async function boot(words: readonly string[], deadlineMs: number): Promise<{ tex
   const collect = (chunk: Buffer): void => {
     text += chunk.toString('utf8');
     if (bootMs === 0 && text.includes('@ boot')) bootMs = performance.now() - started;
+    if (plan.cutAfter !== undefined && text.includes(`@ ok ${plan.cutAfter}`)) child.kill('SIGKILL');
   };
   child.stdout.on('data', collect);
   child.stderr.on('data', collect);
   const timer = setTimeout(() => {
-    text += `\nstopped: not done after ${deadlineMs} ms\n`;
+    text += `\nstopped: not done after ${plan.deadlineMs} ms\n`;
     child.kill('SIGKILL');
-  }, deadlineMs);
+  }, plan.deadlineMs);
   const [status] = (await once(child, 'close')) as [number | null];
   clearTimeout(timer);
   if (status !== 0 && status !== null) text += `\nqemu: status ${status}\n`;
@@ -174,7 +179,8 @@ export async function runGuest(machine: Machine, plan: GuestPlan): Promise<Guest
     const words = ['-machine', 'pc,accel=tcg', '-cpu', 'max', '-smp', '1', '-m', String(plan.memoryMiB ?? 512)];
     words.push('-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-serial', 'stdio');
     words.push('-kernel', machine.kernel, '-initrd', image, '-append', 'console=ttyS0 quiet loglevel=1 panic=-1');
-    const { text, bootMs } = await boot(words, plan.deadlineMs);
+    if (plan.disk !== undefined) words.push('-drive', `file=${plan.disk},format=raw,if=virtio,cache=writethrough`);
+    const { text, bootMs } = await boot(words, plan);
     const results = parseConsole(text);
     if (Object.keys(plan.scenarios).some((name) => results.get(name) !== 'ok')) {
       const log = `${directory}.log`;
