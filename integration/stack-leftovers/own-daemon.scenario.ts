@@ -68,6 +68,11 @@ it('starts its daemon, and leaves nothing once that has gone', async () => {
     expect(again.stderr).not.toContain('Building');
     expect((await run('own', 'exec', '-T', 'web', 'cat', '/data/file')).stdout).toBe('kept\n');
 
+    // A keeper that was killed takes its daemon along: the next command finds the container with new ones.
+    const { processes: held } = await takeLedger(INSTANCE, directory);
+    process.kill(Number(/\d+/.exec(held.find((line) => line.includes(' keeper ')) ?? '')?.[0]), 'SIGKILL');
+    await waitUntil(15_000, async () => (await run('own', 'exec', '-T', 'web', 'true')).status === 0);
+
     const end = await run('own', 'down', '-v', '--rmi', 'all');
     expect(end.status, end.stderr).toBe(0);
     await waitUntil(15_000, async () => {

@@ -15,6 +15,7 @@ const API_SOCKET = 3;
 const KEEPER_CONTROL = 4;
 const GRACE_MS = 5_000;
 const IDLE_CHECK_MS = 5_000;
+const KEEPER_LOST = 'the keeper is gone';
 
 /**
  * Runs the daemon under a keeper until it is asked to end or has been idle long enough. `program` is the directory of
@@ -47,9 +48,9 @@ export async function startDaemon(argv: readonly string[], program: string): Pro
   });
   const server = await startServer({ fd: API_SOCKET }, { handler, version: VERSION, logger });
   logger.info({ instance: options.instance, socket: options.socket, pid: process.pid }, 'serving');
-  const reason = await waitForEnd(options, engine, server);
+  const reason = await waitForEnd(options, engine, { server, keeper });
   logger.info({ reason, busy: engine.isBusy() }, 'leaving');
-  await server.close(GRACE_MS);
+  await server.close(reason === KEEPER_LOST ? 0 : GRACE_MS);
   await leave(engine, reason);
 }
 
@@ -60,7 +61,7 @@ async function leave(engine: Engine, reason: string): Promise<void> {
     await engine.shutdown();
     return;
   }
-  if (!engine.isBusy()) await engine.networks.dismantle();
+  if (!engine.isBusy() && reason !== KEEPER_LOST) await engine.networks.dismantle();
   await engine.detach();
 }
 
@@ -98,11 +99,19 @@ function describe(error: unknown): unknown {
   };
 }
 
-/** Resolves with the reason: a signal, or idleness. */
-function waitForEnd(options: DaemonOptions, engine: Engine, server: ApiServer): Promise<string> {
+/**
+ * Resolves with the reason: a signal, idleness, or that the keeper was killed: without it nothing can be started, and
+ * the next command brings up both anew.
+ */
+function waitForEnd(
+  options: DaemonOptions,
+  engine: Engine,
+  { server, keeper }: { readonly server: ApiServer; readonly keeper: Socket },
+): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>();
   process.once('SIGTERM', () => resolve('SIGTERM'));
   process.once('SIGINT', () => resolve('SIGINT'));
+  keeper.once('close', () => resolve(KEEPER_LOST));
   let busyUntil = performance.now();
   const timer = setInterval(
     () => {
