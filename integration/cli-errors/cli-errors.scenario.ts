@@ -80,6 +80,12 @@ const CASES: readonly Case[] = [
     says: [/service web: container \S+-web-1 exited with code 3/, 'no config'],
   },
   {
+    name: 'a service that exits at once while --wait waits',
+    compose: `${WEB}    command: sh -c 'echo no config; sleep 0.05; exit 3'\n`,
+    args: ['up', '--wait'],
+    says: [/service web: container \S+-web-1 exited with code 3/, 'no config'],
+  },
+  {
     name: 'a command that does not exist',
     compose: `${WEB}    command: nonsense\n`,
     says: ['service web: cannot start', 'nonsense', 'hint:'],

@@ -64,7 +64,7 @@ export async function bringUp(client: EngineClient, project: Project, options: B
       options.onOperation?.(operation, state, note);
     },
   });
-  const failures = options.wait ? [] : await findEarlyExits(client, plan, result.containers, { watch, clock });
+  const failures = await findEarlyExits(client, plan, result.containers, { watch, clock });
   const now = plan.operations.length > 0 ? await observe(client, project.name, project) : have;
   return {
     plan,
@@ -75,7 +75,10 @@ export async function bringUp(client: EngineClient, project: Project, options: B
   };
 }
 
-/** A service that ends at once is told about, although `up -d` does not wait: a last look a moment after the last start. */
+/**
+ * A service that ends at once is told about, although `up -d` does not wait, and `--wait` takes one without a health
+ * check as ready while it runs: a last look a moment after the last start.
+ */
 async function findEarlyExits(
   client: EngineClient,
   plan: Plan,

@@ -139,7 +139,9 @@ async function pull(
     });
   } catch (error) {
     if (isKind(error, 'cancelled')) throw error;
-    const words = describeError(error).replace(`cannot pull ${image}: `, '');
+    // The engine's words and their cause often say the same.
+    const parts = describeError(error).split(`cannot pull ${image}: `);
+    const words = [...new Set(parts.map((part) => part.replace(/: $/, '')))].filter(Boolean).join(': ');
     throw new TscError('stack/not-found', `service ${service.name}: cannot pull image ${image}: ${words}`, {
       hint: 'check the name and the network; tscompose build or docker load can provide it as well',
       cause: error,
