@@ -33,8 +33,14 @@ function entryHint(section: string, name: string, known: readonly string[]): str
   return `the services are: ${known.slice(0, 20).join(', ')}`;
 }
 
+/** Where a service's image comes from. */
+const IMAGE_KEYS = ['image', 'build'];
+
 const needsImage: ServiceRule = (service, { name, key, report }) => {
   if (has(service, 'image') || child(service, 'build') || child(service, 'provider')) return;
+  // A misspelt one is told about as such already.
+  const misspelt = (entry: string) => !IMAGE_KEYS.includes(entry) && suggest(entry, IMAGE_KEYS) !== undefined;
+  if ([...service.entries.keys()].some(misspelt)) return;
   report(key, 'compose/no-image', `service ${name} has neither image nor build`, 'add `image:` or `build:`');
 };
 
