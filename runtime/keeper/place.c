@@ -25,10 +25,11 @@
 static int refuse_second(struct keeper *keeper, struct err *err) {
   char holder[32] = "unknown";
   (void)file_read_line(keeper->run_fd, "lock", holder, sizeof(holder), /* err= */ NULL);
-  return err_set(err, EBUSY,
-                 "%s is held by another keeper, pid %s: its daemon serves already (end it first, or give this one a run "
-                 "directory, data directory and instance of its own)",
-                 keeper->options.run_dir, holder);
+  return err_set(
+      err, EBUSY,
+      "%s is held by another keeper, pid %s: its daemon serves already (end it first, or give this one a run "
+      "directory, data directory and instance of its own)",
+      keeper->options.run_dir, holder);
 }
 
 static int take_lock(struct keeper *keeper, struct err *err) {
