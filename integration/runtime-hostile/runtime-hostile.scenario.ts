@@ -218,7 +218,8 @@ test('a recycled process id gets no signal', async () => {
   const file = join(shop.directory, 'state', bundle.id, 'state.json');
   const state = JSON.parse(readFileSync(file, 'utf8')) as { start_time: number; pid: number };
   const stranger = spawnProgram('/bin/sleep', ['60'], { stdio: 'ignore' });
-  writeFileSync(file, JSON.stringify({ ...state, pid: stranger.pid }));
+  // Start times count in hundredths of a second, and both processes may fall into the same one: the old one began earlier.
+  writeFileSync(file, JSON.stringify({ ...state, start_time: state.start_time - 1, pid: stranger.pid }));
   expect((await bundle.runtime('kill', bundle.id, 'KILL')).stderr).toContain('it is stopped');
   expect(await bundle.runtime('delete', '--force', bundle.id)).toMatchObject({ status: 0 });
   expect(stranger.exitCode).toBe(null);

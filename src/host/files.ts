@@ -59,9 +59,9 @@ export async function makeDirectory(path: string, mode = 0o700): Promise<void> {
   await mkdir(path, { recursive: true, mode });
 }
 
-/** Removes a file or a tree; an absent one is fine. */
+/** Removes a file or a tree; an absent one is fine. A dying process may still put a file into it: then it is emptied again. */
 export async function removeTree(path: string): Promise<void> {
-  await rm(path, { recursive: true, force: true });
+  await rm(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 10 });
 }
 
 /** Removes one file; an absent one is fine. */
