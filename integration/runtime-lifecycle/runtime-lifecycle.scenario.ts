@@ -65,7 +65,8 @@ describe('create, start, kill, delete', () => {
     const bundle = shop.bundle(['catch']);
     const { pid, output } = await create(bundle);
     expect(await stateOf(bundle)).toMatchObject({ status: 'created', pid });
-    expect(readdirSync(`/proc/${pid}/fd`).map(Number).sort()).toHaveLength(5); // 0 to 2, the start fifo, the error file
+    // It closes the last of its own after it has said that it is ready.
+    await expect.poll(() => readdirSync(`/proc/${pid}/fd`).length).toBe(5);
     expect((await bundle.runtime('delete', bundle.id)).status).toBe(1);
     expect(await bundle.runtime('start', bundle.id)).toMatchObject({ status: 0, stderr: '' });
     expect(await stateOf(bundle)).toMatchObject({ status: 'running', pid });
