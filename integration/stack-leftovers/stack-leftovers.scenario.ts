@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -108,6 +109,30 @@ it('down -v leaves the machine as it was', async () => {
   const down = await project.run(['down', '-v']);
   expect(down.status, down.stderr).toBe(0);
   expect(await settle(daemon, before)).toEqual(before);
+});
+
+it('also after a recreation took over a volume without a name; one that the user named in 64 digits stays', async () => {
+  const chosen = createHash('sha256').update(daemon.instance).digest('hex');
+  const stack = (mode: string) => `
+services:
+  one:
+    image: busybox
+    command: sh -c 'echo ${mode} >> /nameless/file; cat /nameless/file; exec sleep 600'
+    init: true
+    volumes: [/nameless, "chosen:/chosen"]
+volumes: { chosen: { external: true, name: ${chosen} } }
+`;
+  using project = cliProject(daemon.host, { 'compose.yaml': stack('first') });
+  await daemon.call('POST', '/volumes/create', { Name: chosen });
+  const before = await takeInventory(daemon);
+  expect((await project.run(['up', '-d'])).status).toBe(0);
+  project.write('compose.yaml', stack('second'));
+  expect((await project.run(['up', '-d'])).status).toBe(0);
+  expect((await project.run(['logs', '--no-log-prefix'])).stdout).toBe('first\nsecond\n');
+  const down = await project.run(['down', '-v']);
+  expect(down.status, down.stderr).toBe(0);
+  expect(await settle(daemon, before)).toEqual(before);
+  expect((await daemon.call('DELETE', `/volumes/${chosen}`)).status).toBe(204);
 });
 
 it('also after the daemon and monitors were killed', async () => {

@@ -17,6 +17,8 @@ export interface MountSpec {
   readonly propagation?: string;
   /** SELinux relabelling, `z` or `Z`. */
   readonly relabel?: string;
+  /** Volume with a source: one without a name of its own, taken over from a predecessor; it goes with this container. */
+  readonly anonymous?: boolean;
   /** Volume: do not copy the image's content into a new volume. */
   readonly noCopy?: boolean;
   readonly subpath?: string;

@@ -29,6 +29,9 @@ export function toCreateBody(spec: ContainerSpec, firstEndpointOnly = false): Re
   });
 }
 
+/** The engine's mark on volumes that got no name. */
+export const ANONYMOUS_VOLUME_LABEL = 'com.docker.volume.anonymous';
+
 /** One endpoint as the API's EndpointSettings. */
 export function toEndpointSettings(endpoint: EndpointSpec): Record<string, unknown> {
   const ipam = compact({
@@ -147,7 +150,7 @@ function portKey(port: PortPublication): string {
 function isBindLine(mount: MountSpec): boolean {
   if (mount.source === undefined || mount.source.includes(':') || mount.target.includes(':')) return false;
   if (mount.type === 'bind') return mount.createHostPath === true;
-  return mount.type === 'volume' && mount.subpath === undefined;
+  return mount.type === 'volume' && mount.subpath === undefined && !mount.anonymous;
 }
 
 function isAnonymous(mount: MountSpec): boolean {
@@ -163,7 +166,11 @@ function toBindLine(mount: MountSpec): string {
 }
 
 function toMount(mount: MountSpec): Record<string, unknown> {
-  const volume = compact({ NoCopy: mount.noCopy, Subpath: mount.subpath });
+  const volume = compact({
+    NoCopy: mount.noCopy,
+    Subpath: mount.subpath,
+    Labels: mount.anonymous ? { [ANONYMOUS_VOLUME_LABEL]: '' } : undefined,
+  });
   const tmpfs = compact({ SizeBytes: mount.tmpfsSize, Mode: mount.tmpfsMode });
   const bind = compact({ Propagation: mount.propagation, CreateMountpoint: mount.createHostPath });
   return compact({

@@ -14,6 +14,7 @@ export type {
   ResourceSpec,
   SecuritySpec,
 } from './container-spec.ts';
+export { ANONYMOUS_VOLUME_LABEL } from './create-body.ts';
 export { type EngineEndpoint, parseEndpoint, resolveEndpoint, runDirectory } from './endpoint.ts';
 export type {
   BuildRequest,

@@ -1,7 +1,13 @@
-import type { EngineClient, NetworkSummary, VolumeSummary } from '../client/index.ts';
+import {
+  ANONYMOUS_VOLUME_LABEL,
+  type ContainerSummary,
+  type EngineClient,
+  type NetworkSummary,
+  type VolumeSummary,
+} from '../client/index.ts';
 import type { Project } from '../compose/index.ts';
 import { LABEL } from './labels.ts';
-import { type ObservedState, toObservedContainer } from './observed-state.ts';
+import { looksAnonymous, type ObservedState, toObservedContainer } from './observed-state.ts';
 
 /** One list call per kind of object. With a project, also the objects it names that lack the project's label. */
 export async function observe(client: EngineClient, name: string, project?: Project): Promise<ObservedState> {
@@ -20,7 +26,19 @@ export async function observe(client: EngineClient, name: string, project?: Proj
       .sort((a, b) => compareText(a.service, b.service) || a.number - b.number || compareText(a.name, b.name)),
     networks: unique([...networks, ...foreignNetworks], (item) => item.id),
     volumes: unique([...volumes, ...foreignVolumes], (item) => item.name),
+    anonymousVolumes: await anonymousVolumes(client, containers),
   };
+}
+
+/** Only the engine knows whether a generated name was given by it: asked when a container mounts such a volume. */
+async function anonymousVolumes(
+  client: EngineClient,
+  containers: readonly ContainerSummary[],
+): Promise<ReadonlySet<string>> {
+  const mounted = new Set(containers.flatMap(({ mounts }) => mounts.map(({ name }) => name)).filter(looksAnonymous));
+  if (mounted.size === 0) return mounted;
+  const marked = await client.listVolumes({ labels: [ANONYMOUS_VOLUME_LABEL] });
+  return new Set(marked.map(({ name }) => name).filter((name) => mounted.has(name)));
 }
 
 /** Objects with a name of their own (`name:`, `external:`) may exist without our label. */

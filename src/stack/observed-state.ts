@@ -17,6 +17,8 @@ export interface ObservedState {
   readonly containers: readonly ObservedContainer[];
   readonly networks: readonly NetworkSummary[];
   readonly volumes: readonly VolumeSummary[];
+  /** Names of the volumes without a name of their own that its containers mount. */
+  readonly anonymousVolumes: ReadonlySet<string>;
 }
 
 /** Reads a listed container's labels. */
@@ -34,6 +36,11 @@ export function toObservedContainer(summary: ContainerSummary): ObservedContaine
 /** Replicas of one service, one-off runs left out. */
 export function replicasIn(state: ObservedState, service: string): readonly ObservedContainer[] {
   return state.containers.filter((item) => item.service === service && !item.oneoff);
+}
+
+/** A generated volume name; a user may have written one as well. */
+export function looksAnonymous(name: string | undefined): name is string {
+  return name !== undefined && /^[0-9a-f]{64}$/.test(name);
 }
 
 /** Whether the container has a process: running, paused or between two runs. */

@@ -25,11 +25,9 @@ export function planDown(have: ObservedState, project: Project | undefined, opti
     const users = doomed.filter((item) => network.name in item.networks).map((item) => removed.get(item.name));
     builder.add({ kind: 'remove-network', name: network.name, networkId: network.id }, 'down', users);
   }
-  if (options.volumes) {
-    for (const volume of have.volumes)
-      if (isOurs(volume.labels, have.project))
-        builder.add({ kind: 'remove-volume', name: volume.name }, '--volumes', order);
-  }
+  if (options.volumes)
+    for (const name of doomedVolumes(have, doomed, project))
+      builder.add({ kind: 'remove-volume', name }, '--volumes', order);
   for (const image of options.images) builder.add({ kind: 'remove-image', name: image }, '--rmi', order);
   return builder.finish(have.project);
 }
@@ -84,6 +82,23 @@ function isDoomed(item: ObservedContainer, project: Project | undefined, options
   if (options.services.length > 0) return options.services.includes(item.service) && !item.oneoff;
   if (!project || options.removeOrphans) return true;
   return project.services.has(item.service) || project.disabledServices.has(item.service);
+}
+
+/**
+ * Volumes of the project, and those without a name that its containers mount: an engine takes a volume that a recreated
+ * container took over for one that was named, and would leave it.
+ */
+function doomedVolumes(
+  have: ObservedState,
+  doomed: readonly ObservedContainer[],
+  project: Project | undefined,
+): ReadonlySet<string> {
+  const chosen = new Set([...(project?.volumes.values() ?? [])].map(({ name }) => name));
+  const mounted = doomed.flatMap(({ mounts }) => mounts.map(({ name }) => name ?? ''));
+  return new Set([
+    ...have.volumes.filter(({ labels }) => isOurs(labels, have.project)).map(({ name }) => name),
+    ...mounted.filter((name) => have.anonymousVolumes.has(name) && !chosen.has(name)),
+  ]);
 }
 
 function isOurs(labels: Readonly<Record<string, string>>, project: string): boolean {

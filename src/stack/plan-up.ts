@@ -3,7 +3,7 @@ import type { Project, Service } from '../compose/index.ts';
 import { sortTopologically, TscError } from '../core/index.ts';
 import { compareDefinitions, defineContainer, hashDefinition, readDefinition } from './definition.ts';
 import { LABEL } from './labels.ts';
-import { isUp, type ObservedContainer, type ObservedState, replicasIn } from './observed-state.ts';
+import { isUp, looksAnonymous, type ObservedContainer, type ObservedState, replicasIn } from './observed-state.ts';
 import { type Plan, PlanBuilder } from './plan.ts';
 import { settleReplacements, temporaryName } from './plan-interrupted.ts';
 import { planNetworks, planVolumes } from './plan-objects.ts';
@@ -192,13 +192,14 @@ interface Replacement {
 function planReplacement(builder: PlanBuilder, input: UpInput, item: Replacement): number {
   const { spec, old, cause, after, service } = item;
   const timeout = input.options.timeout === undefined ? {} : { timeout: input.options.timeout };
-  const successor = input.options.renewAnonymousVolumes ? spec : carryAnonymousVolumes(spec, old);
   const stop = (order: readonly number[]) =>
     isUp(old)
       ? builder.add({ kind: 'stop-container', name: old.name, service, ...timeout }, 'replaced', order)
       : undefined;
+  const volumes = input.options.renewAnonymousVolumes;
+  const successor = volumes ? spec : carryAnonymousVolumes(spec, old, input.have);
   const remove = (order: readonly (number | undefined)[]) =>
-    builder.add({ kind: 'remove-container', name: old.name, service, volumes: false, force: true }, 'replaced', order);
+    builder.add({ kind: 'remove-container', name: old.name, service, volumes, force: true }, 'replaced', order);
   if (spec.endpoints.some((endpoint) => endpoint.ipv4Address || endpoint.ipv6Address)) {
     const removed = remove([stop(after), ...after]);
     return builder.add({ kind: 'create-container', name: spec.name, service, spec: successor }, cause, [removed]);
@@ -214,13 +215,20 @@ function planReplacement(builder: PlanBuilder, input: UpInput, item: Replacement
 }
 
 /** Volumes without a name belong to the replica: its successor mounts them again. */
-function carryAnonymousVolumes(spec: ContainerSpec, old: ObservedContainer): ContainerSpec {
+function carryAnonymousVolumes(spec: ContainerSpec, old: ObservedContainer, have: ObservedState): ContainerSpec {
   const named = new Set(
     spec.mounts.filter((mount) => mount.source !== undefined || mount.type !== 'volume').map((m) => m.target),
   );
   const carried = old.mounts.flatMap((mount) =>
-    mount.type === 'volume' && mount.name && !named.has(mount.target) && /^[0-9a-f]{64}$/.test(mount.name)
-      ? [{ type: 'volume' as const, source: mount.name, target: mount.target }]
+    mount.type === 'volume' && looksAnonymous(mount.name) && !named.has(mount.target)
+      ? [
+          {
+            type: 'volume' as const,
+            source: mount.name,
+            target: mount.target,
+            ...(have.anonymousVolumes.has(mount.name) && { anonymous: true }),
+          },
+        ]
       : [],
   );
   if (carried.length === 0) return spec;

@@ -43,7 +43,8 @@ export async function createContainer(
     const mounts = await resolveMounts(context, config, host);
     undo.add('remove anonymous volumes', async () => {
       for (const mount of mounts)
-        if (mount.anonymous && mount.name) await context.volumes.remove(mount.name, { force: true });
+        if (mount.anonymous && mount.name && !mount.spec.source)
+          await context.volumes.remove(mount.name, { force: true });
     });
     const container = new LiveContainer({
       version: 1,

@@ -1,6 +1,7 @@
 import { TscError } from '../../core/index.ts';
 import { makeDirectory, pathExists } from '../../host/index.ts';
 import type { OciMount } from '../runtime/index.ts';
+import { ANONYMOUS_VOLUME_LABEL } from '../volumes/index.ts';
 import type { ContainerConfig, HostConfig, MountPoint, MountSpec } from './container.ts';
 import type { ContainerContext } from './context.ts';
 import { checkMount, checkTarget, parseBind, tmpfsOptions } from './parse-mounts.ts';
@@ -75,7 +76,8 @@ async function resolveOne(context: ContainerContext, spec: MountSpec, mode: stri
         source: volume.mountpoint,
         driver: volume.driver,
         propagation: '',
-        anonymous: !spec.source,
+        // A recreated container names what its predecessor got without a name; a name alone could be the user's own.
+        anonymous: !spec.source || (volume.anonymous && spec.volumeLabels?.[ANONYMOUS_VOLUME_LABEL] !== undefined),
       };
     }
     case 'tmpfs':

@@ -4,7 +4,13 @@ import { OBJECT_NAME, TscError } from '../../core/index.ts';
 import { type Clock, directorySize, makeDirectory, timestamp } from '../../host/index.ts';
 import type { EventLog } from '../events/index.ts';
 import { createKeyedLock, openRecordStore, type RecordStore } from '../state/index.ts';
-import type { Volume, VolumeFilter, VolumeService, VolumeSpec } from './volume.ts';
+import {
+  ANONYMOUS_VOLUME_LABEL,
+  type Volume,
+  type VolumeFilter,
+  type VolumeService,
+  type VolumeSpec,
+} from './volume.ts';
 
 export interface VolumeServiceOptions {
   /** `<data>/volumes`. */
@@ -66,7 +72,7 @@ class LocalVolumes implements VolumeService {
       const record: VolumeRecord = {
         name,
         created: timestamp(this.#options.clock),
-        labels: spec.labels ?? {},
+        labels: anonymous ? { ...spec.labels, [ANONYMOUS_VOLUME_LABEL]: '' } : (spec.labels ?? {}),
         options: spec.driverOptions ?? {},
         anonymous,
       };

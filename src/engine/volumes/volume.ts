@@ -1,3 +1,6 @@
+/** Docker's mark of a volume that got no name, by which clients tell it from one that a user named in 64 digits. */
+export const ANONYMOUS_VOLUME_LABEL = 'com.docker.volume.anonymous';
+
 /** A volume of the local driver. */
 export interface Volume {
   readonly name: string;
