@@ -30,8 +30,11 @@ export interface BringUpResult {
   readonly failures: readonly TscError[];
 }
 
-/** Milliseconds in which a fresh container that ends counts as one that never came up: a few times what a start takes here. */
-const EARLY_EXIT = { least: 100, most: 1500, starts: 4 } as const;
+/**
+ * Milliseconds after the last start in which a container that ends counts as one that never came up: a few times what the
+ * fastest start took, since the others waited for each other and would say nothing about how loaded the machine is.
+ */
+const EARLY_EXIT = { least: 100, most: 500, starts: 3 } as const;
 
 /** Images, then observe, plan and execute: the whole of `up` up to running containers. */
 export async function bringUp(client: EngineClient, project: Project, options: BringUpOptions): Promise<BringUpResult> {
@@ -100,20 +103,20 @@ async function findEarlyExits(
   return Promise.all(failures);
 }
 
-/** Measures how long starts take on this machine now. */
+/** Measures how long a start takes on this machine now. */
 class StartClock {
   readonly #begun = new Map<number, number>();
-  #slowest = 0;
+  #fastest = Number.POSITIVE_INFINITY;
 
   note(operation: Operation, state: OperationState): void {
     if (operation.kind !== 'start-container') return;
     const now = performance.now();
     if (state === 'begin') this.#begun.set(operation.id, now);
-    else this.#slowest = Math.max(this.#slowest, now - (this.#begun.get(operation.id) ?? now));
+    else if (state === 'done') this.#fastest = Math.min(this.#fastest, now - (this.#begun.get(operation.id) ?? now));
   }
 
   get patience(): number {
-    return Math.min(EARLY_EXIT.most, Math.max(EARLY_EXIT.least, EARLY_EXIT.starts * this.#slowest));
+    return Math.min(EARLY_EXIT.most, Math.max(EARLY_EXIT.least, EARLY_EXIT.starts * this.#fastest));
   }
 }
 
