@@ -100,6 +100,7 @@ int step_directory(struct setup *setup, struct err *err);
 /* The working directory below "/", made when it is missing. */
 int setup_make_cwd(const struct setup *setup, int *ret_directory, struct err *err);
 int step_program(struct setup *setup, struct err *err);
+int step_close(struct setup *setup, struct err *err);
 int step_privileges(struct setup *setup, struct err *err);
 int step_exec_root(struct setup *setup, struct err *err);
 

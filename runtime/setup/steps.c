@@ -33,6 +33,7 @@ const struct step container_steps[] = {
     {"enter working directory", step_directory},
     {"set user", step_user},
     {"find program", step_program},
+    {"close descriptors", step_close},
     {"drop privileges", step_privileges},
     {NULL, NULL},
 };
@@ -46,9 +47,33 @@ const struct step exec_steps[] = {
     {"enter working directory", step_directory},
     {"set user", step_user},
     {"find program", step_program},
+    {"close descriptors", step_close},
     {"drop privileges", step_privileges},
     {NULL, NULL},
 };
+
+/* While it waits, and as the container's init, the process holds nothing of the host but what it waits on. Before the
+   filter may be loaded: profiles older than close_range do not allow it. */
+int step_close(struct setup *setup, struct err *err) {
+  int keep[] = {setup->sync, setup->start_fifo, setup->start_error, setup->apparmor};
+  for (size_t i = 1; i < array_length(keep); i++) {
+    for (size_t k = i; k > 0 && keep[k] < keep[k - 1]; k--) {
+      int swap = keep[k];
+      keep[k] = keep[k - 1];
+      keep[k - 1] = swap;
+    }
+  }
+  int from = 3 + setup->preserve_fds;
+  for (size_t i = 0; i < array_length(keep); i++) {
+    if (keep[i] >= from) {
+      if (keep[i] > from && close_range((unsigned)from, (unsigned)keep[i] - 1, 0) < 0) {
+        return err_errno(err, "cannot close descriptors");
+      }
+      from = keep[i] + 1;
+    }
+  }
+  return fd_close_from(from, err);
+}
 
 int steps_run(const struct step *steps, struct setup *setup, struct err *err) {
   for (const struct step *step = steps; step->name != NULL; step++) {
@@ -95,28 +120,6 @@ static void execute(struct setup *setup) {
   _exit(code == ENOENT || code == ENOTDIR ? 127 : 126);
 }
 
-/* While it waits, and as the container's init, the process holds nothing of the host but what it waits on. */
-static int close_others(const struct setup *setup, struct err *err) {
-  int keep[] = {setup->sync, setup->start_fifo, setup->start_error};
-  for (size_t i = 1; i < array_length(keep); i++) {
-    for (size_t k = i; k > 0 && keep[k] < keep[k - 1]; k--) {
-      int swap = keep[k];
-      keep[k] = keep[k - 1];
-      keep[k - 1] = swap;
-    }
-  }
-  int from = 3 + setup->preserve_fds;
-  for (size_t i = 0; i < array_length(keep); i++) {
-    if (keep[i] >= from) {
-      if (keep[i] > from && close_range((unsigned)from, (unsigned)keep[i] - 1, 0) < 0) {
-        return err_errno(err, "cannot close descriptors");
-      }
-      from = keep[i] + 1;
-    }
-  }
-  return fd_close_from(from, err);
-}
-
 /* After `start`: what the specification puts there, and what must be last. */
 static int last_steps(const struct setup *setup, struct err *err) {
   if (setup->plan != NULL) {
@@ -132,7 +135,7 @@ static int last_steps(const struct setup *setup, struct err *err) {
 _Noreturn void child_main(struct setup *setup, const struct step *steps) {
   struct err err = ERR_INIT;
   enum sync_kind kind = SYNC_FAILED;
-  if (steps_run(steps, setup, &err) < 0 || close_others(setup, &err) < 0) {
+  if (steps_run(steps, setup, &err) < 0) {
     (void)sync_send(setup->sync, SYNC_FAILED, &err, NULL);
     _exit(1);
   }

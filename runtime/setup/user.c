@@ -232,6 +232,8 @@ int step_privileges(struct setup *setup, struct err *err) {
     if (n < 0 || (size_t)n >= sizeof(text) || write(setup->apparmor, text, (size_t)n) != n) {
       return err_errno(err, "cannot set AppArmor profile %s", process->apparmor_profile);
     }
+    close(setup->apparmor);
+    setup->apparmor = -1;
   }
   for (int i = 0; i < setup->preserve_fds; i++) {
     if (fcntl(3 + i, F_GETFD) < 0) {
