@@ -81,6 +81,51 @@ services:
   await project.run(['down']);
 });
 
+it('the reason of a failure has the words of that run only', async () => {
+  using project = cliProject(daemon.host, {
+    'compose.yaml': `
+services:
+  once: { image: busybox, command: sh -c 'cat /state/said || echo first words > /state/said; cat /state/said; exit 5', volumes: ["state:/state"] }
+volumes: { state: }
+`,
+  });
+  expect((await project.run(['up', '-d'])).stderr).toContain('first words');
+  await project.run(['run', '--rm', 'once', 'sh', '-c', 'echo second words > /state/said']);
+  const again = await project.run(['up', '-d']);
+  expect(again.status).toBe(1);
+  expect(again.stderr).toContain('second words');
+  expect(again.stderr).not.toContain('first words');
+  await project.run(['down', '-v']);
+});
+
+it('attached, the last words of a service come before its exit', async () => {
+  const services = Array.from(
+    { length: 6 },
+    (_, n) =>
+      `  s${n}: { image: busybox, command: sh -c 'for i in 1 2 3 4 5 6 7 8 9; do echo line $$i; done; echo last' }\n`,
+  );
+  using project = cliProject(daemon.host, { 'compose.yaml': `services:\n${services.join('')}` });
+  const lines = (await project.run(['up', '--no-color'])).stdout.split('\n');
+  for (let n = 0; n < 6; n += 1) {
+    const own = lines.filter((line) => line.startsWith(`s${n}-1`)).map((line) => line.replace(/^\S+\s+\|?\s*/, ''));
+    expect(own.slice(-2)).toEqual(['last', 'exited with code 0']);
+  }
+  await project.run(['down']);
+});
+
+it.each([
+  ['missing', 127, /no-such-program/],
+  ['not executable', 126, /\/etc\/hosts/],
+])('run of a program that is %s ends with the status that a shell gives', async (_, status, words) => {
+  using project = cliProject(daemon.host, { 'compose.yaml': 'services: { one: { image: busybox } }' });
+  const program = status === 127 ? 'no-such-program' : '/etc/hosts';
+  const ran = await project.run(['run', '--rm', 'one', program]);
+  expect(ran.status).toBe(status);
+  expect(ran.stderr).toMatch(words);
+  expect(await names()).toEqual([]);
+  await project.run(['down']);
+});
+
 it('a process that ignores the request to stop is killed after its grace', async () => {
   using project = cliProject(daemon.host, {
     'compose.yaml': `

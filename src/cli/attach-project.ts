@@ -5,6 +5,7 @@ import {
   followProject,
   isUp,
   LABEL,
+  type LogFollower,
   type LogSource,
   type ObservedContainer,
   type ObservedState,
@@ -53,6 +54,7 @@ class AttachSession {
   readonly #alive = new Map<string, LogSource>();
   readonly #finished = Promise.withResolvers<void>();
   readonly #hardStop = new AbortController();
+  #follower: LogFollower | undefined;
   #status = 0;
   #interrupted = false;
   #stopping = false;
@@ -72,7 +74,7 @@ class AttachSession {
     for (const item of members) this.#alive.set(item.id, item);
     const shown = members.filter((item) => this.#isShown(item.service));
     this.#view.expect(shown.map(({ name }) => name));
-    const follower = followProject(this.#client, this.#watch, shown, {
+    this.#follower = followProject(this.#client, this.#watch, shown, {
       follow: true,
       since: this.#options.since,
       timestamps: this.#options.timestamps,
@@ -81,14 +83,16 @@ class AttachSession {
       accept: (event) => this.#acceptShown(event),
     });
     using _interrupt = onInterrupt((count) => this.#interrupt(count));
-    const unlisten = this.#watch.listen((event) => void this.#onEvent(event));
+    const ending: Promise<void>[] = [];
+    const unlisten = this.#watch.listen((event) => ending.push(this.#onEvent(event)));
     // Some may have ended between their start and our subscription.
     for (const item of members) if (!isUp(item)) await this.#onEnd(item.id, item.name, item.service);
     for (const item of await this.#missed(members)) await this.#onEnd(item.id, item.name, item.service);
     const stopFiles = this.#options.watchFiles ? await this.#watchFiles() : undefined;
     await Promise.race([this.#finished.promise, this.#watch.lost]).finally(() => stopFiles?.());
     unlisten();
-    await follower.drain();
+    await this.#follower.drain();
+    await Promise.all(ending);
     return this.#interrupted ? 130 : this.#status;
   }
 
@@ -131,6 +135,8 @@ class AttachSession {
     const details = await this.#client.inspectContainer(id).catch(() => undefined);
     const exitCode = code ?? details?.exitCode ?? 0;
     const again = details?.state === 'restarting' || details?.state === 'running';
+    // Its last words come first; one that runs again goes on writing.
+    if (!again) await this.#follower?.settled(id);
     this.#view.remark(name, `exited with code ${exitCode}${again ? ' (restarting)' : ''}`);
     if (again && !this.#options.abortOnExit) return;
     this.#noteStatus(service, exitCode);

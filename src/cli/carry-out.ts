@@ -49,6 +49,11 @@ export async function carryOut(
   }
 }
 
+/** Containers that no service of the file accounts for. */
+export function orphanWarning(names: readonly string[]): string {
+  return ` warning: containers of services that the file does not have: ${names.join(', ')}; --remove-orphans removes them`;
+}
+
 /** Says what a command that stopped half way has already done. */
 export function noteLeftovers(context: Context, done: readonly Operation[]): void {
   const acts = done.filter(

@@ -39,6 +39,8 @@ export async function readLogs(
 
 /** Log streams under way. */
 export interface LogFollower {
+  /** Resolves when what the container wrote until its end has been passed on. */
+  settled(id: string): Promise<void>;
   /** No new containers from now on; resolves when every stream has ended by itself or by the signal. */
   drain(): Promise<void>;
 }
@@ -81,6 +83,7 @@ export function followProject(
     else if (finished.has(event.id)) begin(source, { ...rest, since: nanosecondsToSince(event.timeNano) });
   });
   return {
+    settled: async (id) => reading.get(id),
     drain: async () => {
       unlisten();
       await Promise.all(reading.values());

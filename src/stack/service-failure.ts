@@ -69,8 +69,11 @@ export function describeExit(details: Pick<ContainerDetails, 'exitCode' | 'oomKi
 
 async function lastLines(client: EngineClient, details: ContainerDetails): Promise<string> {
   const chunks: Buffer[] = [];
+  // What an earlier run wrote would point at the wrong cause.
+  const since = (Math.floor(Date.parse(details.startedAt) || 0) / 1000).toFixed(3);
   try {
-    for await (const { data } of client.containerLogs(details.id, { tail: 10, tty: details.tty })) chunks.push(data);
+    for await (const { data } of client.containerLogs(details.id, { tail: 10, tty: details.tty, since }))
+      chunks.push(data);
   } catch (error) {
     return `its log cannot be read: ${describeError(error)}`;
   }

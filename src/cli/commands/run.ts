@@ -11,11 +11,12 @@ import {
   replicasIn,
   toOneOffSpec,
 } from '../../stack/index.ts';
-import { lock } from '../carry-out.ts';
+import { lock, orphanWarning } from '../carry-out.ts';
 import type { Context } from '../context.ts';
 import { onInterrupt, stopOnInterrupt } from '../interrupts.ts';
 import { parsePairs, parsePublication, parseVolume } from '../parse-pairs.ts';
 import { registryAuthentication } from '../registry-login.ts';
+import { reportError } from '../report-error.ts';
 import { splitCommand } from '../split-command.ts';
 import { joinTerminal } from '../terminal-session.ts';
 import { createProgressView } from '../view/progress.ts';
@@ -53,8 +54,8 @@ export async function run(context: Context, values: readonly string[], options: 
   const client = await context.engine();
   await prepare(context, client, project, service, options);
   const have = await observe(client, project.name);
-  if (!options.removeOrphans && findOrphans(have, project).length > 0)
-    context.output.note(' warning: there are containers of services that the file does not have');
+  const orphans = options.removeOrphans ? [] : findOrphans(have, project);
+  if (orphans.length > 0) context.output.note(orphanWarning(orphans.map((item) => item.name)));
   const terminal = process.stdin.isTTY === true && process.stdout.isTTY === true;
   const tty = !options.detach && options.tty && terminal;
   const stdin = !options.detach && options.interactive !== false;
@@ -86,9 +87,22 @@ export async function run(context: Context, values: readonly string[], options: 
   );
   const { id } = await client.createContainer(spec);
   if (!options.detach) return attached(context, client, id, { tty, stdin, remove: options.rm === true });
-  await client.startContainer(id);
-  context.output.print(spec.name);
-  return 0;
+  const failed = await start(context, client, id);
+  if (failed === undefined) context.output.print(spec.name);
+  return failed ?? 0;
+}
+
+/** Resolves with a status when the program is missing or cannot be executed: the one that a shell gives. */
+async function start(context: Context, client: EngineClient, id: string): Promise<number | undefined> {
+  try {
+    await client.startContainer(id);
+    return undefined;
+  } catch (error) {
+    const details = await client.inspectContainer(id).catch(() => undefined);
+    if (details?.exitCode !== 126 && details?.exitCode !== 127) throw error;
+    reportError(error, context.output);
+    return details.exitCode;
+  }
 }
 
 function nameOf(project: Project, service: string): string {
@@ -149,7 +163,8 @@ async function attached(
     (count) => void client.killContainer(id, count > 1 ? 'SIGKILL' : 'SIGINT').catch(() => undefined),
   );
   try {
-    await client.startContainer(id);
+    const failed = await start(context, client, id);
+    if (failed !== undefined) return failed;
     await joinTerminal(session, {
       ...options,
       output: context.output,

@@ -15,7 +15,7 @@ import {
   type UpOptions,
 } from '../../stack/index.ts';
 import { attachProject } from '../attach-project.ts';
-import { lock, noteLeftovers } from '../carry-out.ts';
+import { lock, noteLeftovers, orphanWarning } from '../carry-out.ts';
 import type { Context } from '../context.ts';
 import { stopOnInterrupt } from '../interrupts.ts';
 import { registryAuthentication } from '../registry-login.ts';
@@ -113,11 +113,7 @@ async function bringUpShown(
 function report(context: Context, project: Project, result: BringUpResult): void {
   const { output } = context;
   for (const text of result.warnings) output.note(` warning: ${text}`);
-  if (result.orphans.length > 0) {
-    output.note(
-      ` warning: containers of services that the file does not have: ${result.orphans.join(', ')}; --remove-orphans removes them`,
-    );
-  }
+  if (result.orphans.length > 0) output.note(orphanWarning(result.orphans));
   const changes = result.plan.operations.filter(({ kind }) => kind !== 'wait');
   if (changes.length === 0) {
     const running = result.now.containers.filter((item) => isUp(item) && !item.oneoff).length;

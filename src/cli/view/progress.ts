@@ -20,11 +20,15 @@ export async function createProgressView(mode: ProgressMode, output: Output): Pr
 
 function plainView(output: Output): ProgressView {
   const buffers = new Map<string, string>();
+  // Several services may await the same thing.
+  const awaited = new Set<string>();
   return {
     plan: nothing,
     operation: (operation, state, note) => {
       const words = describeOperation(operation, state);
-      if (words && state !== 'failed') output.note(` ${words}`);
+      const said = operation.kind === 'wait' && words !== undefined && awaited.has(words);
+      if (words && state !== 'failed' && !said) output.note(` ${words}`);
+      if (operation.kind === 'wait' && words) awaited.add(words);
       if (state === 'warned' && note) output.note(` warning: ${note}`);
     },
     image: (progress) => plainImage(output, buffers, progress),

@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { parseDockerfile } from '../../dockerfile/index.ts';
+import { EMPTY_RUN_CONFIG } from '../images/index.ts';
 import { BuildContext, matcher } from './context.ts';
 import { selectStages } from './select-stages.ts';
-import { applyToConfig, EMPTY_RUN_CONFIG } from './stage-config.ts';
+import { applyToConfig } from './stage-config.ts';
 import { StepCache, stepKey } from './step-cache.ts';
 
 const directories: string[] = [];

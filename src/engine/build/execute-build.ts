@@ -2,9 +2,15 @@ import { join } from 'node:path';
 import { type Digest, parseImageRef, shortId, TscError } from '../../core/index.ts';
 import { type Dockerfile, type Instruction, parseSingleInstruction, placeOf } from '../../dockerfile/index.ts';
 import { listDirectory, makeDirectory, newObjectId, timestamp } from '../../host/index.ts';
-import type { HistoryEntry, Image, ImageRunConfig, LayerDescriptor } from '../images/index.ts';
+import {
+  EMPTY_RUN_CONFIG,
+  type HistoryEntry,
+  type Image,
+  type ImageRunConfig,
+  type LayerDescriptor,
+} from '../images/index.ts';
 import type { PlannedStage } from './select-stages.ts';
-import { applyToConfig, EMPTY_RUN_CONFIG, resolveWorkdir } from './stage-config.ts';
+import { applyToConfig, resolveWorkdir } from './stage-config.ts';
 import { type BuildTools, belowKey, expandIn, type StageState, type Step } from './stage-state.ts';
 import { type CachedStep, stepKey } from './step-cache.ts';
 import { planCopy } from './steps/copy.ts';

@@ -9,22 +9,6 @@ import {
 } from '../../dockerfile/index.ts';
 import type { HealthcheckConfig, ImageRunConfig } from '../images/index.ts';
 
-/** Run configuration of an image made from nothing. */
-export const EMPTY_RUN_CONFIG: ImageRunConfig = {
-  user: '',
-  workingDir: '',
-  env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'],
-  entrypoint: undefined,
-  cmd: undefined,
-  exposedPorts: [],
-  volumes: [],
-  labels: new Map(),
-  stopSignal: undefined,
-  shell: undefined,
-  healthcheck: undefined,
-  onBuild: [],
-};
-
 const DEFAULT_SHELL = ['/bin/sh', '-c'];
 
 /** The arguments that a command in either form runs with. */

@@ -25,4 +25,5 @@ export type {
   PullOptions,
   RemoveOptions,
 } from './image-store.ts';
+export { EMPTY_RUN_CONFIG } from './make-image.ts';
 export { openImageStore } from './open-image-store.ts';

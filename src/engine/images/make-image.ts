@@ -16,7 +16,8 @@ const LAYER_TYPES: Partial<Record<Compression, string>> = {
   zstd: MEDIA_TYPES.ociLayerZstd,
 };
 
-const EMPTY_RUN: ImageRunConfig = {
+/** Run configuration of an image made from nothing. */
+export const EMPTY_RUN_CONFIG: ImageRunConfig = {
   user: '',
   workingDir: '',
   env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'],
@@ -120,10 +121,10 @@ function importName(repository: string, tag: string | undefined): string {
 }
 
 function applyChanges(catalog: ImageCatalog, changes: readonly string[]): ImageRunConfig {
-  if (changes.length === 0) return EMPTY_RUN;
+  if (changes.length === 0) return EMPTY_RUN_CONFIG;
   const { applyChanges: apply } = catalog.options;
   if (!apply) throw new TscError('image/unsupported', 'this image store cannot apply changes');
-  return apply(EMPTY_RUN, changes);
+  return apply(EMPTY_RUN_CONFIG, changes);
 }
 
 async function storeRootfs(
