@@ -10,6 +10,7 @@ import {
 import { isKind, TscError } from '../core/index.ts';
 import { readBytesIfExists } from '../host/index.ts';
 import type { AnsiMode, Output } from './output.ts';
+import { remoteFiles } from './remote/open-remote-files.ts';
 
 /** Options given before the verb. */
 export interface RootOptions {
@@ -18,6 +19,7 @@ export interface RootOptions {
   readonly projectDirectory?: string;
   readonly envFile?: readonly string[];
   readonly profile?: readonly string[];
+  readonly trustRemote?: readonly string[];
   readonly host?: string;
   readonly ansi: AnsiMode;
   readonly progress: 'auto' | 'tty' | 'plain' | 'quiet' | 'json';
@@ -59,6 +61,7 @@ export function createContext(
 ): Context {
   const currentDirectory = process.cwd();
   let client: Promise<EngineClient> | undefined;
+  const remote = remoteFiles(root.trustRemote, environment);
   const loadOptions: Context['loadOptions'] = (services = [], purpose = 'run') => ({
     ...(root.file && { files: root.file }),
     ...(root.projectName && { projectName: root.projectName }),
@@ -69,6 +72,7 @@ export function createContext(
     currentDirectory,
     environment,
     purpose,
+    remote,
     reader: { read: (path) => (path === '-' ? readStandardInput() : readBytesIfExists(path)) },
   });
   const load: Context['load'] = async (services, purpose) => {

@@ -67,11 +67,16 @@ export function buildProgram(act: Act): Command {
     .description('Define and run stacks of containers, without Docker')
     .version(VERSION, '-v, --version', 'show the version')
     .usage('[OPTIONS] COMMAND')
-    .option('-f, --file <path>', 'compose file; repeat to merge several', collect)
+    .option('-f, --file <path>', 'compose file, git or oci:// address; repeat to merge several', collect)
     .option('-p, --project-name <name>', 'project name')
     .option('--project-directory <path>', 'folder that relative paths start from')
     .option('--env-file <path>', 'file of variables for interpolation; repeatable', collect)
     .option('--profile <name>', 'profile to activate; repeatable', collect)
+    .option(
+      '--trust-remote <address>',
+      'remote file that may use files and rights of this machine; repeatable',
+      collect,
+    )
     .option('-H, --host <address>', 'engine to talk to: unix:///path or tcp://host:port')
     .option('--parallel <number>', 'calls on the engine at once', parseCount)
     .option('--dry-run', 'print what would be done, and do nothing')

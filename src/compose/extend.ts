@@ -1,8 +1,21 @@
 import { dirname } from 'node:path/posix';
 import { type LoadContext, loadLayer } from './load-context.ts';
 import { merge, mergeService } from './merge.ts';
-import { child, childMap, childText, type Entry, type Mapping, type Node, positionOf, withEntry } from './node.ts';
-import { absolutePath, isRemote } from './paths.ts';
+import {
+  child,
+  childMap,
+  childText,
+  type Entry,
+  type Mapping,
+  type Node,
+  positionOf,
+  type Scalar,
+  withEntry,
+} from './node.ts';
+import { absolutePath } from './paths.ts';
+import { mayReach } from './remote/check-reach.ts';
+import { locateRemote, type RemotePlace } from './remote/locate-remote.ts';
+import { isRemoteFile } from './remote/remote-address.ts';
 import { suggest } from './suggest.ts';
 
 const MAX_CHAIN = 1000;
@@ -91,14 +104,11 @@ class Extension {
     if (fileNode?.kind !== 'scalar' || fileNode.text === '') {
       return this.#named(name, { ...place, name }, extension);
     }
-    if (isRemote(fileNode.text)) {
-      const message = `remote files are not supported in extends: ${fileNode.text}`;
-      this.#report(fileNode, 'compose/remote-extends', message, 'copy the file next to this one');
-      return undefined;
-    }
-    const file = absolutePath(fileNode.text, extension.source.base, this.#context.home);
+    const located = await this.#locate(fileNode, extension.source.base);
+    if (!located) return undefined;
+    const { file } = located;
     // A file may extend a service of its own by naming itself; its trees are the ones at hand.
-    const tree = await this.#load(file, fileNode);
+    const tree = await this.#load(located, fileNode);
     if (!tree) return undefined;
     const services = childMap(tree, 'services');
     if (!services) {
@@ -108,17 +118,26 @@ class Extension {
     return this.#named(name, { name, services, earlier: undefined, file }, extension);
   }
 
-  #load(file: string, from: Node): Promise<Mapping | undefined> {
+  /** What a remote file extends by a path came with it. */
+  async #locate(path: Scalar, base: string): Promise<RemotePlace | undefined> {
+    if (isRemoteFile(path.text)) return locateRemote(path.text, positionOf(path), this.#context);
+    const file = absolutePath(path.text, base, this.#context.home);
+    const { origin } = path.source;
+    return mayReach(path, file, this.#context.findings) ? { file, ...(origin && { origin }) } : undefined;
+  }
+
+  #load(place: RemotePlace, from: Node): Promise<Mapping | undefined> {
+    const { file } = place;
     const known = this.#files.get(file);
     if (known) return known;
-    const started = this.#mergedLayers(file, from);
+    const started = this.#mergedLayers(place, from);
     this.#files.set(file, started);
     return started;
   }
 
-  async #mergedLayers(file: string, from: Node): Promise<Mapping | undefined> {
+  async #mergedLayers({ file, origin }: RemotePlace, from: Node): Promise<Mapping | undefined> {
     const { layers } = this.#context;
-    const loading = layers.get(file) ?? loadLayer(file, dirname(file), positionOf(from), this.#context);
+    const loading = layers.get(file) ?? loadLayer(file, dirname(file), positionOf(from), { ...this.#context, origin });
     layers.set(file, loading);
     const documents = await loading;
     if (documents) this.#context.journal.extended.set(file, documents);

@@ -5,20 +5,28 @@ import { merge } from './merge.ts';
 import {
   child,
   childItems,
-  childText,
   type Entry,
   type Mapping,
   type Node,
   positionOf,
+  type Scalar,
   type Sequence,
   withEntry,
 } from './node.ts';
 import { nodesEqual } from './nodes-equal.ts';
-import { absolutePath, isRemote } from './paths.ts';
+import { absolutePath } from './paths.ts';
+import { mayReach } from './remote/check-reach.ts';
+import { locateRemote, type RemotePlace } from './remote/locate-remote.ts';
+import { isRemoteFile } from './remote/remote-address.ts';
+
+/** One file of an include. */
+export interface IncludedFile extends RemotePlace {
+  readonly from: Node;
+}
 
 /** Loads files as one model up to the merge stage; `trail` is the chain of including files. */
 export type LoadFiles = (
-  files: readonly { readonly file: string; readonly from: Node }[],
+  files: readonly IncludedFile[],
   base: string,
   context: LoadContext,
   trail: readonly string[],
@@ -60,19 +68,11 @@ async function loadEntry(
   const paths = childItems(entry, 'path').filter((item) => item.kind === 'scalar');
   const first = paths[0];
   if (!first) return undefined;
-  const files: { file: string; from: Node }[] = [];
+  const files: IncludedFile[] = [];
   for (const path of paths) {
-    if (isRemote(path.text)) {
-      report(
-        path,
-        'compose/remote-include',
-        `remote includes are not supported: ${path.text}`,
-        context,
-        'copy the file next to this one',
-      );
-      return undefined;
-    }
-    const file = absolutePath(path.text, entry.source.base, context.home);
+    const located = await locateIncluded(path, context);
+    if (!located) return undefined;
+    const { file } = located;
     if (trail.length > MAX_CHAIN) {
       report(path, 'compose/too-deep', `more than ${MAX_CHAIN} files include each other`, context, 'shorten the chain');
       return undefined;
@@ -82,13 +82,28 @@ async function loadEntry(
       report(path, 'compose/include-cycle', `include cycle: ${chain}`, context, 'remove one of these includes');
       return undefined;
     }
-    files.push({ file, from: path });
+    files.push({ ...located, from: path });
   }
-  const folder = childText(entry, 'project_directory');
+  const folder = child(entry, 'project_directory');
+  const named = folder?.kind === 'scalar' && folder.value !== null ? folder : undefined;
   const base =
-    folder === undefined ? dirname(files[0]?.file ?? '/') : absolutePath(folder, entry.source.base, context.home);
+    named === undefined ? dirname(files[0]?.file ?? '/') : absolutePath(named.text, entry.source.base, context.home);
+  if (named && !mayReach(named, base, context.findings)) return undefined;
   const inner = await withEnvironment(entry, base, context);
-  return loadFiles(files, base, inner, trail);
+  return loadFiles(named ? files.map((file) => widen(file, base)) : files, base, inner, trail);
+}
+
+/** A folder that the including file names is one that the remote file may use. */
+function widen(file: IncludedFile, folder: string): IncludedFile {
+  return file.origin ? { ...file, origin: { ...file.origin, folders: [...file.origin.folders, folder] } } : file;
+}
+
+/** What a remote file includes by a path came with it. */
+async function locateIncluded(path: Scalar, context: LoadContext): Promise<RemotePlace | undefined> {
+  if (isRemoteFile(path.text)) return locateRemote(path.text, positionOf(path), context);
+  const file = absolutePath(path.text, path.source.base, context.home);
+  const { origin } = path.source;
+  return mayReach(path, file, context.findings) ? { file, ...(origin && { origin }) } : undefined;
 }
 
 /** The included model sees the caller's variables over those of its own env files. */
@@ -98,6 +113,7 @@ async function withEnvironment(entry: Node, base: string, context: LoadContext):
   const own = new Map<string, string>();
   const lookup = (name: string) => context.lookup(name) ?? own.get(name);
   const readInto = async (path: string, at: Node) => {
+    if (!mayReach(at, path, context.findings)) return;
     const source = await readSource(path, base, positionOf(at), context);
     context.journal.envFiles.push(path);
     const { entries, problems } = parseDotenv(source?.text ?? '', lookup);

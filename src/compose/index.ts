@@ -37,6 +37,15 @@ export type { OptionalStage } from './load-tree.ts';
 export { memoryReader } from './memory-reader.ts';
 export { narrowProject } from './narrow.ts';
 export type { FileObject, Ipam, IpamPool, Model, Network, Project, Volume } from './project.ts';
+export {
+  type GitAddress,
+  isCovered,
+  isRemoteFile,
+  type OciAddress,
+  type RemoteAddress,
+  withoutPassword,
+} from './remote/remote-address.ts';
+export type { FetchedFile, RemoteFiles } from './remote/remote-files.ts';
 export { renderImages, renderProject, renderVariables } from './render.ts';
 export type {
   BindOptions,

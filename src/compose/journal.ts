@@ -15,8 +15,10 @@ export interface Journal {
   readonly extended: Map<string, readonly Mapping[]>;
   /** Env files of includes, by path; those of the project are in its facts. */
   readonly envFiles: string[];
+  /** Addresses of remote files that take part and that the user does not trust. */
+  readonly untrusted: string[];
 }
 
 export function emptyJournal(): Journal {
-  return { layers: [], extended: new Map(), envFiles: [] };
+  return { layers: [], extended: new Map(), envFiles: [], untrusted: [] };
 }

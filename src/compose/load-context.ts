@@ -5,12 +5,16 @@ import { interpolate, keepTemplates } from './interpolate.ts';
 import type { Journal } from './journal.ts';
 import type { Mapping } from './node.ts';
 import { parse } from './parse.ts';
+import type { Origin, RemoteFiles } from './remote/remote-files.ts';
 import type { Source, SourceReader } from './source.ts';
 import type { Lookup } from './template.ts';
 
 /** What all stages of one load share. */
 export interface LoadContext {
   readonly reader: SourceReader;
+  readonly remote: RemoteFiles | undefined;
+  /** Of the files read next. */
+  readonly origin?: Origin | undefined;
   readonly findings: DiagnosticCollector;
   /** Text of every file read, by path. */
   readonly sources: Map<string, string>;
@@ -35,7 +39,7 @@ export async function readSource(
   file: string,
   base: string,
   from: Position | undefined,
-  context: Pick<LoadContext, 'reader' | 'findings' | 'sources'> & Partial<Pick<LoadContext, 'lookup'>>,
+  context: Pick<LoadContext, 'reader' | 'findings' | 'sources'> & Partial<Pick<LoadContext, 'lookup' | 'origin'>>,
 ): Promise<Source | undefined> {
   const fail = (code: string, message: string, hint?: string) => {
     context.findings.add({
@@ -64,7 +68,8 @@ export async function readSource(
     const line = plain.slice(0, nul).split('\n').length;
     return fail('compose/not-text', `${file} contains a NUL byte on line ${line}`);
   }
-  return { file, text: plain, base, ...(context.lookup && { lookup: context.lookup }) };
+  const { lookup, origin } = context;
+  return { file, text: plain, base, ...(lookup && { lookup }), ...(origin && { origin }) };
 }
 
 function decode(bytes: Uint8Array): string | undefined {

@@ -1,3 +1,4 @@
+import type { RemoteFiles } from './remote/remote-files.ts';
 import type { SourceReader } from './source.ts';
 
 /** What the caller knows: flags, its environment and how to read files. */
@@ -19,6 +20,8 @@ export interface LoadOptions {
   /** The caller's environment. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly reader: SourceReader;
+  /** Fetches files that are named by an address; without it such names are errors. */
+  readonly remote?: RemoteFiles;
   /** `linux/amd64` or the like; a build for another platform is refused. Default: not checked. */
   readonly hostPlatform?: string;
   /**

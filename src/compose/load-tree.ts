@@ -16,6 +16,7 @@ import { type Entry, type Mapping, type Node, positionOf, type Span, withEntry }
 import { normalise } from './normalise.ts';
 import { parse } from './parse.ts';
 import { projectName } from './project-name.ts';
+import { checkReach } from './remote/check-reach.ts';
 import { resolveEnvironment } from './resolve-environment.ts';
 import { rebasePaths, resolvePaths } from './resolve-paths.ts';
 import { selectProfiles } from './select-profiles.ts';
@@ -63,7 +64,7 @@ export interface LoadedTree {
 /** Runs the stages in order. Undefined after a problem that leaves nothing to go on with; it is reported. */
 export async function loadTree(run: LoadRun): Promise<LoadedTree | undefined> {
   const { options, stages, findings, sources } = run;
-  const located = await locateFiles(options, findings, sources);
+  const located = await locateFiles(options, { findings, sources, journal: run.journal });
   if (!located) return undefined;
   const { files, folder, environment } = located;
   const merged = await mergeFiles(run, located);
@@ -71,12 +72,13 @@ export async function loadTree(run: LoadRun): Promise<LoadedTree | undefined> {
   const { name, context } = merged;
   checkRequired(merged.tree, findings);
   const defaulted = applyDefaults(merged.tree);
+  if (run.journal.untrusted.length > 0 && !checkReach(defaulted, context.home, findings)) return undefined;
   const normal = stages.has('normalise') ? normalise(defaulted, name) : defaulted;
   const whole = stages.has('resolve-paths') ? resolvePaths(normal, context.home) : rebasePaths(normal, folder);
   const facts = {
     name,
     workingDirectory: folder,
-    composeFiles: files,
+    composeFiles: files.map(({ file }) => file),
     envFiles: environment.files,
     environment: merged.variables,
   };
@@ -105,19 +107,21 @@ interface MergedFiles {
   readonly context: LoadContext;
 }
 
-async function mergeFiles(run: LoadRun, { files, folder, environment }: Located): Promise<MergedFiles | undefined> {
+async function mergeFiles(run: LoadRun, located: Located): Promise<MergedFiles | undefined> {
+  const { files, folder, namingFolder, environment } = located;
   const { options, findings, sources, journal } = run;
   const { reader } = options;
   const variables = new Map(environment.variables);
   // Parsed ahead of the rest: the name may come from the files, and interpolation may use it.
   const documents = (
-    await Promise.all(files.map((file) => parseFile(file, folder, { reader, findings, sources })))
+    await Promise.all(files.map(({ file, origin }) => parseFile(file, folder, { reader, findings, sources, origin })))
   ).flat();
   const asked = options.projectName ?? variables.get('COMPOSE_PROJECT_NAME');
-  const name = projectName({ asked, documents, folder, lookup: (key) => variables.get(key) }, findings);
+  const name = projectName({ asked, documents, folder: namingFolder, lookup: (key) => variables.get(key) }, findings);
   if (name !== undefined) variables.set('COMPOSE_PROJECT_NAME', name);
   const context: LoadContext = {
     reader,
+    remote: options.remote,
     findings,
     sources,
     journal,
@@ -127,7 +131,12 @@ async function mergeFiles(run: LoadRun, { files, folder, environment }: Located)
     layers: new Map(),
     home: options.environment['HOME'],
   };
-  const tree = await mergeDocuments(prepare(documents, context), context, files, undefined);
+  const tree = await mergeDocuments(
+    prepare(documents, context),
+    context,
+    located.files.map(({ file }) => file),
+    undefined,
+  );
   if (!tree || name === undefined) return undefined;
   warnVersion(tree, findings);
   return { tree, name, variables, context };
@@ -136,7 +145,7 @@ async function mergeFiles(run: LoadRun, { files, folder, environment }: Located)
 async function parseFile(
   file: string,
   base: string,
-  context: Pick<LoadContext, 'reader' | 'findings' | 'sources'>,
+  context: Pick<LoadContext, 'reader' | 'findings' | 'sources' | 'origin'>,
 ): Promise<Mapping[]> {
   const source = await readSource(file, base, undefined, context);
   return source ? parse(source, context.findings) : [];
@@ -166,8 +175,8 @@ async function loadIncluded(
   trail: readonly string[],
 ): Promise<Mapping | undefined> {
   const layers: Mapping[] = [];
-  for (const { file, from } of files) {
-    layers.push(...((await loadLayer(file, base, positionOf(from), context)) ?? []));
+  for (const { file, from, origin } of files) {
+    layers.push(...((await loadLayer(file, base, positionOf(from), { ...context, origin })) ?? []));
   }
   return mergeDocuments(layers, context, [...trail, ...files.map(({ file }) => file)], files[0]?.from);
 }

@@ -1,35 +1,38 @@
 import { dirname } from 'node:path/posix';
-import type { DiagnosticCollector } from '../core/index.ts';
 import { findFiles } from './find-files.ts';
 import { type LoadedEnvironment, loadEnvironment } from './load-environment.ts';
 import type { LoadOptions } from './load-options.ts';
-import { absolutePath, isRemote } from './paths.ts';
+import { absolutePath } from './paths.ts';
+import { locateRemote, type RemoteContext, type RemotePlace } from './remote/locate-remote.ts';
+import { isRemoteFile } from './remote/remote-address.ts';
 
 /** What a load starts from. */
 export interface Located {
-  readonly files: readonly string[];
-  /** The project folder. */
+  readonly files: readonly RemotePlace[];
+  /** The project folder: where relative paths start. */
   readonly folder: string;
+  /** The folder that may give the project its name: that of the caller for remote files. */
+  readonly namingFolder: string;
   readonly environment: LoadedEnvironment;
 }
 
 /** The files of a project, its folder and its variables; undefined after a problem, which is reported. */
 export async function locateFiles(
   options: LoadOptions,
-  findings: DiagnosticCollector,
-  sources: Map<string, string>,
+  context: Omit<RemoteContext, 'remote'> & { readonly sources: Map<string, string> },
 ): Promise<Located | undefined> {
   const { currentDirectory, reader, envFiles, environment } = options;
-  const context = { reader, findings, sources };
+  const { findings, sources } = context;
+  const reading = { reader, findings, sources };
   const given =
     options.projectDirectory === undefined
       ? undefined
       : absolutePath(options.projectDirectory, currentDirectory, undefined);
   const start = given ?? currentDirectory;
   // COMPOSE_FILE and its like may stand in the .env beside the caller.
-  const first = await loadEnvironment({ envFiles, folder: start, currentDirectory, environment }, context);
-  const files = await chooseFiles(options, first.variables, start, findings);
-  const main = files[0];
+  const first = await loadEnvironment({ envFiles, folder: start, currentDirectory, environment }, reading);
+  const named = await chooseFiles(options, first.variables, start, findings);
+  const main = named[0];
   if (main === undefined) {
     findings.add({
       code: 'compose/no-file',
@@ -39,29 +42,60 @@ export async function locateFiles(
     });
     return undefined;
   }
-  const folder = given ?? (main === '-' ? currentDirectory : dirname(main));
-  if (folder === start || envFiles?.length) return { files, folder, environment: first };
-  const second = await loadEnvironment({ envFiles, folder, currentDirectory, environment }, context);
-  return { files, folder, environment: second.files.length > 0 ? second : first };
+  const beside = main === '-' || isRemoteFile(main) ? currentDirectory : dirname(main);
+  const namingFolder = given ?? beside;
+  const placed = await placeFiles(named, given, { ...context, remote: options.remote });
+  if (!placed) return undefined;
+  const place = { files: placed.files, folder: given ?? placed.folder ?? beside, namingFolder };
+  if (namingFolder === start || envFiles?.length) return { ...place, environment: first };
+  const second = await loadEnvironment({ envFiles, folder: namingFolder, currentDirectory, environment }, reading);
+  return { ...place, environment: second.files.length > 0 ? second : first };
+}
+
+/**
+ * Fetches those that are remote. Then relative paths of all files start beside the first of these, as in docker compose. Undefined when one
+ * cannot be had.
+ */
+async function placeFiles(
+  named: readonly string[],
+  given: string | undefined,
+  context: RemoteContext,
+): Promise<{ readonly files: readonly RemotePlace[]; readonly folder: string | undefined } | undefined> {
+  const files: RemotePlace[] = [];
+  let folder: string | undefined;
+  for (const name of named) {
+    if (!isRemoteFile(name)) {
+      files.push({ file: name });
+      continue;
+    }
+    const place = await locateRemote(name, undefined, context);
+    if (!place) continue;
+    folder ??= dirname(place.file);
+    const { file, origin } = place;
+    // A project folder that the user names is one that the file may use.
+    files.push({
+      file,
+      ...(origin && { origin: { ...origin, folders: [...origin.folders, ...(given ? [given] : [])] } }),
+    });
+  }
+  return files.length < named.length ? undefined : { files, folder };
 }
 
 async function chooseFiles(
   options: LoadOptions,
   variables: ReadonlyMap<string, string>,
   start: string,
-  findings: DiagnosticCollector,
+  findings: RemoteContext['findings'],
 ): Promise<string[]> {
   const separator = variables.get('COMPOSE_PATH_SEPARATOR') || ':';
   const listed = variables.get('COMPOSE_FILE');
-  for (const file of (options.files ?? []).filter(isRemote)) {
-    const message = `remote compose files are not supported yet: ${file}`;
-    findings.add({ code: 'compose/remote-file', severity: 'error', message, hint: 'fetch it and name the copy' });
-  }
-  const named = options.files?.length
-    ? options.files
-    : listed
-      ? listed.split(separator).filter((path) => path !== '')
-      : [];
+  const named = options.files?.length ? options.files : listed ? splitList(listed, separator) : [];
   if (named.length === 0) return findFiles(start, options.reader, findings);
-  return named.map((file) => (file === '-' ? file : absolutePath(file, options.currentDirectory, undefined)));
+  return named.map((file) =>
+    file === '-' || isRemoteFile(file) ? file : absolutePath(file, options.currentDirectory, undefined),
+  );
+}
+
+function splitList(listed: string, separator: string): string[] {
+  return listed.split(separator).filter((path) => path !== '');
 }

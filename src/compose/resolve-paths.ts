@@ -41,6 +41,15 @@ const PATH_RULES = pathTable<PathRule>([
   ['volumes.*', localVolume],
 ]);
 
+/** Shows every path of the tree that is no address, as it is written. */
+export function visitPaths(tree: Mapping, visit: (path: Scalar) => void): void {
+  const unchanged: Resolver = (path) => {
+    visit(path);
+    return path;
+  };
+  resolve(tree, PATH_RULES, unchanged);
+}
+
 /** Stage 10: relative paths become absolute, each from the base folder of the file it is written in; `~` is the home folder. */
 export function resolvePaths(tree: Mapping, home: string | undefined): Mapping {
   const absolute: Resolver = (path) => scalarAt(path, absolutePath(path.text, path.source.base, home));

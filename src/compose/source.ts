@@ -1,3 +1,5 @@
+import type { Origin } from './remote/remote-files.ts';
+
 /** How the loader gets at files; the caller owns the effects. Paths are absolute, or `-` for standard input. */
 export interface SourceReader {
   /**
@@ -16,4 +18,6 @@ export interface Source {
   readonly base: string;
   /** Variables that hold for this file: an included one may have env files of its own. Absent: the caller's. */
   readonly lookup?: (name: string) => string | undefined;
+  /** Set when the text came from a remote file that the user does not trust. */
+  readonly origin?: Origin;
 }

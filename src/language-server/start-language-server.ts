@@ -6,6 +6,7 @@ import {
   mentionAt,
   mentionsOf,
   proposalsAt,
+  type RemoteFiles,
   renameAt,
 } from '../compose/index.ts';
 import { describeError, type Position } from '../core/index.ts';
@@ -18,12 +19,14 @@ export interface LanguageServerOptions {
   /** The caller's variables, for interpolation. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly version: string;
+  /** Remote files; without it they are reported as not to be had. */
+  readonly remote?: RemoteFiles;
 }
 
 /** Serves one editor; resolves when it has said goodbye or closed the stream. */
 export async function startLanguageServer(options: LanguageServerOptions): Promise<void> {
   const connection = createConnection(options.input, options.output);
-  const workspace = new Workspace(options.environment);
+  const workspace = new Workspace(options.environment, options.remote);
   const publisher = new Publisher(connection, workspace);
   connection.onInitialize(() => ({
     capabilities: {

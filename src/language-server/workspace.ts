@@ -1,6 +1,6 @@
 import { basename, dirname, join } from 'node:path/posix';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { type Analysis, analyse } from '../compose/index.ts';
+import { type Analysis, analyse, type RemoteFiles } from '../compose/index.ts';
 import { readBytesIfExists } from '../host/index.ts';
 
 const MAIN = /^(?:docker-)?compose\.ya?ml$/;
@@ -11,11 +11,13 @@ const MAIN_NAMES = ['compose.yaml', 'compose.yml', 'docker-compose.yml', 'docker
 /** The open documents over the files of the disk. */
 export class Workspace {
   readonly #environment: Readonly<Record<string, string | undefined>>;
+  readonly #remote: RemoteFiles | undefined;
   readonly #open = new Map<string, string>();
   #analyses = new Map<string, Promise<Analysis>>();
 
-  constructor(environment: Readonly<Record<string, string | undefined>>) {
+  constructor(environment: Readonly<Record<string, string | undefined>>, remote?: RemoteFiles) {
     this.#environment = environment;
+    this.#remote = remote;
   }
 
   /** Paths of the documents that are open. */
@@ -50,7 +52,8 @@ export class Workspace {
   async #load(path: string): Promise<Analysis> {
     const files = await this.#filesOf(path);
     const reader = { read: (file: string) => this.#read(file) };
-    return analyse({ files, currentDirectory: dirname(path), environment: this.#environment, reader });
+    const remote = this.#remote && { remote: this.#remote };
+    return analyse({ files, currentDirectory: dirname(path), environment: this.#environment, reader, ...remote });
   }
 
   async #read(path: string): Promise<Uint8Array | string | undefined> {

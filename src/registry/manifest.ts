@@ -53,7 +53,7 @@ export function decodeManifest(bytes: Uint8Array, declaredType?: string): Manife
   if (document['schemaVersion'] !== 2)
     throw new TscError(
       'registry/unsupported',
-      `manifest schema ${String(document['schemaVersion'])} is not supported`,
+      `manifest schema ${String(JSON.stringify(document['schemaVersion'])).slice(0, 40)} is not supported`,
       {
         hint: 'the image was pushed in a format of 2015; push it again with a current tool',
       },

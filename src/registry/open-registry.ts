@@ -101,6 +101,13 @@ class HttpRegistry implements Registry {
     return describe(top.digest, { ...image, document: image.document });
   }
 
+  async readManifest(ref: ImageRef, request: Omit<PullRequest, 'platform'>) {
+    const access: Access = { ref, credentials: request.credentials, signal: request.signal };
+    const { bytes, digest } = await this.#readManifest(access, ref.digest ?? ref.tag ?? 'latest');
+    if (ref.digest !== undefined) checkDigest(digest, ref.digest, formatImageRef(ref));
+    return { bytes, digest };
+  }
+
   async openBlob(ref: ImageRef, blob: BlobDescriptor, request: Omit<PullRequest, 'platform'>): Promise<Readable> {
     const access: Access = { ref, credentials: request.credentials, signal: request.signal };
     const first = await this.#openPart(access, blob, 0);

@@ -40,6 +40,11 @@ export interface ResolvedImage {
 export interface Registry {
   /** Reads the manifest of a reference, through an index when there is one. */
   resolve(ref: ImageRef, request: PullRequest): Promise<ResolvedImage>;
+  /** The bytes of a manifest or index as they are, for artifacts that are no images; they have the digest. */
+  readManifest(
+    ref: ImageRef,
+    request: Omit<PullRequest, 'platform'>,
+  ): Promise<{ readonly digest: Digest; readonly bytes: Uint8Array }>;
   /** A blob as a stream that fails with `registry/corrupt` when size or digest is wrong; interrupted transfers are resumed. */
   openBlob(ref: ImageRef, blob: BlobDescriptor, request: Omit<PullRequest, 'platform'>): Promise<Readable>;
 }
