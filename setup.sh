@@ -5,11 +5,11 @@
 set -eu
 cd "$(dirname -- "$0")"
 
-apt_build='gcc make libc6-dev pkg-config libseccomp-dev libjson-c-dev libarchive-dev libssl-dev nftables mmdebstrap'
+apt_build='gcc make libc6-dev pkg-config libseccomp-dev libjson-c-dev libarchive-dev libssl-dev zlib1g-dev nftables mmdebstrap'
 apt_test='busybox-static iproute2 conntrack docker-registry apache2-utils openssl xz-utils ca-certificates curl python3 clang-format'
-dnf_build='gcc make glibc-static pkgconf-pkg-config libseccomp-devel libseccomp-static json-c-devel libarchive-devel openssl-devel nftables'
-apk_build='gcc make musl-dev linux-headers pkgconf libseccomp-dev libseccomp-static json-c-dev libarchive-dev openssl-dev nftables'
-pacman_build='gcc make pkgconf libseccomp json-c libarchive openssl nftables'
+dnf_build='gcc make glibc-static pkgconf-pkg-config libseccomp-devel libseccomp-static json-c-devel libarchive-devel openssl-devel zlib-devel zlib-static nftables'
+apk_build='gcc make musl-dev linux-headers pkgconf libseccomp-dev libseccomp-static json-c-dev libarchive-dev openssl-dev zlib-dev zlib-static nftables'
+pacman_build='gcc make pkgconf libseccomp json-c libarchive openssl zlib nftables'
 
 want=$apt_build
 [ "${1:-}" = --test ] && want="$want $apt_test"
@@ -54,7 +54,7 @@ install_apt() {
 
 tools_present() {
   command -v cc >/dev/null && command -v make >/dev/null && command -v nft >/dev/null && command -v pkg-config >/dev/null &&
-    pkg-config --exists libseccomp json-c libarchive libcrypto
+    pkg-config --exists libseccomp json-c libarchive libcrypto zlib
 }
 
 if command -v dpkg-query >/dev/null && command -v apt-get >/dev/null; then
@@ -63,7 +63,7 @@ elif ! tools_present; then
   if command -v dnf >/dev/null; then stop_with "sudo dnf install $dnf_build"; fi
   if command -v apk >/dev/null; then stop_with "sudo apk add $apk_build"; fi
   if command -v pacman >/dev/null; then stop_with "sudo pacman -S --needed $pacman_build"; fi
-  stop_with "a C compiler, make, pkg-config, nftables and the headers of libseccomp, json-c, libarchive and OpenSSL"
+  stop_with "a C compiler, make, pkg-config, nftables and the headers of libseccomp, json-c, libarchive, OpenSSL and zlib"
 fi
 
 stamp=node_modules/.tscompose-setup

@@ -5,95 +5,17 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import {
-  connectMonitor,
-  encodeFrame,
-  FRAME,
-  type KeeperLink,
-  type MonitorLink,
-  readExitRecord,
-} from '../../src/engine/runtime/index.ts';
+import { encodeFrame, FRAME, type KeeperLink } from '../../src/engine/runtime/index.ts';
 import { connectUnix, pathExists } from '../../src/host/index.ts';
 import { isAlive, killIfThere, TestKeeper, until } from '../kit/keeper.ts';
-
-const FAKE = join(import.meta.dirname, 'fake-runtime.sh');
-
-/** One container (or exec) of the fake runtime, running shell text. */
-class Case {
-  readonly directory: string;
-  readonly name: string;
-  readonly #link: KeeperLink;
-  pid = 0;
-
-  constructor(link: KeeperLink, base: string, name: string) {
-    this.#link = link;
-    this.name = name;
-    this.directory = join(base, name);
-  }
-
-  async spawn(script: string, options: Record<string, unknown> = {}): Promise<this> {
-    await mkdir(join(this.directory, 'bundle'), { recursive: true });
-    await mkdir(join(this.directory, 'run'), { mode: 0o700, recursive: true });
-    await writeFile(join(this.directory, 'bundle/command'), script);
-    const file = join(this.directory, 'monitor.json');
-    const config = {
-      kind: 'container',
-      id: this.name,
-      container: this.name,
-      run_dir: join(this.directory, 'run'),
-      runtime: FAKE,
-      runtime_root: join(this.directory, 'root'),
-      bundle: join(this.directory, 'bundle'),
-      terminal: false,
-      stdin: false,
-      log: { path: this.logPath, max_size: 0, max_file: 1 },
-      ...options,
-    };
-    await writeFile(file, JSON.stringify(config));
-    this.pid = (await this.#link.spawn(['monitor', file])).pid;
-    return this;
-  }
-
-  get logPath(): string {
-    return join(this.directory, 'log');
-  }
-
-  connect(): Promise<MonitorLink> {
-    return connectMonitor(join(this.directory, 'run/m.sock'));
-  }
-
-  exitRecord() {
-    return readExitRecord(join(this.directory, 'run/exit.json'));
-  }
-
-  /** All `log` values of one stream in the live file and `older` rotated ones, joined. */
-  async logged(stream = 'stdout', older = 0): Promise<string> {
-    const names = [...Array(older).keys()].map((n) => `${this.logPath}.${older - n}`);
-    const texts = await Promise.all([...names, this.logPath].map((name) => readFile(name, 'utf8')));
-    const lines = texts.flatMap((text) => text.trimEnd().split('\n'));
-    return lines
-      .map((line) => JSON.parse(line) as { log: string; stream: string })
-      .filter((line) => line.stream === stream)
-      .map((line) => line.log)
-      .join('');
-  }
-}
-
-function collect(link: MonitorLink): { stdout: () => string; stderr: () => string } {
-  const chunks = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
-  link.onOutput((frame) => chunks[frame.stream].push(Buffer.from(frame.payload)));
-  return {
-    stdout: () => Buffer.concat(chunks.stdout).toString(),
-    stderr: () => Buffer.concat(chunks.stderr).toString(),
-  };
-}
+import { collectOutput, FAKE_RUNTIME, MonitorCase } from '../kit/monitor-case.ts';
 
 describe('monitor', () => {
   let keeper: TestKeeper;
   let link: KeeperLink;
   let base: string;
   let count = 0;
-  const make = () => new Case(link, base, `case${++count}`);
+  const make = () => new MonitorCase(link, base, `case${++count}`);
 
   beforeEach(async () => {
     keeper = await TestKeeper.start();
@@ -110,7 +32,7 @@ describe('monitor', () => {
     const one = await make().spawn('echo out; echo err >&2; exit 7');
     await using monitor = await one.connect();
     expect(await monitor.state()).toMatchObject({ state: 'created' });
-    const output = collect(monitor);
+    const output = collectOutput(monitor);
     await monitor.attach({ stdout: true, stderr: true });
     const exited = Promise.withResolvers<number>();
     link.onExit((exit) => exit.pid === one.pid && exited.resolve(exit.exitCode));
@@ -145,7 +67,8 @@ describe('monitor', () => {
 
   it('refuses what it does not offer, and a second monitor in the same directory', async () => {
     await expect(make().spawn('true', { log: { path: '/tmp/x', compress: true } })).rejects.toMatchObject({
-      code: 'monitor/unsupported',
+      code: 'monitor/invalid',
+      message: expect.stringContaining('log.compress: needs max_size'),
     });
     await expect(make().spawn('true', { kind: 'pod' })).rejects.toMatchObject({ code: 'monitor/invalid' });
     const one = await make().spawn('true');
@@ -169,7 +92,7 @@ describe('monitor', () => {
     await writeFile(script, 'echo in exec; exit 3');
     await one.spawn('', { kind: 'exec', process: script, log: null });
     await using monitor = await one.connect();
-    const output = collect(monitor);
+    const output = collectOutput(monitor);
     await monitor.attach({ stdout: true });
     expect(await monitor.state()).toMatchObject({ state: 'created', pid: 0 });
     await monitor.start();
@@ -197,7 +120,7 @@ describe('monitor', () => {
   it('feeds stdin with backpressure and closes it at the end', async () => {
     const one = await make().spawn('sleep 0.2; cat', { stdin: true });
     await using monitor = await one.connect();
-    const output = collect(monitor);
+    const output = collectOutput(monitor);
     await monitor.attach({ stdin: true, stdout: true });
     await monitor.start();
     const block = Buffer.alloc(1 << 20, 'abcdefg\n');
@@ -217,7 +140,7 @@ describe('monitor', () => {
       await monitor.start();
       await monitor.writeStdin('last words\n');
     }
-    const output = collect(watcher);
+    const output = collectOutput(watcher);
     expect((await watcher.exit).exitCode).toBe(0);
     expect(await one.logged()).toBe('last words\nend\n');
     expect(output.stdout()).toMatch(/end\n$/);
@@ -381,9 +304,11 @@ describe('monitor', () => {
   it('outlives its daemon, and lets a long path be used', async () => {
     const long = join(base, 'long'.repeat(30));
     await mkdir(long);
-    await copyFile(FAKE, join(long, 'fake'));
+    await copyFile(FAKE_RUNTIME, join(long, 'fake'));
     await symlink(long, join(base, 'short'));
-    const one = await new Case(link, long, 'far').spawn('echo before; read -r line; echo "got $line"', { stdin: true });
+    const one = await new MonitorCase(link, long, 'far').spawn('echo before; read -r line; echo "got $line"', {
+      stdin: true,
+    });
     {
       await using monitor = await one.connect();
       await monitor.start();

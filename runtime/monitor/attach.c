@@ -30,10 +30,15 @@ static void arm(struct client *client) {
   (void)loop_arm(&client->monitor->loop, &client->watch, events, /* err= */ NULL);
 }
 
+static size_t client_limit(const struct monitor *monitor) {
+  size_t share = TOTAL_BACKLOG / (size_t)(monitor->client_count > 0 ? monitor->client_count : 1);
+  return share < CLIENT_BACKLOG ? share : CLIENT_BACKLOG;
+}
+
 /* Holds the process's output back while a reader is too far behind, lets it flow when all have caught up. */
 static void update_hold(struct monitor *monitor) {
   /* Let go at half only, so that a slow reader does not switch it with every chunk. */
-  size_t limit = monitor->holding ? CLIENT_BACKLOG / 2 : CLIENT_BACKLOG;
+  size_t limit = client_limit(monitor) / (monitor->holding ? 2 : 1);
   bool hold = false;
   for (const struct client *client = monitor->clients; client != NULL; client = client->next) {
     hold = hold || backlog(client) > limit;
@@ -56,7 +61,7 @@ static void cut(struct client *client) {
 
 void clients_check_stalled(struct monitor *monitor) {
   for (struct client *client = monitor->clients; client != NULL; client = client->next) {
-    if (backlog(client) > CLIENT_BACKLOG / 2 && !client->moved) {
+    if (backlog(client) > client_limit(monitor) / 2 && !client->moved) {
       cut(client);
     }
     client->moved = false;

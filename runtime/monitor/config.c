@@ -24,15 +24,16 @@ static int read_log(const struct json *document, struct config *config, struct e
   if (r <= 0) {
     return r;
   }
-  bool compress = false;
   config->log_max_file = 1;
   if ((r = need_path(&log, "path", &config->log_path, err)) < 0 ||
       (r = json_long_at(&log, "max_size", 0, LLONG_MAX, &config->log_max_size, err)) < 0 ||
       (r = json_int_at(&log, "max_file", 1, 1000, &config->log_max_file, err)) < 0 ||
-      (r = json_bool_at(&log, "compress", &compress, err)) < 0) {
+      (r = json_bool_at(&log, "compress", &config->log_compress, err)) < 0) {
     return r;
   }
-  return compress ? err_set(err, EOPNOTSUPP, "log.compress: compressed log files are not supported; leave it out") : 0;
+  return config->log_compress && (config->log_max_file < 2 || config->log_max_size == 0)
+             ? err_set(err, EINVAL, "log.compress: needs max_size, and max_file of at least 2")
+             : 0;
 }
 
 static int read_kind(const struct json *document, struct config *config, struct err *err) {

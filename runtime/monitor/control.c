@@ -91,8 +91,8 @@ static int state(struct client *client, const struct json *request, struct str *
                      : monitor->phase == PHASE_RUNNING ? "running"
                                                        : "created";
   bool gone = monitor->phase >= PHASE_STOPPED;
-  if (str_addf(out, ",\"state\":\"%s\",\"pid\":%d,\"log_lost\":%llu", name, gone ? 0 : monitor->pid,
-               (unsigned long long)monitor->log.lost) < 0) {
+  if (str_addf(out, ",\"state\":\"%s\",\"pid\":%d,\"log_lost\":%llu,\"protocol\":%d,\"compatible\":%d", name,
+               gone ? 0 : monitor->pid, (unsigned long long)monitor->log.lost, PROTOCOL, PROTOCOL_COMPATIBLE) < 0) {
     return err_oom(err);
   }
   return 0;

@@ -1,6 +1,9 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/file.h"
 #include "monitor/state.h"
 
@@ -25,6 +28,7 @@ int exit_record_text(const struct monitor *monitor, const char *event, struct st
   r = r < 0 ? r : str_addf(&out, ",\"exit_code\":%d,\"signal\":", code);
   r = r < 0 ? r : killed ? str_addf(&out, "%d", WTERMSIG(monitor->status)) : str_add(&out, "null");
   r = r < 0 ? r : str_addf(&out, ",\"oom_killed\":%s", monitor->oom_killed ? "true" : "false");
+  r = r < 0 ? r : str_addf(&out, ",\"log_lost\":%llu", (unsigned long long)monitor->log.lost);
   r = r < 0 ? r : add_time(&out, "started_at", &monitor->started_at);
   r = r < 0 ? r : add_time(&out, "finished_at", &monitor->finished_at);
   r = r < 0 ? r : str_add(&out, ",\"error\":");
@@ -44,4 +48,12 @@ int exit_record_write(const struct monitor *monitor, struct err *err) {
     return err_oom(err);
   }
   return file_write_atomic(monitor->run_fd, "exit.json", text.data, text.size, 0600, /* sync= */ 0, err);
+}
+
+void exit_record_sync(const struct monitor *monitor) {
+  cleanup_close int record = openat(monitor->run_fd, "exit.json", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (record >= 0) {
+    (void)fsync(record);
+    (void)fsync(monitor->run_fd);
+  }
 }

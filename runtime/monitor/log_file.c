@@ -60,11 +60,12 @@ static int open_live(struct log_file *file, struct err *err) {
   return 0;
 }
 
-int log_file_open(struct log_file *ret_file, const char *path, uint64_t max_size, int max_file, struct err *err) {
+int log_file_open(struct log_file *ret_file, const char *path, const struct log_options *options, struct err *err) {
   struct log_file file = LOG_FILE_NONE;
   file.path = strdup(path);
-  file.max_size = max_size;
-  file.max_file = max_file < 1 ? 1 : max_file;
+  file.max_size = options->max_size;
+  file.max_file = options->max_file < 1 ? 1 : options->max_file;
+  file.compress = options->compress;
   if (file.path == NULL) {
     return err_oom(err);
   }
@@ -77,24 +78,40 @@ int log_file_open(struct log_file *ret_file, const char *path, uint64_t max_size
   return 0;
 }
 
+/* Bytes of the batch that are in the file, whole lines only: a full disk may have taken a part. */
+static size_t write_lines(struct log_file *file) {
+  const struct str *batch = &file->batch;
+  size_t done = 0;
+  while (done < batch->size) {
+    ssize_t n = write(file->fd, batch->data + done, batch->size - done);
+    if (n < 0 && errno == EINTR) {
+      continue;
+    }
+    if (n <= 0) {
+      break;
+    }
+    done += (size_t)n;
+  }
+  if (done < batch->size) {
+    const char *newline = done == 0 ? NULL : memrchr(batch->data, '\n', done);
+    done = newline == NULL ? 0 : (size_t)(newline - batch->data) + 1;
+    int r = ftruncate(file->fd, (off_t)(file->size + done));
+    (void)r;
+  }
+  return done;
+}
+
 static void write_batch(struct log_file *file) {
   if (file->batch.size == 0) {
     return;
   }
-  if (file->fd < 0 && open_live(file, /* err= */ NULL) < 0) {
-    file->lost += file->batch.size;
-  } else if (fd_write_all(file->fd, file->batch.data, file->batch.size, /* err= */ NULL) < 0) {
-    /* A full disk may have taken a part: without it the file holds whole lines only. */
-    int r = ftruncate(file->fd, (off_t)file->size);
-    (void)r;
-    file->lost += file->batch.size;
-  } else {
-    file->size += file->batch.size;
-  }
+  size_t done = file->fd < 0 && open_live(file, /* err= */ NULL) < 0 ? 0 : write_lines(file);
+  file->size += done;
+  file->lost += file->batch.size - done;
   file->batch.size = 0;
 }
 
-/* path.1 is the newest of the old ones. With one file kept the live one starts again. */
+/* With one file kept the live one starts again. */
 static void rotate(struct log_file *file) {
   write_batch(file);
   if (file->max_file == 1) {
@@ -104,12 +121,8 @@ static void rotate(struct log_file *file) {
     }
     return;
   }
-  for (int n = file->max_file - 1; n > 0; n--) {
-    cleanup_free char *to = str_format("%s.%d", file->path, n);
-    cleanup_free char *from = n == 1 ? strdup(file->path) : str_format("%s.%d", file->path, n - 1);
-    if (to == NULL || from == NULL || (rename(from, to) < 0 && errno != ENOENT)) {
-      return; /* stays in the live file, tried again with the next line */
-    }
+  if (log_rotate(file) < 0) {
+    return; /* stays in the live file, tried again with the next line */
   }
   if (file->fd >= 0) {
     close(file->fd);
@@ -117,6 +130,7 @@ static void rotate(struct log_file *file) {
   }
   file->size = 0;
   (void)open_live(file, /* err= */ NULL);
+  log_compress(file);
 }
 
 /* Bytes before the fraction in 2026-01-02T03:04:05.678901234Z. */
@@ -241,12 +255,13 @@ void log_file_close(struct log_file *file) {
     return;
   }
   write_batch(file);
+  log_compress_abandon(file);
   if (file->fd >= 0) {
     close(file->fd);
   }
   str_free(&file->batch);
   free(file->path);
-  *file = (struct log_file)LOG_FILE_NONE;
+  *file = (struct log_file){.fd = -1, .lost = file->lost}; /* the exit record tells of it */
 }
 
 void log_stream_free(struct log_stream *stream) {

@@ -134,7 +134,11 @@ static void finish(struct monitor *monitor) {
   }
   monitor->job.hides_pid = false;
   monitor->job.done = deleted;
-  if (runtime_delete(monitor, &err) < 0) {
+  bool deleting = runtime_delete(monitor, &err) == 0;
+  /* The disk works while the runtime does; both are done before anybody is told. An exec's end concerns only who waits
+     for it now. */
+  exit_record_sync(monitor);
+  if (!deleting) {
     log_error("cannot delete container %s: %s", monitor->config.container, err.text);
     say_goodbye(monitor);
   }
@@ -213,6 +217,7 @@ void monitor_started(struct monitor *monitor, int status) {
   clock_gettime(CLOCK_REALTIME, &monitor->started_at);
   monitor->phase = PHASE_RUNNING;
   str_free(&monitor->early);
+  log_compress(&monitor->log); /* what an earlier monitor left plain */
   shrink();
   if (monitor->job.client != NULL) {
     client_reply(monitor->job.client, monitor->job.request, /* err= */ NULL);
@@ -260,6 +265,8 @@ static void reap(struct monitor *monitor) {
     } else if (pid == monitor->pid) {
       monitor->status = status;
       monitor->exited = true;
+    } else {
+      (void)log_compressed(&monitor->log, pid, status);
     }
   }
   /* A short process may be gone before the runtime that started it is: first the start is answered. */
@@ -335,8 +342,9 @@ static int open_all(struct monitor *monitor, struct err *err) {
   }
   r = open_sockets(monitor, err);
   if (r == 0 && monitor->config.log_path != NULL) {
-    r = log_file_open(&monitor->log, monitor->config.log_path, (uint64_t)monitor->config.log_max_size,
-                      monitor->config.log_max_file, err);
+    const struct log_options options = {(uint64_t)monitor->config.log_max_size, monitor->config.log_max_file,
+                                        monitor->config.log_compress};
+    r = log_file_open(&monitor->log, monitor->config.log_path, &options, err);
   }
   return r;
 }

@@ -15,14 +15,21 @@
 #include "monitor/frame.h"
 #include "monitor/log_file.h"
 
+/* Version of the protocol on m.sock, and the lowest one a client must know to talk to this monitor. Versions only add.
+ */
+#define PROTOCOL 2
+#define PROTOCOL_COMPATIBLE 1
+
 /* Bytes kept for a reader that does not keep up. Beyond, the process's output is held back; a reader that then takes
  * nothing for STALL_MS is cut off: one hung terminal must not stop a server for good, one slow one must not lose its
  * output. */
 #define CLIENT_BACKLOG ((size_t)1 << 20)
+/* All readers together: many of them get less each. */
+#define TOTAL_BACKLOG ((size_t)16 << 20)
 #define STALL_MS 10000
 /* Bytes of stdin taken ahead of a process that does not read. */
 #define STDIN_AHEAD ((size_t)256 << 10)
-#define CLIENTS_MAX 128
+#define CLIENTS_MAX 512
 #define READ_CHUNK ((size_t)32768)
 
 struct config {
@@ -43,6 +50,7 @@ struct config {
   const char *log_path; /* NULL: no log */
   long long log_max_size;
   int log_max_file;
+  bool log_compress;
 };
 
 enum phase {
@@ -117,6 +125,7 @@ struct monitor {
   size_t input_at;
   bool input_ending;
   struct log_file log;
+  uint64_t log_lost_told;
   struct str early; /* first bytes on stderr while the runtime runs: its words when it has no log */
   struct job job;
   pid_t pid;
@@ -173,9 +182,14 @@ int client_send(struct client *client, enum frame_type type, const char *data, s
 int control_request(struct client *client, const char *text, size_t size);
 void client_reply(struct client *client, long long request, const struct err *err);
 
+/* Tells every client when lines had to be given up. */
+void log_check_lost(struct monitor *monitor);
+
 /* exit_record.c */
 int exit_record_text(const struct monitor *monitor, const char *event, struct str *ret_text);
 int exit_record_write(const struct monitor *monitor, struct err *err);
+/* Returns when the record is on the disk. */
+void exit_record_sync(const struct monitor *monitor);
 
 /* oom.c */
 void oom_watch(struct monitor *monitor);

@@ -14,6 +14,19 @@
 /* What a dead process can have left in a pipe or pty at most. Whoever still holds the other end may write for ever. */
 #define DRAIN_MAX ((size_t)4 << 20)
 
+void log_check_lost(struct monitor *monitor) {
+  uint64_t lost = monitor->log.lost;
+  /* At the first loss and whenever it has doubled: a full disk must not turn into a flood of notices. */
+  if (lost == 0 || lost < 2 * monitor->log_lost_told) {
+    return;
+  }
+  cleanup_str struct str event = STR_INIT;
+  monitor->log_lost_told = lost;
+  if (str_addf(&event, "{\"event\":\"log-lost\",\"bytes\":%llu}", (unsigned long long)lost) == 0) {
+    clients_event(monitor, event.data, event.size);
+  }
+}
+
 static void end_output(struct output *output, struct monitor *monitor) {
   if (output->watch.fd < 0) {
     return;
@@ -45,6 +58,7 @@ static ssize_t pump(struct output *output, struct monitor *monitor) {
   if (monitor->config.log_path != NULL) {
     log_file_feed(&monitor->log, &output->log, data, size);
     log_file_flush(&monitor->log);
+    log_check_lost(monitor);
   }
   clients_output(monitor, output->type, data, size);
   return n;

@@ -1,10 +1,13 @@
 /* Log lines: pieces, escaping, rotation, broken tails. */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
@@ -62,11 +65,16 @@ static void expect_line(const char *file, size_t index, const char *stream, cons
   }
 }
 
+static int open_log(struct log_file *file, const char *name, uint64_t max_size, int max_file) {
+  const struct log_options options = {.max_size = max_size, .max_file = max_file};
+  return log_file_open(file, name, &options, NULL);
+}
+
 static void test_lines(void) {
   fresh("lines");
   struct log_file file = LOG_FILE_NONE;
   struct log_stream out = {.name = "stdout"}, error = {.name = "stderr"};
-  CHECK(log_file_open(&file, path, 0, 1, NULL) == 0);
+  CHECK(open_log(&file, path, 0, 1) == 0);
   log_file_feed(&file, &out, "one\ntw", 6);
   log_file_feed(&file, &error, "oops\n", 5);
   log_file_feed(&file, &out, "o\n\n\"q\"\\\t\x01\n", 10);
@@ -103,7 +111,7 @@ static void test_pieces(void) {
     fresh(name);
     struct log_file file = LOG_FILE_NONE;
     struct log_stream out = {.name = "stdout"};
-    CHECK(log_file_open(&file, path, 0, 1, NULL) == 0);
+    CHECK(open_log(&file, path, 0, 1) == 0);
     for (size_t at = 0; at < 40001; at += steps[s]) {
       log_file_feed(&file, &out, data + at, at + steps[s] > 40001 ? 40001 - at : steps[s]);
     }
@@ -126,7 +134,7 @@ static void test_character_at_cut(void) {
   strcpy(data + LOG_PIECE - 2, "\xe2\x82\xac end\n");
   struct log_file file = LOG_FILE_NONE;
   struct log_stream out = {.name = "stdout"};
-  CHECK(log_file_open(&file, path, 0, 1, NULL) == 0);
+  CHECK(open_log(&file, path, 0, 1) == 0);
   log_file_feed(&file, &out, data, strlen(data));
   log_file_close(&file);
   expect_line(path, 1, "stdout", "\xe2\x82\xac end\n");
@@ -144,7 +152,7 @@ static void test_rotation(void) {
   struct log_stream out = {.name = "stdout"};
   /* Every line is {"log":"NNN\n","stream":"stdout","time":"<30>"} + newline = 74 bytes; the fourth starts a new file.
    */
-  CHECK(log_file_open(&file, path, 222, 3, NULL) == 0);
+  CHECK(open_log(&file, path, 222, 3) == 0);
   for (int i = 0; i < 11; i++) {
     char line[16];
     snprintf(line, sizeof(line), "%03d\n", i);
@@ -162,7 +170,7 @@ static void test_rotation(void) {
   snprintf(old[1], sizeof(old[1]), "%s.3", path);
   CHECK(size_of(old[1]) == -1);
   /* Opened again it goes on counting from what is there. */
-  CHECK(log_file_open(&file, path, 222, 3, NULL) == 0);
+  CHECK(open_log(&file, path, 222, 3) == 0);
   log_file_feed(&file, &out, "011\n012\n", 8);
   log_file_close(&file);
   expect_line(path, 0, "stdout", "012\n");
@@ -173,7 +181,7 @@ static void test_single_file(void) {
   fresh("single");
   struct log_file file = LOG_FILE_NONE;
   struct log_stream out = {.name = "stdout"};
-  CHECK(log_file_open(&file, path, 148, 1, NULL) == 0);
+  CHECK(open_log(&file, path, 148, 1) == 0);
   log_file_feed(&file, &out, "001\n002\n003\n", 12);
   log_file_close(&file);
   expect_line(path, 0, "stdout", "003\n");
@@ -185,18 +193,18 @@ static void test_broken_tail(void) {
   CHECK(file_write_atomic(AT_FDCWD, path, "{\"a\":1}\n{\"log\":\"ha", 18, 0600, 0, NULL) == 0);
   struct log_file file = LOG_FILE_NONE;
   struct log_stream out = {.name = "stdout"};
-  CHECK(log_file_open(&file, path, 0, 1, NULL) == 0);
+  CHECK(open_log(&file, path, 0, 1) == 0);
   log_file_feed(&file, &out, "new\n", 4);
   log_file_close(&file);
   expect_line(path, 1, "stdout", "new\n");
-  CHECK(log_file_open(&file, "/dev/null", 0, 1, NULL) < 0);
+  CHECK(open_log(&file, "/dev/null", 0, 1) < 0);
 }
 
 static void test_full_disk(void) {
   fresh("full");
   struct log_file file = LOG_FILE_NONE;
   struct log_stream out = {.name = "stdout"};
-  CHECK(log_file_open(&file, path, 0, 1, NULL) == 0);
+  CHECK(open_log(&file, path, 0, 1) == 0);
   int good = file.fd;
   file.fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
   log_file_feed(&file, &out, "gone\n", 5);
@@ -217,7 +225,7 @@ static void test_times(void) {
   cleanup_free char *text = NULL;
   size_t size = 0;
   char before[TIME_TEXT_SIZE] = "";
-  CHECK(log_file_open(&file, path, 0, 1, NULL) == 0);
+  CHECK(open_log(&file, path, 0, 1) == 0);
   /* As if the clock went back: the file's own time goes on, from just before the end of a second. */
   file.last = (struct timespec){.tv_sec = 4102444799, .tv_nsec = 999999500};
   for (int i = 0; i < 1000; i++) {
@@ -233,6 +241,104 @@ static void test_times(void) {
   CHECK(strcmp(before, "2100-01-01T00:00:00.000000500Z") == 0);
 }
 
+static void settle(struct log_file *file) {
+  while (file->compressor != 0) {
+    int status = 0;
+    pid_t pid = waitpid(-1, &status, 0);
+    CHECK(pid > 0 && log_compressed(file, pid, status));
+  }
+}
+
+/* Lines of path.N, whatever its form, begin with these numbers. */
+static void expect_old(int number, bool compressed, int first, int count) {
+  char name[220], line[100], wanted[32];
+  snprintf(name, sizeof(name), "%s.%d%s", path, number, compressed ? ".gz" : "");
+  gzFile old = gzopen(name, "rb"); /* reads plain files too */
+  CHECK(old != NULL);
+  for (int i = first; i < first + count; i++) {
+    CHECK(gzgets(old, line, sizeof(line)) != NULL);
+    snprintf(wanted, sizeof(wanted), "{\"log\":\"%03d\\n\"", i);
+    CHECK(strncmp(line, wanted, strlen(wanted)) == 0);
+  }
+  CHECK(gzgets(old, line, sizeof(line)) == NULL);
+  gzclose(old);
+}
+
+static void feed_numbers(struct log_file *file, struct log_stream *out, int first, int count) {
+  for (int i = first; i < first + count; i++) {
+    char line[16];
+    snprintf(line, sizeof(line), "%03d\n", i);
+    log_file_feed(file, out, line, 4);
+  }
+}
+
+static bool exists(const char *suffix) {
+  char name[220];
+  snprintf(name, sizeof(name), "%s%s", path, suffix);
+  return access(name, F_OK) == 0;
+}
+
+static void test_compression(void) {
+  fresh("compress");
+  struct log_file file = LOG_FILE_NONE;
+  struct log_stream out = {.name = "stdout"};
+  const struct log_options options = {.max_size = 222, .max_file = 5, .compress = true};
+  CHECK(log_file_open(&file, path, &options, NULL) == 0);
+  /* Three rotations while the first compression runs: it is published under the number its file has by then. */
+  feed_numbers(&file, &out, 0, 10);
+  CHECK(file.compressor != 0 && file.compressing == 3);
+  settle(&file);
+  expect_old(3, true, 0, 3);
+  expect_old(2, true, 3, 3);
+  expect_old(1, true, 6, 3);
+  CHECK(!exists(".1") && !exists(".2") && !exists(".3") && !exists(".gz-new"));
+  /* More rotations than files: what the compressor works on is dropped meanwhile. */
+  feed_numbers(&file, &out, 10, 30);
+  settle(&file);
+  for (int number = 1; number < 5; number++) {
+    expect_old(number, true, 39 - 3 * number, 3);
+  }
+  CHECK(!exists(".5") && !exists(".5.gz") && !exists(".gz-new"));
+  /* The end does not wait; what stayed plain is for the next opening. */
+  feed_numbers(&file, &out, 40, 3);
+  log_file_close(&file);
+  expect_old(1, false, 39, 3);
+  CHECK(log_file_open(&file, path, &options, NULL) == 0);
+  log_compress(&file);
+  settle(&file);
+  expect_old(1, true, 39, 3);
+  expect_old(2, true, 36, 3);
+  log_file_close(&file);
+}
+
+/* Killed between publishing the compressed file and removing the plain one; a compressor that failed. */
+static void test_compression_faults(void) {
+  fresh("faults");
+  struct log_file file = LOG_FILE_NONE;
+  struct log_stream out = {.name = "stdout"};
+  const struct log_options options = {.max_size = 222, .max_file = 4, .compress = true};
+  char plain[220];
+  snprintf(plain, sizeof(plain), "%s.1", path);
+  CHECK(log_file_open(&file, path, &options, NULL) == 0);
+  feed_numbers(&file, &out, 0, 4);
+  settle(&file);
+  CHECK(file_write_atomic(AT_FDCWD, plain, "again\n", 6, 0600, 0, NULL) == 0);
+  feed_numbers(&file, &out, 4, 2);
+  log_compress(&file);
+  CHECK(file.compressor == 0 && !exists(".1"));
+  feed_numbers(&file, &out, 6, 1);
+  CHECK(kill(file.compressor, SIGKILL) == 0);
+  settle(&file);
+  CHECK(!exists(".1.gz") && !exists(".gz-new"));
+  expect_old(1, false, 3, 3);
+  expect_old(2, true, 0, 3);
+  feed_numbers(&file, &out, 7, 3);
+  settle(&file);
+  expect_old(1, true, 6, 3);
+  expect_old(2, true, 3, 3);
+  log_file_close(&file);
+}
+
 int main(void) {
   CHECK(mkdtemp(directory) != NULL);
   test_lines();
@@ -243,6 +349,8 @@ int main(void) {
   test_broken_tail();
   test_full_disk();
   test_times();
+  test_compression();
+  test_compression_faults();
   CHECK(file_remove_tree(AT_FDCWD, directory, NULL) == 0);
   return 0;
 }

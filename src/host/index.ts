@@ -16,7 +16,14 @@ export {
 } from './cgroups.ts';
 export { type Clock, newObjectId, systemClock, timestamp } from './clock.ts';
 export { directorySize } from './disk-usage.ts';
-export { type ChangeWatch, type FileReader, fileIdentity, openReader, watchDirectory } from './file-reader.ts';
+export {
+  type ChangeWatch,
+  type FileReader,
+  fileIdentity,
+  openGzipReader,
+  openReader,
+  watchDirectory,
+} from './file-reader.ts';
 export {
   type AtomicWriteOptions,
   isErrno,

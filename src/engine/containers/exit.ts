@@ -33,11 +33,19 @@ export function watchRun(context: ContainerContext, container: LiveContainer, mo
     }
   };
   container.run = run;
+  monitor.onLogLost((bytes) => warnOfLoss(context, container, bytes));
   monitor.onOom(() => {
     container.setState({ oomKilled: true });
     publishContainerEvent(context, container, 'oom');
   });
   return run;
+}
+
+function warnOfLoss(context: ContainerContext, container: LiveContainer, bytes: number): void {
+  context.logger.warn(
+    { container: container.id, name: container.record.name, bytes },
+    'lines of a container are missing in its log: they could not be written (is the disk full?)',
+  );
 }
 
 /** Takes over what a process left: state, network, waiters, events; then restarts or removes. The caller holds the lock. */
@@ -54,6 +62,7 @@ export async function recordExit(
   const lost = record === undefined;
   // Without its monitor nobody reads the process's output or knows its end: it must not go on.
   if (lost) await discardProcesses(context, container.id);
+  if (record && record.logLost > 0) warnOfLoss(context, container, record.logLost);
   const exitCode = record?.exitCode ?? 255;
   const finishedAt = record?.finishedAt ?? timestamp(context.clock);
   container.setState({

@@ -99,6 +99,10 @@ class LinkedMonitor implements ProcessMonitor {
     this.#link.onOom(listener);
   }
 
+  onLogLost(listener: (bytes: number) => void): void {
+    this.#link.onLogLost(listener);
+  }
+
   close(): void {
     this.#link.close();
   }

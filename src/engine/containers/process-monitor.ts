@@ -28,6 +28,8 @@ export interface ProcessMonitor {
   /** Settles once; undefined when the monitor was lost without a record. */
   readonly exited: Promise<ExitRecord | undefined>;
   onOom(listener: () => void): void;
+  /** Log lines could not be written; `bytes` of them so far. */
+  onLogLost(listener: (bytes: number) => void): void;
   close(): void;
 }
 

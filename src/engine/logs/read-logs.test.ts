@@ -1,6 +1,16 @@
-import { appendFileSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { nanosecondsOf } from './log-line.ts';
 import type { LogQuery } from './log-query.ts';
@@ -18,6 +28,17 @@ const record = (log: string, n = 0, stream = 'stdout') =>
   `${JSON.stringify({ log, stream, time: `2026-01-01T00:00:00.${String(n).padStart(9, '0')}Z` })}\n`;
 const lines = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, index) => record(`line ${from + index}\n`, from + index)).join('');
+/** What the monitor's compressor does: the file's inode in the header, then the original goes. */
+function compress(from: string, to = `${from}.gz`): void {
+  const origin = Buffer.alloc(14);
+  origin.set([12, 0, 0x54, 0x53, 8, 0]);
+  origin.writeBigUInt64LE(BigInt(statSync(from).ino), 6);
+  const packed = gzipSync(readFileSync(from));
+  packed[3] = 4;
+  writeFileSync(to, Buffer.concat([packed.subarray(0, 10), origin, packed.subarray(10)]));
+  rmSync(from);
+}
+
 const both = { stdout: true, stderr: true };
 
 async function texts(query: Partial<LogQuery> = {}, finished: Promise<unknown> = Promise.resolve()): Promise<string[]> {
@@ -35,6 +56,31 @@ describe('reading', () => {
     expect(await texts({ tail: 3 })).toEqual([3, 4, 5].map((n) => `line ${n}\n`));
     expect(await texts({ tail: 0 })).toEqual([]);
     expect(await texts({ tail: 99 })).toHaveLength(6);
+  });
+
+  it('goes through compressed files, forwards and backwards, and leaves nothing', async () => {
+    writeFileSync(`${path}.3`, lines(0, 20_000));
+    writeFileSync(`${path}.2`, lines(20_000, 20_010));
+    writeFileSync(`${path}.1`, lines(20_010, 20_020));
+    writeFileSync(path, lines(20_020, 20_021));
+    compress(`${path}.3`);
+    compress(`${path}.2`);
+    expect(await texts()).toEqual(Array.from({ length: 20_021 }, (_, n) => `line ${n}\n`));
+    expect(await texts({ tail: 12 })).toEqual(Array.from({ length: 12 }, (_, n) => `line ${20_009 + n}\n`));
+    expect(await texts({ tail: 30 })).toEqual(Array.from({ length: 30 }, (_, n) => `line ${19_991 + n}\n`));
+    expect(readdirSync(directory).length).toBe(4);
+  });
+
+  it('takes one form of a file that is there in both, and the whole part of a damaged one', async () => {
+    writeFileSync(`${path}.2`, lines(0, 2));
+    compress(`${path}.2`);
+    writeFileSync(`${path}.2`, lines(0, 2));
+    writeFileSync(`${path}.1`, lines(2, 4));
+    expect(await texts()).toEqual([0, 1, 2, 3].map((n) => `line ${n}\n`));
+    const packed = gzipSync(lines(0, 2));
+    rmSync(`${path}.2`);
+    writeFileSync(`${path}.2.gz`, packed.subarray(0, packed.length - 4));
+    expect((await texts()).slice(-2)).toEqual(['line 2\n', 'line 3\n']);
   });
 
   it('is empty without a file', async () => expect(await texts({ tail: 5 })).toEqual([]));
@@ -85,6 +131,49 @@ describe('following', () => {
       steps[text]?.();
     }
     expect(found).toEqual(['line 0\n', 'line 1\n', 'split é\n', 'before\n', 'after\n']);
+  });
+
+  it('goes on where it was when its file has been compressed meanwhile, or dropped', async () => {
+    writeFileSync(`${path}.1`, lines(0, 1));
+    compress(`${path}.1`);
+    writeFileSync(path, lines(1, 2));
+    const finished = Promise.withResolvers<void>();
+    const found: string[] = [];
+    const steps: Record<string, () => void> = {
+      'line 1\n': () => {
+        renameSync(`${path}.1.gz`, `${path}.3.gz`);
+        renameSync(path, `${path}.2`);
+        compress(`${path}.2`);
+        writeFileSync(`${path}.1`, lines(2, 3));
+        compress(`${path}.1`);
+        writeFileSync(path, lines(3, 4));
+      },
+      'line 3\n': () => {
+        rmSync(path);
+        for (const n of [1, 2, 3]) rmSync(`${path}.${n}.gz`);
+        writeFileSync(`${path}.1`, lines(10, 11));
+        writeFileSync(path, lines(11, 12));
+      },
+      'line 11\n': () => finished.resolve(),
+    };
+    for await (const frame of readLogs({ path, finished: finished.promise }, { ...both, follow: true })) {
+      const text = frame.data.toString();
+      found.push(text);
+      steps[text]?.();
+    }
+    expect(found).toEqual([0, 1, 2, 3, 10, 11].map((n) => `line ${n}\n`));
+  });
+
+  it('sees that a log of one file starts again', async () => {
+    writeFileSync(path, lines(0, 3));
+    const finished = Promise.withResolvers<void>();
+    const found: string[] = [];
+    for await (const frame of readLogs({ path, finished: finished.promise }, { ...both, follow: true })) {
+      found.push(frame.data.toString());
+      if (found.length === 3) writeFileSync(path, lines(3, 4));
+      if (found.length === 4) finished.resolve();
+    }
+    expect(found).toEqual([0, 1, 2, 3].map((n) => `line ${n}\n`));
   });
 
   it('ends when the client gives up', async () => {

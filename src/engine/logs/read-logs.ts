@@ -1,15 +1,15 @@
 import { dirname } from 'node:path';
-import { type FileReader, fileIdentity, openReader, watchDirectory } from '../../host/index.ts';
+import { watchDirectory } from '../../host/index.ts';
+import { findTail } from './find-tail.ts';
+import { closeAll, type LogFile, openLogFiles, openNewer } from './log-files.ts';
 import { nanosecondsOf, parseLogLine } from './log-line.ts';
 import type { LogFrame, LogQuery } from './log-query.ts';
 
 const BLOCK = 256 << 10;
 const NEWLINE = 0x0a;
-/** More rotated files than the monitor can be told to keep. */
-const MAX_FILES = 1000;
 
 export interface LogSource {
-  /** The newest file; older ones are beside it as `.1`, `.2`, … */
+  /** The newest file; older ones are beside it as `.1`, `.2`, …, compressed ones as `.1.gz`, … */
   readonly path: string;
   /** Settles when nothing more will be written; only used to follow. */
   readonly finished: Promise<unknown>;
@@ -43,12 +43,9 @@ function placeInRange(frame: LogFrame, query: LogQuery): 'before' | 'inside' | '
 /** Lines in batches: a step of an async generator per line would cost more than reading it. */
 async function* readLines(source: LogSource, query: LogQuery): AsyncGenerator<readonly string[]> {
   const watch = query.follow ? watchDirectory(dirname(source.path)) : undefined;
-  const readers: FileReader[] = [];
+  let readers: readonly LogFile[] = [];
   try {
-    for (let index = await oldestIndex(source.path); index >= 0; index -= 1) {
-      const reader = await openReader(nameOf(source.path, index));
-      if (reader) readers.push(reader);
-    }
+    readers = await openLogFiles(source.path);
     const start = query.tail === undefined ? { file: 0, offset: 0 } : await findTail(readers, query.tail);
     let last: Position | undefined;
     for (const [index, reader] of readers.entries()) {
@@ -59,20 +56,12 @@ async function* readLines(source: LogSource, query: LogQuery): AsyncGenerator<re
     if (watch) yield* follow(source, query, last, watch);
   } finally {
     watch?.close();
-    await Promise.all(readers.map((reader) => reader.close()));
+    await closeAll(readers);
   }
 }
 
-const nameOf = (path: string, index: number) => (index === 0 ? path : `${path}.${index}`);
-
-async function oldestIndex(path: string): Promise<number> {
-  let index = 0;
-  while (index < MAX_FILES && (await fileIdentity(nameOf(path, index + 1))) !== undefined) index += 1;
-  return index;
-}
-
 interface Position {
-  readonly reader: FileReader;
+  readonly reader: LogFile;
   offset: number;
   /** A line that has begun. */
   rest: string;
@@ -107,98 +96,34 @@ async function* follow(
   );
   const signal = query.signal ? AbortSignal.any([finish.signal, query.signal]) : finish.signal;
   let position = begun;
-  const opened: FileReader[] = [];
+  let opened: LogFile | undefined;
   try {
     for (;;) {
       const ending = signal.aborted;
       for (;;) {
-        if (position) yield* drain(position);
-        const next: FileReader | undefined = await newerFile(source.path, position?.reader.identity);
+        if (position) {
+          await noticeRestart(position);
+          yield* drain(position);
+        }
+        const next: LogFile | undefined = await openNewer(source.path, position?.reader);
         if (!next) break;
         // What was written between our last read and the rotation.
         if (position) yield* drain(position);
-        opened.push(next);
+        await opened?.close();
+        opened = next;
         position = { reader: next, offset: 0, rest: '' };
       }
       if (ending) return;
       await watch.next(signal);
     }
   } finally {
-    await Promise.all(opened.map((reader) => reader.close()));
+    await opened?.close();
   }
 }
 
-/** The file that follows the one we have read; undefined while that one is the newest. */
-async function newerFile(path: string, identity: string | undefined): Promise<FileReader | undefined> {
-  if (identity === undefined || (await fileIdentity(path)) === undefined) return openReader(path);
-  const count = await oldestIndex(path);
-  for (let index = 0; index <= count; index += 1) {
-    if ((await fileIdentity(nameOf(path, index))) !== identity) continue;
-    return index === 0 ? undefined : openReader(nameOf(path, index - 1));
-  }
-  // Ours was deleted by rotation: go on with the oldest there is.
-  return openReader(nameOf(path, count));
-}
-
-/** Where the last `count` lines begin, reading backwards. A line that comes in parts counts once. */
-async function findTail(readers: readonly FileReader[], count: number): Promise<{ file: number; offset: number }> {
-  let missing = count;
-  for (let file = readers.length - 1; file >= 0; file -= 1) {
-    const reader = readers[file];
-    if (!reader) continue;
-    const found = await findTailInFile(reader, missing);
-    if (found.missing <= 0) return { file, offset: found.offset };
-    missing = found.missing;
-  }
-  return { file: 0, offset: 0 };
-}
-
-/** The marker of a record whose text ends a line; quotes inside texts are escaped, so it cannot occur elsewhere. */
-const LINE_END = Buffer.from('\\n","stream"');
-
-async function findTailInFile(
-  reader: FileReader,
-  count: number,
-): Promise<{ readonly offset: number; readonly missing: number }> {
-  let missing = count;
-  let newest = true;
-  for await (const { bytes, end } of linesBackwards(reader)) {
-    // Reading backwards, a record that ends a line opens the next line to count; the newest may be unfinished.
-    const opens = newest || bytes.includes(LINE_END);
-    newest = false;
-    if (!opens) continue;
-    if (missing === 0) return { offset: end, missing: 0 };
-    missing -= 1;
-  }
-  return { offset: 0, missing };
-}
-
-interface PlacedLine {
-  readonly bytes: Buffer;
-  /** Offset behind its newline. */
-  readonly end: number;
-}
-
-/** The records of a file, last first. */
-async function* linesBackwards(reader: FileReader): AsyncGenerator<PlacedLine> {
-  let end = await reader.size();
-  let carry: Buffer = Buffer.alloc(0);
-  while (end > 0) {
-    const begin = Math.max(0, end - BLOCK);
-    const bytes = Buffer.concat([await reader.read(begin, end - begin), carry]);
-    let lineEnd = bytes.length;
-    for (let before = newlineBefore(bytes, lineEnd); before >= 0; before = newlineBefore(bytes, lineEnd)) {
-      if (before + 1 < lineEnd) yield { bytes: bytes.subarray(before + 1, lineEnd), end: begin + lineEnd };
-      lineEnd = before + 1;
-    }
-    carry = Buffer.from(bytes.subarray(0, lineEnd));
-    end = begin;
-  }
-  if (carry.length > 0) yield { bytes: carry, end: carry.length };
-}
-
-/** The newline that ends the line before the one that ends at `end`. */
-function newlineBefore(bytes: Buffer, end: number): number {
-  if (end <= 1) return -1;
-  return bytes.lastIndexOf(NEWLINE, bytes[end - 1] === NEWLINE ? end - 2 : end - 1);
+/** A log of a single file starts again when it is full. */
+async function noticeRestart(position: Position): Promise<void> {
+  if ((await position.reader.size()) >= position.offset) return;
+  position.offset = 0;
+  position.rest = '';
 }

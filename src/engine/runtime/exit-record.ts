@@ -10,6 +10,8 @@ export interface ExitRecord {
   readonly exitCode: number;
   readonly signal: number | null;
   readonly oomKilled: boolean;
+  /** Bytes of log lines that could not be written. */
+  readonly logLost: number;
   /** RFC 3339 with nanoseconds; null when it never ran. */
   readonly startedAt: string | null;
   readonly finishedAt: string;
@@ -28,6 +30,7 @@ export function parseExitRecord(value: unknown): ExitRecord | undefined {
     exitCode: Number(exitCode),
     signal: typeof signal === 'number' ? signal : null,
     oomKilled: oomKilled === true,
+    logLost: Number(fields['log_lost'] ?? 0),
     startedAt: textOrNull(fields['started_at']),
     finishedAt,
     error: textOrNull(fields['error']),

@@ -5,6 +5,12 @@ import { type ExitRecord, parseExitRecord } from './exit-record.ts';
 import { DATA_FRAME_LIMIT, encodeFrame, encodeFrameHeader, FRAME, type Frame, FrameDecoder } from './frame-codec.ts';
 import { asRecord, nativeError } from './native-error.ts';
 
+/**
+ * The protocol this side speaks. Versions only add; what an older monitor lacks is absent and has a default here (a monitor
+ * that names no version is of version 1). A monitor of a later version says which one a client must know at least.
+ */
+const PROTOCOL = 2;
+
 /** What of the process a connection carries. */
 export interface MonitorAttach {
   readonly stdin?: boolean;
@@ -19,6 +25,8 @@ export interface MonitorState {
   readonly pid: number;
   /** Bytes of log lines that could not be written, a full disk for example. */
   readonly logLost: number;
+  /** Version of the protocol that the monitor speaks. */
+  readonly protocol: number;
 }
 
 /** A frame of output. */
@@ -42,6 +50,7 @@ export class MonitorLink implements AsyncDisposable {
   readonly #pending = new Map<number, Pending>();
   readonly #outputListeners = new Set<(frame: OutputFrame) => void>();
   readonly #oomListeners = new Set<() => void>();
+  readonly #logLostListeners = new Set<(bytes: number) => void>();
   readonly #exit = Promise.withResolvers<ExitRecord>();
   readonly #closed = Promise.withResolvers<void>();
   #ended: TscError | undefined;
@@ -90,6 +99,12 @@ export class MonitorLink implements AsyncDisposable {
     return () => this.#oomListeners.delete(listener);
   }
 
+  /** Calls `listener` with all bytes of log lines lost so far, at the first loss and when it has doubled; returns the way to stop. */
+  onLogLost(listener: (bytes: number) => void): () => void {
+    this.#logLostListeners.add(listener);
+    return () => this.#logLostListeners.delete(listener);
+  }
+
   /** Sends a signal (its number) to the process, never to another one that got its pid. */
   async kill(signal: number): Promise<void> {
     await this.#request('kill', { signal });
@@ -105,7 +120,18 @@ export class MonitorLink implements AsyncDisposable {
     const state = reply['state'];
     if (state !== 'created' && state !== 'running' && state !== 'stopped')
       throw new TscError('monitor/corrupt', `a monitor reports the state ${JSON.stringify(state)}`);
-    return { state, pid: Number(reply['pid']), logLost: Number(reply['log_lost'] ?? 0) };
+    const protocol = Number(reply['protocol'] ?? 1);
+    const compatible = Number(reply['compatible'] ?? 1);
+    if (compatible > PROTOCOL) {
+      throw new TscError(
+        'monitor/unsupported',
+        `a running monitor needs protocol ${compatible}, this daemon knows ${PROTOCOL}`,
+        {
+          hint: 'the container was started by a later version: go on with that one, or stop the container with it first',
+        },
+      );
+    }
+    return { state, pid: Number(reply['pid']), logLost: Number(reply['log_lost'] ?? 0), protocol };
   }
 
   /** Writes to the process's stdin, after `attach` with `stdin`. Resolves when more may come: that is the backpressure. */
@@ -182,6 +208,8 @@ export class MonitorLink implements AsyncDisposable {
     const message = asRecord(JSON.parse(frame.payload.toString('utf8'))) ?? {};
     if (frame.type === FRAME.reply) this.#settle(message);
     else if (message['event'] === 'oom') for (const listener of this.#oomListeners) listener();
+    else if (message['event'] === 'log-lost')
+      for (const listener of this.#logLostListeners) listener(Number(message['bytes']));
     else if (message['event'] === 'exit') {
       const record = parseExitRecord(message);
       if (record) this.#exit.resolve(record);
