@@ -55,6 +55,26 @@ describe('a container runs to its end', () => {
   });
 });
 
+describe('a fresh container is watched until it has come to rest', () => {
+  const patience = { quietMs: 50, mostMs: 10_000 };
+  it.each([
+    ['one that waits', ['sleep', '600'], patience, 'rest'],
+    [
+      'one whose child works for a while first',
+      ['sh', '-c', 'timeout 0.3 yes > /dev/null; sleep 600'],
+      patience,
+      'rest',
+    ],
+    ['one that works without end', ['sh', '-c', 'while true; do :; done'], { quietMs: 50, mostMs: 100 }, 'busy'],
+    ['one that works and ends', ['sh', '-c', 'timeout 0.3 yes > /dev/null; exit 3'], patience, 'ended'],
+  ])('%s', async (_, command, given, expected) => {
+    await test.create('watched', command, {});
+    await test.engine.containers.start('watched');
+    expect(await test.engine.containers.awaitRest('watched', given)).toBe(expected);
+    await test.engine.containers.remove('watched', { force: true });
+  });
+});
+
 describe('what cannot start says why', () => {
   it.each([
     ['a command that is not there', ['no-such-program'], 127],

@@ -46,6 +46,7 @@ export function dockerodeContainers(call: EngineCall): ContainerApi {
       return openSession((await call('POST', path(id, '/attach'), { query, body, hijack: true })) as Duplex, tty);
     },
     resizeContainer: (id, rows, columns) => act(id, '/resize', { h: rows, w: columns }),
+    awaitRest: (id, patience) => awaitRest(call, id, patience),
     topContainer: async (id) => {
       const answer = record(await call('GET', path(id, '/top')));
       return {
@@ -57,6 +58,22 @@ export function dockerodeContainers(call: EngineCall): ContainerApi {
       await call('PUT', path(id, '/archive'), { query: { path: target }, file: archive });
     },
   };
+}
+
+/** An extension of our own engine: any other answers 404. */
+async function awaitRest(
+  call: EngineCall,
+  id: string,
+  { quietMs, mostMs }: Parameters<ContainerApi['awaitRest']>[1],
+): ReturnType<ContainerApi['awaitRest']> {
+  try {
+    const path = `/tscompose/containers/${encodeURIComponent(id)}/rest`;
+    const state = text(record(await call('GET', path, { query: { quiet: quietMs, most: mostMs } }))['State']);
+    return state === 'rest' || state === 'ended' || state === 'busy' ? state : undefined;
+  } catch (error) {
+    if (isKind(error, 'not-found')) return undefined;
+    throw error;
+  }
 }
 
 /** The API answers 304 when the object already is as asked; that is success. */

@@ -38,9 +38,11 @@ export function engineClientContract(name: string, { client, image }: ContractEn
       await engine.startContainer(id);
       await engine.startContainer(id);
       expect(await engine.inspectContainer(id)).toMatchObject({ name: `contract-${name}`, state: 'running' });
+      expect(await engine.awaitRest(id, { quietMs: 20, mostMs: 10_000 })).toBe('rest');
       const exit = engine.waitContainer(id, 'not-running');
       await engine.killContainer(id, 'SIGKILL');
       expect(await exit).toBe(137);
+      expect(await engine.awaitRest(id, { quietMs: 20, mostMs: 10_000 })).toBe('ended');
       await engine.stopContainer(id);
       await engine.renameContainer(id, `contract-${name}-2`);
       expect((await engine.inspectContainer(`contract-${name}-2`)).exitCode).toBe(137);

@@ -144,6 +144,14 @@ export interface ContainerApi {
   /** Output from now on; call before start to miss nothing. */
   attachContainer(id: string, options: { readonly stdin: boolean; readonly tty: boolean }): Promise<StreamSession>;
   resizeContainer(id: string, rows: number, columns: number): Promise<void>;
+  /**
+   * Whether it has come to rest (every thread has waited for `quietMs`), has ended, or was still busy after `mostMs`; undefined
+   * from an engine that cannot tell.
+   */
+  awaitRest(
+    id: string,
+    patience: { readonly quietMs: number; readonly mostMs: number },
+  ): Promise<'rest' | 'ended' | 'busy' | undefined>;
   topContainer(
     id: string,
   ): Promise<{ readonly titles: readonly string[]; readonly rows: readonly (readonly string[])[] }>;

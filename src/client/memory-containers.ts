@@ -48,6 +48,11 @@ export function memoryContainers(state: MemoryState): ContainerApi {
         close: () => undefined,
       }),
     resizeContainer: async () => undefined,
+    awaitRest: async (id) => {
+      // What it does by itself, it does in a microtask.
+      await new Promise(setImmediate);
+      return state.find(id).state === 'running' ? 'rest' : 'ended';
+    },
     topContainer: () => Promise.resolve({ titles: ['PID', 'CMD'], rows: [['1', 'init']] }),
     putArchive: async (id, path, archive) => {
       const container = state.find(id);

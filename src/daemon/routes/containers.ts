@@ -19,6 +19,7 @@ export const containerRoutes: readonly Route[] = [
   route('POST', '/containers/prune', prune),
   route('GET', '/containers/{id}/json', inspect),
   route('GET', '/containers/{id}/top', top),
+  route('GET', '/tscompose/containers/{id}/rest', rest),
   route('POST', '/containers/{id}/resize', resize),
   route('POST', '/containers/{id}/start', start),
   route('POST', '/containers/{id}/stop', stop),
@@ -103,6 +104,21 @@ async function top({ request, services, param }: RouteCall) {
   const args = (request.query.get('ps_args') ?? '').split(/\s+/).filter((word) => word !== '');
   const table = await services.engine.containers.top(param('id'), args.length === 0 ? undefined : args);
   return json({ Titles: table.titles, Processes: table.processes });
+}
+
+/** Milliseconds that a caller may have us watch a container. */
+const LONGEST_REST = 10_000;
+
+/**
+ * Our extension: answers when all threads of the container have waited for `quiet` milliseconds (`rest`), it has ended (`ended`),
+ * or after `most` milliseconds (`busy`).
+ */
+async function rest({ request, services, param }: RouteCall) {
+  const quietMs = integer(request.query, 'quiet') ?? 20;
+  const mostMs = integer(request.query, 'most') ?? 500;
+  if (Math.min(quietMs, mostMs) < 0 || Math.max(quietMs, mostMs) > LONGEST_REST)
+    throw new TscError('daemon/invalid', `quiet and most must be between 0 and ${LONGEST_REST} milliseconds`);
+  return json({ State: await services.engine.containers.awaitRest(param('id'), { quietMs, mostMs }) });
 }
 
 async function resize({ request, services, param }: RouteCall) {

@@ -97,6 +97,15 @@ export interface ContainerStats {
   readonly memoryStat: Readonly<Record<string, number>>;
 }
 
+/** All threads wait; some are busy; the process has ended. */
+export type RestState = 'rest' | 'busy' | 'ended';
+
+/** How long all threads have to wait before that counts as rest, and how long that is awaited. */
+export interface RestPatience {
+  readonly quietMs: number;
+  readonly mostMs: number;
+}
+
 /**
  * Containers from create to remove. Every `ref` is an id, a name or an unambiguous id prefix; otherwise
  * `container/not-found` or `container/invalid` (ambiguous).
@@ -124,6 +133,8 @@ export interface ContainerService {
   resize(ref: string, rows: number, columns: number): Promise<void>;
   /** Frames in order; ends at the end of the log, or with `follow` when the container stops or the signal fires. */
   logs(ref: string, query: LogQuery): Promise<AsyncIterable<LogFrame>>;
+  /** Resolves when the container has come to rest or ended, or the patience is over. */
+  awaitRest(ref: string, patience: RestPatience): Promise<RestState>;
   top(ref: string, args?: readonly string[]): Promise<ProcessTable>;
   /** Against the image. */
   changes(ref: string): Promise<readonly FileChange[]>;

@@ -12,6 +12,7 @@ import type { LiveContainer } from './live-container.ts';
 import { logFileOf } from './log-options.ts';
 import { ownNetwork } from './network-owner.ts';
 import { removeContainer } from './remove.ts';
+import { awaitRest } from './rest.ts';
 import { startContainer } from './start.ts';
 import { statsOf } from './stats.ts';
 import { killContainer, killNow, type StopOptions, setFrozen, stopContainer } from './stop.ts';
@@ -53,6 +54,7 @@ export function createContainerService(context: ContainerContext): ContainerServ
       const finished = container.run?.ended ?? Promise.resolve();
       return readLogs({ path: pathsOf(context, container.id).log, finished }, query);
     },
+    awaitRest: (ref, patience) => awaitRest(context, get(ref), patience),
     top: (ref, args = []) => topContainer(context, get(ref), args),
     changes: async (ref) => changesOf(context, get(ref)),
     stats: (ref) => statsOf(context, get(ref)),
