@@ -1,10 +1,44 @@
 #include <errno.h>
+#include <linux/seccomp.h>
+#include <stdbool.h>
 
 #include "base/json.h"
 #include "base/str.h"
 #include "cmd/cmd.h"
 #include "spec/plan.h"
 #include "spec/seccomp.h"
+#include "sys/syscalls.h"
+
+static int add_names(struct str *out, const char *key, const char *(*name)(size_t index)) {
+  int r = str_addf(out, ",\"%s\":[", key);
+  for (size_t i = 0; r == 0 && name(i) != NULL; i++) {
+    r = str_addf(out, "%s\"%s\"", i > 0 ? "," : "", name(i));
+  }
+  return r < 0 ? r : str_add(out, "]");
+}
+
+/* A filter that is not there is noticed after the flags. */
+static const char *supported_flag(size_t index) {
+  size_t kept = 0;
+  for (size_t i = 0; seccomp_flag_name(i) != NULL; i++) {
+    unsigned flags = seccomp_flag_value(i) | (seccomp_flag_value(i) == 0 ? 0 : SECCOMP_FILTER_FLAG_NEW_LISTENER);
+    bool known = flags == 0 || sys_seccomp_knows(flags);
+    if (known && kept++ == index) {
+      return seccomp_flag_name(i);
+    }
+  }
+  return NULL;
+}
+
+static int add_seccomp(struct str *out) {
+  int r = str_add(out, "\"seccomp\":{\"enabled\":true");
+  r = r < 0 ? r : add_names(out, "actions", seccomp_action_name);
+  r = r < 0 ? r : add_names(out, "operators", seccomp_operator_name);
+  r = r < 0 ? r : add_names(out, "archs", seccomp_architecture_name);
+  r = r < 0 ? r : add_names(out, "knownFlags", seccomp_flag_name);
+  r = r < 0 ? r : add_names(out, "supportedFlags", supported_flag);
+  return r < 0 ? r : str_add(out, "},");
+}
 
 /* What callers such as engines ask before they rely on it. */
 int verb_features_text(char **ret_text, struct err *err) {
@@ -27,18 +61,17 @@ int verb_features_text(char **ret_text, struct err *err) {
   }
   r = r < 0 ? r
             : str_add(&out,
-                      "],\"cgroup\":{\"v1\":true,\"v2\":true,\"systemd\":false,\"systemdUser\":false,\"rdma\":false},"
-                      "\"seccomp\":{\"enabled\":true,\"actions\":[\"SCMP_ACT_ALLOW\",\"SCMP_ACT_ERRNO\","
-                      "\"SCMP_ACT_KILL\",\"SCMP_ACT_KILL_PROCESS\",\"SCMP_ACT_KILL_THREAD\",\"SCMP_ACT_LOG\","
-                      "\"SCMP_ACT_TRACE\",\"SCMP_ACT_TRAP\"],\"supportedFlags\":[\"SECCOMP_FILTER_FLAG_LOG\","
-                      "\"SECCOMP_FILTER_FLAG_SPEC_ALLOW\",\"SECCOMP_FILTER_FLAG_TSYNC\"]},"
-                      "\"apparmor\":{\"enabled\":true},\"selinux\":{\"enabled\":false},"
-                      "\"intelRdt\":{\"enabled\":false},\"mountExtensions\":{\"idmap\":{\"enabled\":false}}},");
+                      "],\"cgroup\":{\"v1\":true,\"v2\":true,\"systemd\":false,\"systemdUser\":false,\"rdma\":false},");
+  r = r < 0 ? r : add_seccomp(&out);
+  r = r < 0 ? r
+            : str_add(&out, "\"apparmor\":{\"enabled\":true},\"selinux\":{\"enabled\":false},"
+                            "\"intelRdt\":{\"enabled\":false},\"mountExtensions\":{\"idmap\":{\"enabled\":false}}},");
   r = r < 0 ? r
             : str_addf(&out,
-                       "\"annotations\":{\"dev.tscompose.runtime.libseccomp\":\"%s\"},"
+                       "\"annotations\":{\"dev.tscompose.runtime.libseccomp\":\"%s\","
+                       "\"dev.tscompose.runtime.syscalls\":\"%s\"},"
                        "\"potentiallyUnsafeConfigAnnotations\":[\"dev.tscompose.overlay\"]}\n",
-                       version);
+                       version, seccomp_table_version());
   if (r < 0) {
     return err_oom(err);
   }

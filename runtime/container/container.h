@@ -79,11 +79,17 @@ int container_exec(const struct exec_options *options, int *ret_status, struct e
 
 int container_list(const char *root, bool json, bool quiet, char **ret_text, struct err *err);
 
-/* Shared by create and exec. */
-int container_connect_console(const char *path, int *ret_socket, struct err *err);
+/* Shared by create and exec. `what` names the socket in messages. */
+int container_connect(const char *path, const char *what, int *ret_socket, struct err *err);
 int container_write_pid_file(const char *path, pid_t pid, struct err *err);
-/* Hears the child until it is ready; warnings are logged. `on_namespaces` runs when the child waits for hooks. */
-int container_await_ready(int sync, int (*on_namespaces)(void *data, struct err *err), void *data, struct err *err);
+/* What the child's messages call for; NULL: nothing. */
+struct await_calls {
+  int (*on_namespaces)(void *data, struct err *err);             /* the child waits for hooks */
+  int (*on_listener)(void *data, int listener, struct err *err); /* of seccomp; borrowed */
+  void *data;
+};
+/* Hears the child until it is ready; warnings are logged. */
+int container_await_ready(int sync, const struct await_calls *calls, struct err *err);
 /* Waits for a child of ours, passing our signals on to it. Returns its exit status, 128 + signal. */
 int container_supervise(pid_t pid, int pidfd, int *ret_status, struct err *err);
 void container_hold_signals(void);
@@ -93,3 +99,13 @@ int seccomp_cached(const char *root, const struct json *profile, struct seccomp_
 int seccomp_store(int dirfd, const char *name, const struct seccomp_program *program, struct err *err);
 /* -ENOENT: none there. */
 int seccomp_load_stored(int dirfd, const char *name, struct seccomp_program *ret_program, struct err *err);
+
+/* Hands a container's seccomp notifications to whoever listens at listenerPath: one message, the specification's
+   container process state, with the descriptor. `state` is the specification's state of the container. */
+struct seccomp_handover {
+  int socket;
+  const struct seccomp_listener *listener;
+  const char *oci_version, *state;
+  pid_t pid;
+};
+int seccomp_hand_over(const struct seccomp_handover *handover, int descriptor, struct err *err);

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/nsfs.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -31,6 +32,8 @@ struct creation {
   struct cgroup_layout layout;
   struct cgroup cgroup;
   struct seccomp_program seccomp;
+  struct seccomp_listener listener;
+  int listener_socket;
   struct setup setup;
   int sync; /* our end */
   int pidfd;
@@ -38,7 +41,7 @@ struct creation {
   uint64_t start_time;
 };
 
-int container_connect_console(const char *path, int *ret_socket, struct err *err) {
+int container_connect(const char *path, const char *what, int *ret_socket, struct err *err) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) {
@@ -46,11 +49,11 @@ int container_connect_console(const char *path, int *ret_socket, struct err *err
   }
   size_t length = strlen(path);
   if (length >= sizeof(address.sun_path)) {
-    return err_code(err, ENAMETOOLONG, "--console-socket %s", path);
+    return err_code(err, ENAMETOOLONG, "%s %s", what, path);
   }
   memcpy(address.sun_path, path, length + 1);
   if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
-    return err_errno(err, "cannot connect to console socket %s", path);
+    return err_errno(err, "cannot connect to %s %s", what, path);
   }
   *ret_socket = take_fd(&fd);
   return 0;
@@ -62,11 +65,12 @@ int container_write_pid_file(const char *path, pid_t pid, struct err *err) {
   return path == NULL ? 0 : file_write_atomic(AT_FDCWD, path, text, strlen(text), 0644, 0, err);
 }
 
-int container_await_ready(int sync, int (*on_namespaces)(void *data, struct err *err), void *data, struct err *err) {
+int container_await_ready(int sync, const struct await_calls *calls, struct err *err) {
   for (;;) {
     enum sync_kind kind = SYNC_FAILED;
     struct err text = ERR_INIT;
-    int r = sync_receive(sync, &kind, &text, err);
+    cleanup_close int passed = -1;
+    int r = sync_receive_fd(sync, &kind, &text, &passed, err);
     if (r < 0) {
       return r == -EPIPE ? err_set(err, EPIPE, "the container's first process died while being set up") : r;
     }
@@ -75,8 +79,17 @@ int container_await_ready(int sync, int (*on_namespaces)(void *data, struct err 
       log_warn("%s", text.text);
       break;
     case SYNC_NAMESPACES:
-      r = on_namespaces == NULL ? 0 : on_namespaces(data, err);
+      r = calls->on_namespaces == NULL ? 0 : calls->on_namespaces(calls->data, err);
       r = r < 0 ? r : sync_send(sync, SYNC_CONTINUE, NULL, err);
+      if (r < 0) {
+        return r;
+      }
+      break;
+    case SYNC_LISTENER:
+      if (calls->on_listener == NULL || passed < 0) {
+        return err_set(err, EPROTO, "a seccomp listener came that nobody asked for");
+      }
+      r = calls->on_listener(calls->data, passed, err);
       if (r < 0) {
         return r;
       }
@@ -288,6 +301,13 @@ static int state_text(const struct creation *creation, const char *status, bool 
               : str_addf(out, ",\"created\":\"%s\",\"start_time\":%llu", creation->created,
                          (unsigned long long)creation->start_time);
     r = r < 0 ? r : add_cgroups(out, &creation->cgroup);
+    if (creation->listener_socket >= 0) {
+      r = r < 0 ? r : str_add(out, ",\"seccomp\":{\"listenerPath\":");
+      r = r < 0 ? r : json_add_quoted(out, creation->listener.path);
+      r = r < 0 ? r : str_add(out, ",\"listenerMetadata\":");
+      r = r < 0 ? r : json_add_quoted(out, creation->listener.metadata == NULL ? "" : creation->listener.metadata);
+      r = r < 0 ? r : str_add(out, "}");
+    }
     r = r < 0 ? r : add_json(out, "hooks", &hooks);
     r = r < 0 ? r : add_json(out, "process", &process);
   }
@@ -302,6 +322,18 @@ static int run_runtime_hooks(void *data, struct err *err) {
   r = r < 0 ? r : hooks_run(&creation->plan.hooks[HOOK_PRESTART], hook_names[HOOK_PRESTART], text.data, err);
   return r < 0 ? r
                : hooks_run(&creation->plan.hooks[HOOK_CREATE_RUNTIME], hook_names[HOOK_CREATE_RUNTIME], text.data, err);
+}
+
+static int hand_over_listener(void *data, int listener, struct err *err) {
+  struct creation *creation = data;
+  cleanup_str struct str text = STR_INIT;
+  int r = state_text(creation, "creating", false, &text, err);
+  struct seccomp_handover handover = {.socket = creation->listener_socket,
+                                      .listener = &creation->listener,
+                                      .oci_version = creation->plan.oci_version,
+                                      .state = text.data,
+                                      .pid = creation->pid};
+  return r < 0 ? r : seccomp_hand_over(&handover, listener, err);
 }
 
 static int record(struct creation *creation, struct err *err) {
@@ -336,17 +368,32 @@ static void undo(struct creation *creation) {
   }
 }
 
+/* The listener is met before anything is made: without it the container could not make the calls it decides about. */
+static int prepare_seccomp(struct creation *creation, struct err *err) {
+  const struct json *profile = &creation->plan.seccomp;
+  if (profile->value == NULL) {
+    return 0;
+  }
+  int r = seccomp_cached(creation->options->root, profile, &creation->seccomp, err);
+  if (r < 0) {
+    return r;
+  }
+  creation->setup.seccomp = &creation->seccomp;
+  if ((creation->seccomp.flags & SECCOMP_FILTER_FLAG_NEW_LISTENER) == 0) {
+    return 0;
+  }
+  r = seccomp_read_listener(profile, &creation->listener, err);
+  return r < 0 ? r : container_connect(creation->listener.path, "seccomp listener", &creation->listener_socket, err);
+}
+
 static int prepare(struct creation *creation, struct err *err) {
   const struct create_options *options = creation->options;
   struct setup *setup = &creation->setup;
   int r = make_directory(creation, err);
   if (r == 0 && options->console_socket != NULL) {
-    r = container_connect_console(options->console_socket, &setup->console_socket, err);
+    r = container_connect(options->console_socket, "console socket", &setup->console_socket, err);
   }
-  if (r == 0 && creation->plan.seccomp.value != NULL) {
-    r = seccomp_cached(options->root, &creation->plan.seccomp, &creation->seccomp, err);
-    setup->seccomp = r == 0 ? &creation->seccomp : NULL;
-  }
+  r = r < 0 ? r : prepare_seccomp(creation, err);
   r = r < 0 ? r : make_start_fifo(creation, err);
   r = r < 0 ? r : open_namespaces(creation, err);
   r = r < 0 ? r : make_cgroups(creation, err);
@@ -356,7 +403,8 @@ static int prepare(struct creation *creation, struct err *err) {
 static int build(struct creation *creation, struct err *err) {
   int r = prepare(creation, err);
   r = r < 0 ? r : clone_child(creation, err);
-  r = r < 0 ? r : container_await_ready(creation->sync, run_runtime_hooks, creation, err);
+  const struct await_calls calls = {run_runtime_hooks, hand_over_listener, creation};
+  r = r < 0 ? r : container_await_ready(creation->sync, &calls, err);
   r = r < 0 ? r : record(creation, err);
   r = r < 0 ? r : sync_send(creation->sync, SYNC_COMMIT, NULL, err);
   return r;
@@ -371,7 +419,8 @@ static void print_steps(void) {
 static void close_all(struct creation *creation) {
   const int fds[] = {creation->directory,         creation->sync,
                      creation->setup.sync,        creation->setup.start_fifo,
-                     creation->setup.start_error, creation->setup.console_socket};
+                     creation->setup.start_error, creation->setup.console_socket,
+                     creation->listener_socket};
   for (size_t i = 0; i < array_length(fds); i++) {
     if (fds[i] >= 0) {
       close(fds[i]);
@@ -388,7 +437,7 @@ int container_create(const struct create_options *options, struct created *ret_c
   struct creation creation;
   memset(&creation, 0, sizeof(creation));
   creation.options = options;
-  creation.directory = creation.sync = creation.pidfd = -1;
+  creation.directory = creation.sync = creation.pidfd = creation.listener_socket = -1;
   struct setup *setup = &creation.setup;
   setup->plan = &creation.plan;
   setup->process = &creation.plan.process;

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,6 +27,9 @@ struct entry {
   struct json document; /* of --process */
   struct plan_process process;
   struct seccomp_program seccomp;
+  struct seccomp_listener listener;
+  int listener_socket;
+  char *state; /* for the listener */
   struct setup setup;
   struct container container;
   int init; /* pidfd */
@@ -34,6 +38,7 @@ struct entry {
   int pid_directory;
   char pid_name[NAME_MAX + 1];
   int sync;
+  pid_t pid;
 };
 
 static int parse_user(struct plan_process *process, const char *text, struct err *err) {
@@ -153,6 +158,27 @@ static int open_pid_directory(struct entry *entry, struct err *err) {
   return entry->pid_directory < 0 ? err_errno(err, "cannot open %s", directory) : 0;
 }
 
+/* The filter of the container, and who is told of its notifications, met while the host's files are visible. */
+static int prepare_seccomp(struct entry *entry, enum container_status status, struct err *err) {
+  const struct container *container = &entry->container;
+  int r = seccomp_load_stored(container->directory, "seccomp", &entry->seccomp, err);
+  if (r < 0) {
+    return r == -ENOENT ? 0 : r;
+  }
+  entry->setup.seccomp = &entry->seccomp;
+  if ((entry->seccomp.flags & SECCOMP_FILTER_FLAG_NEW_LISTENER) == 0) {
+    return 0;
+  }
+  struct json listener;
+  r = json_object_at(&container->document, "seccomp", &listener, err);
+  r = r < 0 ? r : seccomp_read_listener(&listener, &entry->listener, err);
+  if (r == 0 && entry->listener.path == NULL) {
+    r = err_set(err, EINVAL, "state of container %s: no seccomp listener", entry->options->id);
+  }
+  r = r < 0 ? r : container_state_text(container, status, &entry->state, err);
+  return r < 0 ? r : container_connect(entry->listener.path, "seccomp listener", &entry->listener_socket, err);
+}
+
 static int prepare(struct entry *entry, struct err *err) {
   const struct exec_options *options = entry->options;
   struct container *container = &entry->container;
@@ -174,13 +200,9 @@ static int prepare(struct entry *entry, struct err *err) {
     return err_set(err, EINVAL, "a terminal needs --console-socket, and the other way round");
   }
   if (options->console_socket != NULL) {
-    r = container_connect_console(options->console_socket, &entry->setup.console_socket, err);
+    r = container_connect(options->console_socket, "console socket", &entry->setup.console_socket, err);
   }
-  if (r == 0) {
-    r = seccomp_load_stored(container->directory, "seccomp", &entry->seccomp, err);
-    entry->setup.seccomp = r == 0 ? &entry->seccomp : NULL;
-    r = r == -ENOENT ? 0 : r;
-  }
+  r = r < 0 ? r : prepare_seccomp(entry, status, err);
   r = r < 0 ? r : open_pid_directory(entry, err);
   if (r < 0) {
     return r;
@@ -197,7 +219,7 @@ static int prepare(struct entry *entry, struct err *err) {
   return cgroup_open_entries(&container->cgroup, entry->group >= 0, entry->group_fds, err);
 }
 
-static int join_and_clone(struct entry *entry, pid_t *ret_pid, int *ret_pidfd, struct err *err) {
+static int join_and_clone(struct entry *entry, int *ret_pidfd, struct err *err) {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
     return err_errno(err, "cannot make a socket pair");
@@ -224,38 +246,50 @@ static int join_and_clone(struct entry *entry, pid_t *ret_pid, int *ret_pidfd, s
   }
   close(entry->setup.sync);
   entry->setup.sync = -1;
-  *ret_pid = pid;
+  entry->pid = pid;
   return 0;
 }
 
-static int write_pid(const struct entry *entry, pid_t pid, struct err *err) {
+static int write_pid(const struct entry *entry, struct err *err) {
   char text[16];
-  snprintf(text, sizeof(text), "%d", (int)pid);
+  snprintf(text, sizeof(text), "%d", (int)entry->pid);
   return entry->pid_directory < 0
              ? 0
              : file_write_atomic(entry->pid_directory, entry->pid_name, text, strlen(text), 0644, 0, err);
 }
 
+static int hand_over_listener(void *data, int listener, struct err *err) {
+  const struct entry *entry = data;
+  const char *version = "1.0.0";
+  int r = json_string_at(&entry->container.document, "ociVersion", &version, err);
+  struct seccomp_handover handover = {.socket = entry->listener_socket,
+                                      .listener = &entry->listener,
+                                      .oci_version = version,
+                                      .state = entry->state,
+                                      .pid = entry->pid};
+  return r < 0 ? r : seccomp_hand_over(&handover, listener, err);
+}
+
 static int enter(struct entry *entry, int *ret_status, struct err *err) {
   cleanup_close int pidfd = -1;
-  pid_t pid = 0;
   int r = prepare(entry, err);
   if (r == 0 && !entry->options->detach) {
     container_hold_signals();
   }
-  r = r < 0 ? r : join_and_clone(entry, &pid, &pidfd, err);
+  r = r < 0 ? r : join_and_clone(entry, &pidfd, err);
   if (r < 0) {
     return r;
   }
-  r = container_await_ready(entry->sync, NULL, NULL, err);
-  r = r < 0 ? r : write_pid(entry, pid, err);
+  const struct await_calls calls = {NULL, hand_over_listener, entry};
+  r = container_await_ready(entry->sync, &calls, err);
+  r = r < 0 ? r : write_pid(entry, err);
   r = r < 0 ? r : sync_send(entry->sync, SYNC_COMMIT, NULL, err);
   if (r < 0) {
     (void)sys_pidfd_send_signal(pidfd, SIGKILL);
     return r;
   }
   *ret_status = 0;
-  return entry->options->detach ? 0 : container_supervise(pid, pidfd, ret_status, err);
+  return entry->options->detach ? 0 : container_supervise(entry->pid, pidfd, ret_status, err);
 }
 
 int container_exec(const struct exec_options *options, int *ret_status, struct err *err) {
@@ -263,7 +297,7 @@ int container_exec(const struct exec_options *options, int *ret_status, struct e
   memset(&entry, 0, sizeof(entry));
   entry.options = options;
   entry.container = (struct container)CONTAINER_INIT;
-  entry.init = entry.group = entry.pid_directory = entry.sync = -1;
+  entry.init = entry.group = entry.pid_directory = entry.sync = entry.listener_socket = -1;
   memset(entry.group_fds, -1, sizeof(entry.group_fds));
   struct setup *setup = &entry.setup;
   setup->process = &entry.process;
@@ -275,6 +309,7 @@ int container_exec(const struct exec_options *options, int *ret_status, struct e
   /* The process is about to end: descriptors go with it. */
   container_close(&entry.container);
   free(entry.seccomp.filters);
+  free(entry.state);
   json_free(&entry.document);
   arena_free(&entry.arena);
   return r;

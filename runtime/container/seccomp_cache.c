@@ -13,10 +13,12 @@
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/sha256.h"
 #include "container/container.h"
 
-#define FORMAT "tscompose seccomp 1"
+/* Counts up whenever the compiler makes another program of the same profile. */
+#define FORMAT "tscompose seccomp 2"
 
 struct header {
   char format[24];
@@ -92,20 +94,21 @@ static void key_of(const struct json *profile, char key[65]) {
   struct sha256 hash;
   struct utsname host;
   char version[32];
-  const char *text = json_text(profile);
+  const char *text = json_text(profile), *table = seccomp_table_version();
   memset(&host, 0, sizeof(host));
   (void)uname(&host);
   seccomp_library_version(version, sizeof(version));
   sha256_start(&hash);
   sha256_add(&hash, FORMAT, sizeof(FORMAT));
   sha256_add(&hash, version, strlen(version) + 1);
+  sha256_add(&hash, table, strlen(table) + 1);
   sha256_add(&hash, host.release, strlen(host.release) + 1);
   sha256_add(&hash, host.machine, strlen(host.machine) + 1);
   sha256_add(&hash, text, strlen(text));
   sha256_hex(&hash, key);
 }
 
-/* -1 when it is not ours alone: nothing is cached then. */
+/* -1 when it is not ours alone: nothing is taken from it then, and nothing cached. */
 static int open_cache(const char *root) {
   char path[PATH_MAX];
   snprintf(path, sizeof(path), "%s/.seccomp", root);
@@ -115,6 +118,7 @@ static int open_cache(const char *root) {
   cleanup_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   struct stat at;
   if (fd < 0 || fstat(fd, &at) < 0 || at.st_uid != geteuid() || (at.st_mode & 077) != 0) {
+    log_warn("%s is not a directory of ours alone: seccomp programs are not cached", path);
     return -1;
   }
   return take_fd(&fd);
@@ -128,9 +132,13 @@ int seccomp_cached(const char *root, const struct json *profile, struct seccomp_
     return 0;
   }
   struct seccomp_program program = {NULL, 0, 0};
-  int r = seccomp_compile(profile, &program, err);
+  cleanup_str struct str skipped = STR_INIT;
+  int r = seccomp_compile(profile, &program, &skipped, err);
   if (r < 0) {
     return r;
+  }
+  if (skipped.size > 0) {
+    log_debug("seccomp: no rule for calls that nobody here knows:%s", skipped.data);
   }
   if (cache >= 0) {
     (void)seccomp_store(cache, key, &program, NULL);

@@ -10,6 +10,7 @@
  *          <-- SYNC_NAMESPACES --------------- only with prestart or createRuntime hooks
  *   run them -- SYNC_CONTINUE ---------------> mounts, pivot, devices, user, capabilities, seccomp
  *          <-- SYNC_WARNING (any number) -----
+ *          <-- SYNC_LISTENER ----------------- with the descriptor, when the seccomp filter notifies somebody
  *          <-- SYNC_READY | SYNC_FAILED ------
  *   write state and pid file
  *          -- SYNC_COMMIT --------------------> wait for the start fifo, execute
@@ -28,11 +29,15 @@
 #include "spec/plan.h"
 #include "spec/seccomp.h"
 
-enum sync_kind { SYNC_NAMESPACES, SYNC_CONTINUE, SYNC_WARNING, SYNC_READY, SYNC_FAILED, SYNC_COMMIT };
+enum sync_kind { SYNC_NAMESPACES, SYNC_CONTINUE, SYNC_WARNING, SYNC_LISTENER, SYNC_READY, SYNC_FAILED, SYNC_COMMIT };
 
 int sync_send(int socket, enum sync_kind kind, const struct err *text, struct err *err);
 /* -EPIPE when the other side is gone. `ret_text` may be NULL. */
 int sync_receive(int socket, enum sync_kind *ret_kind, struct err *ret_text, struct err *err);
+/* The same; *ret_fd takes the descriptor that came along, -1 when none did. */
+int sync_receive_fd(int socket, enum sync_kind *ret_kind, struct err *ret_text, int *ret_fd, struct err *err);
+/* One call only, sendmsg: a filter may be active that lets others wait. */
+int sync_send_fd(int socket, enum sync_kind kind, int fd, struct err *err);
 
 struct setup {
   const struct plan *plan;
@@ -108,6 +113,8 @@ int setup_new_keyring(const struct setup *setup, struct err *err);
 
 /* The filter of the container, on ourselves. */
 int setup_load_seccomp(const struct setup *setup, struct err *err);
+/* The very last thing before execution, after the steps. */
+bool setup_seccomp_is_last(const struct setup *setup);
 
 /* Hooks: fixed environment, state on stdin. Also used by the verbs. */
 int hooks_run(const struct plan_hooks *hooks, const char *kind, const char *state_text, struct err *err);

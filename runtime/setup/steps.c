@@ -129,7 +129,7 @@ static int last_steps(const struct setup *setup, struct err *err) {
       return r;
     }
   }
-  return setup->process->no_new_privileges ? setup_load_seccomp(setup, err) : 0;
+  return setup_seccomp_is_last(setup) ? setup_load_seccomp(setup, err) : 0;
 }
 
 _Noreturn void child_main(struct setup *setup, const struct step *steps) {

@@ -2,6 +2,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/fd.h"
 #include "setup/setup.h"
 
 struct message {
@@ -24,17 +25,27 @@ int sync_send(int socket, enum sync_kind kind, const struct err *text, struct er
   return n < 0 ? err_errno(err, "cannot talk to the other half of the runtime") : 0;
 }
 
-int sync_receive(int socket, enum sync_kind *ret_kind, struct err *ret_text, struct err *err) {
+int sync_send_fd(int socket, enum sync_kind kind, int fd, struct err *err) {
   struct message message;
   memset(&message, 0, sizeof(message));
-  ssize_t n;
-  do {
-    n = recv(socket, &message, sizeof(message), 0);
-  } while (n < 0 && errno == EINTR);
-  if (n < 0) {
-    return err_errno(err, "cannot hear the other half of the runtime");
+  message.kind = kind;
+  return fd_send(socket, &message, offsetof(struct message, text.text) + 1, &fd, 1, err);
+}
+
+int sync_receive(int socket, enum sync_kind *ret_kind, struct err *ret_text, struct err *err) {
+  cleanup_close int unwanted = -1;
+  return sync_receive_fd(socket, ret_kind, ret_text, &unwanted, err);
+}
+
+int sync_receive_fd(int socket, enum sync_kind *ret_kind, struct err *ret_text, int *ret_fd, struct err *err) {
+  struct message message;
+  memset(&message, 0, sizeof(message));
+  size_t size = 0;
+  int r = fd_receive(socket, &message, sizeof(message), &size, ret_fd, 1, NULL, err);
+  if (r < 0) {
+    return err_prefix(err, "cannot hear the other half of the runtime");
   }
-  if (n < (ssize_t)offsetof(struct message, text.text)) {
+  if (size < offsetof(struct message, text.text)) {
     return err_set(err, EPIPE, "the other half of the runtime is gone");
   }
   message.text.text[sizeof(message.text.text) - 1] = '\0';

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -191,10 +192,30 @@ int setup_load_seccomp(const struct setup *setup, struct err *err) {
   if (program == NULL) {
     return 0;
   }
-  if (sys_seccomp_load(program->flags, program->filters, program->count) < 0) {
+  int listener = sys_seccomp_load(program->flags, program->filters, program->count);
+  if (listener < 0) {
+    if (errno == EBUSY) {
+      return err_set(err, EBUSY, "cannot load the seccomp program: this process has a filter with a listener already");
+    }
+    if (errno == EINVAL && (program->flags & SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV) != 0) {
+      return err_set(err, EINVAL,
+                     "cannot load the seccomp program: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV needs Linux 5.19");
+    }
     return err_errno(err, "cannot load the seccomp program");
   }
+  if ((program->flags & SECCOMP_FILTER_FLAG_NEW_LISTENER) != 0) {
+    if (sync_send_fd(setup->sync, SYNC_LISTENER, listener, err) < 0) {
+      __builtin_trap(); /* Nobody will answer: every further call could wait for ever. */
+    }
+    close(listener);
+  }
   return 0;
+}
+
+/* A filter that notifies is handed to its listener before the container counts as created. */
+bool setup_seccomp_is_last(const struct setup *setup) {
+  return setup->process->no_new_privileges && setup->seccomp != NULL &&
+         (setup->seccomp->flags & SECCOMP_FILTER_FLAG_NEW_LISTENER) == 0;
 }
 
 static int set_capabilities(const struct setup *setup, struct err *err) {
@@ -252,5 +273,5 @@ int step_privileges(struct setup *setup, struct err *err) {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
     return err_errno(err, "cannot set no_new_privs");
   }
-  return 0;
+  return setup_seccomp_is_last(setup) ? 0 : setup_load_seccomp(setup, err);
 }

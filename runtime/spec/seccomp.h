@@ -1,4 +1,5 @@
-/* linux.seccomp to the program the kernel loads, by libseccomp. Pure but for a memory file. */
+/* linux.seccomp to the program the kernel loads, by libseccomp and our own table of newer calls. Pure but for a memory
+ * file. */
 #pragma once
 
 #include <linux/filter.h>
@@ -6,15 +7,31 @@
 
 #include "base/err.h"
 #include "base/json.h"
+#include "base/str.h"
 
 struct seccomp_program {
   struct sock_filter *filters; /* malloc'ed */
   size_t count;
-  unsigned flags; /* SECCOMP_FILTER_FLAG_… */
+  unsigned flags; /* SECCOMP_FILTER_FLAG_…; NEW_LISTENER when a rule notifies */
 };
 
-int seccomp_compile(const struct json *profile, struct seccomp_program *ret_program, struct err *err);
-/* The flags alone: they are not part of the compiled program. Also refuses what compile would refuse cheaply. */
-int seccomp_read_flags(const struct json *profile, unsigned *ret_flags, struct err *err);
-/* "2.5.4" of the library, part of a cached program's key. */
+/* `skipped`, when not NULL, takes the names of calls that nobody here knows: no rule is made for them. */
+int seccomp_compile(const struct json *profile, struct seccomp_program *ret_program, struct str *skipped,
+                    struct err *err);
+
+/* Whom the kernel's notifications go to; path NULL: nobody. Borrowed. */
+struct seccomp_listener {
+  const char *path, *metadata;
+};
+int seccomp_read_listener(const struct json *profile, struct seccomp_listener *ret_listener, struct err *err);
+
+/* "2.5.4" of the library and "6.19" of the table, parts of a cached program's key. */
 void seccomp_library_version(char *buffer, size_t capacity);
+const char *seccomp_table_version(void);
+
+/* Names for `features`, by index; NULL at the end. */
+const char *seccomp_action_name(size_t index);
+const char *seccomp_operator_name(size_t index);
+const char *seccomp_architecture_name(size_t index);
+const char *seccomp_flag_name(size_t index);
+unsigned seccomp_flag_value(size_t index);

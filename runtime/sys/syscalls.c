@@ -1,5 +1,6 @@
 #include "sys/syscalls.h"
 
+#include <errno.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/keyctl.h>
@@ -78,6 +79,10 @@ int sys_capget(uint64_t *effective, uint64_t *permitted, uint64_t *inheritable) 
 int sys_seccomp_load(unsigned flags, const void *filters, size_t count) {
   struct sock_fprog program = {.len = (unsigned short)count, .filter = (struct sock_filter *)filters};
   return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+}
+
+bool sys_seccomp_knows(unsigned flags) {
+  return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, NULL) < 0 && errno == EFAULT;
 }
 
 int sys_bpf(int command, void *attr, unsigned size) {

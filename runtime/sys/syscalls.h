@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -23,6 +24,8 @@ int sys_join_session_keyring(const char *name);
 int sys_capset(const uint64_t *effective, const uint64_t *permitted, const uint64_t *inheritable);
 int sys_capget(uint64_t *effective, uint64_t *permitted, uint64_t *inheritable);
 int sys_seccomp_load(unsigned flags, const void *filters, size_t count);
+/* Whether this kernel takes these flags of a filter. */
+bool sys_seccomp_knows(unsigned flags);
 int sys_bpf(int command, void *attr, unsigned size);
 int sys_execveat(int dirfd, const char *path, char *const argv[], char *const envp[], int flags);
 
