@@ -17,6 +17,10 @@ const ROOT = resolve(import.meta.dirname, '../..');
 export const RUNTIME = process.env['TSCOMPOSE_RUNTIME'] ?? join(ROOT, 'dist/native/tscompose-runtime');
 /** The static program that containers of the scenarios run. */
 export const PAYLOAD = join(ROOT, 'dist/native/payload');
+/** Asks a seccomp filter from inside and outside. */
+export const PROBE = join(ROOT, 'dist/native/probe');
+/** Its first instruction is a system call, its exit status the errno. */
+export const FIRST = join(ROOT, 'dist/native/first');
 
 /** config.json, as far as the scenarios change it. */
 export type Config = ReturnType<typeof baseConfig>;

@@ -176,6 +176,9 @@ static int prepare_seccomp(struct entry *entry, enum container_status status, st
     r = err_set(err, EINVAL, "state of container %s: no seccomp listener", entry->options->id);
   }
   r = r < 0 ? r : container_state_text(container, status, &entry->state, err);
+  if (r == 0) {
+    entry->state[strcspn(entry->state, "\n")] = '\0'; /* It becomes a part of another document. */
+  }
   return r < 0 ? r : container_connect(entry->listener.path, "seccomp listener", &entry->listener_socket, err);
 }
 

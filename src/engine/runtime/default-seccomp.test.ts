@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { ALL_CAPABILITIES } from './capabilities.ts';
 import { defaultSeccompProfile } from './default-seccomp.ts';
-import { DENIED, FREE, GATED, NUMA } from './syscall-table.ts';
+import { DENIED, FREE, GATED, GATED_NEW, NUMA } from './syscall-table.ts';
 
 const none = defaultSeccompProfile(new Set(), 'x64');
 const allowedBy = (profile: typeof none) =>
@@ -25,10 +25,16 @@ describe('default seccomp policy', () => {
   });
 
   it('opens groups with their capability only', () => {
-    for (const [capability, names] of Object.entries(GATED)) {
+    for (const [capability, names] of [...Object.entries(GATED), ...Object.entries(GATED_NEW)]) {
       const allowed = allowedBy(defaultSeccompProfile(new Set([capability]), 'x64'));
       expect(names.filter((name) => !allowed.has(name))).toEqual([]);
     }
+    const named = new Set(none.syscalls.flatMap(({ names }) => names));
+    expect(
+      Object.values(GATED_NEW)
+        .flat()
+        .filter((name) => named.has(name)),
+    ).toEqual([]);
     const all = defaultSeccompProfile(new Set(ALL_CAPABILITIES), 'x64');
     expect(allowedBy(all).has('clone3')).toBe(true);
   });
@@ -61,11 +67,11 @@ describe('default seccomp policy', () => {
     expect(known.size).toBeGreaterThan(300);
     // Newer than the headers of the oldest system we build on, or of other architectures.
     const extra = new Set(
-      'cachestat map_shadow_stack fchmodat2 futex_wake futex_wait futex_requeue statmount listmount mseal setxattrat getxattrat listxattrat removexattrat arm_fadvise64_64 arm_sync_file_range recv send'.split(
+      'cachestat map_shadow_stack fchmodat2 futex_wake futex_wait futex_requeue statmount listmount mseal setxattrat getxattrat listxattrat removexattrat listns lsm_get_self_attr lsm_set_self_attr lsm_list_modules open_tree_attr arm_fadvise64_64 arm_sync_file_range recv send'.split(
         ' ',
       ),
     );
-    const names = [...FREE, ...DENIED, ...NUMA, ...Object.values(GATED).flat()];
+    const names = [...FREE, ...DENIED, ...NUMA, ...[GATED, GATED_NEW].flatMap((group) => Object.values(group).flat())];
     expect(names.filter((name) => !known.has(name) && !extra.has(name))).toEqual([]);
   });
 });

@@ -1,4 +1,4 @@
-import { CLONE_NAMESPACE_FLAGS, DENIED, FREE, GATED, NUMA } from './syscall-table.ts';
+import { CLONE_NAMESPACE_FLAGS, DENIED, FREE, GATED, GATED_NEW, NUMA } from './syscall-table.ts';
 
 export interface SeccompArgument {
   readonly index: number;
@@ -32,7 +32,8 @@ const ARCHITECTURES: Readonly<Record<string, readonly string[]>> = {
 
 /** Call numbers only one architecture has. */
 const ARCHITECTURE_CALLS: Readonly<Record<string, readonly string[]>> = {
-  x64: ['arch_prctl', 'modify_ldt'],
+  // The kernel puts uprobe and uretprobe into traced code; from elsewhere they end the caller.
+  x64: ['arch_prctl', 'modify_ldt', 'uprobe', 'uretprobe'],
   arm64: ['arm_fadvise64_64', 'arm_sync_file_range', 'sync_file_range2', 'breakpoint', 'cacheflush', 'set_tls'],
 };
 
@@ -47,12 +48,12 @@ const AF_VSOCK = 40;
  * has heard of answers ENOSYS, so that a C library falls back to the older one.
  */
 export function defaultSeccompProfile(capabilities: ReadonlySet<string>, architecture = process.arch): SeccompProfile {
-  const allowed = new Set([...FREE, ...(ARCHITECTURE_CALLS[architecture] ?? [])]);
-  const denied = new Set<string>(DENIED);
-  for (const [capability, names] of Object.entries(GATED)) {
-    for (const name of names) (capabilities.has(capability) ? allowed : denied).add(name);
-  }
-  for (const name of NUMA) (capabilities.has('CAP_SYS_NICE') ? allowed : denied).add(name);
+  const gates = [GATED, { CAP_SYS_NICE: NUMA }].flatMap((group) => Object.entries(group));
+  const allowed = new Set([
+    ...[...FREE, ...(ARCHITECTURE_CALLS[architecture] ?? [])],
+    ...[...gates, ...Object.entries(GATED_NEW)].flatMap(([gate, names]) => (capabilities.has(gate) ? names : [])),
+  ]);
+  const denied = new Set([...DENIED, ...gates.flatMap(([, names]) => names)]);
   const admin = capabilities.has('CAP_SYS_ADMIN');
   if (admin) for (const name of ['clone', 'clone3']) allowed.add(name);
   for (const name of allowed) denied.delete(name);

@@ -89,6 +89,11 @@ export const GATED: Readonly<Record<string, readonly string[]>> = {
   CAP_PERFMON: ['perf_event_open'],
 };
 
+/** New ways that come with a capability; without it they are as unknown as other new calls, so that callers take the old way. */
+export const GATED_NEW: Readonly<Record<string, readonly string[]>> = {
+  CAP_SYS_ADMIN: ['listns', 'lsm_get_self_attr', 'lsm_list_modules', 'lsm_set_self_attr', 'open_tree_attr'],
+};
+
 /** Placement of memory on NUMA nodes. */
 export const NUMA: readonly string[] = ['get_mempolicy', 'mbind', 'set_mempolicy', 'set_mempolicy_home_node'];
 
