@@ -22,15 +22,17 @@ async function main(argv: readonly string[]): Promise<void> {
   const unknown = areas.filter((name) => !known.includes(name));
   if (unknown.length > 0) throw new Error(`unknown area ${unknown.join(', ')}; areas: ${known.join(', ')}`);
   const directory = mkdtempSync('/tmp/tsc-bench-');
+  // Where /run is on most machines: in memory, for every engine.
+  const runDirectory = mkdtempSync('/dev/shm/tsc-bench-');
   const contenders: Contender[] = [];
   try {
     if (areas.includes('model')) await runModelArea({ directory, jsonFile });
     if (areas.includes('runtime')) await runRuntimeArea({ directory, jsonFile });
     const withEngines = areas.filter((name) => name in AREAS);
     if (withEngines.length === 0) return;
-    const dockerd = await startDockerd(directory);
+    const dockerd = await startDockerd(directory, runDirectory);
     contenders.push(dockerd);
-    contenders.unshift(await startOurs(dockerd.docker));
+    contenders.unshift(await startOurs(dockerd.docker, join(runDirectory, 'ours')));
     for (const contender of contenders) {
       await callOk(
         contender,
@@ -43,6 +45,7 @@ async function main(argv: readonly string[]): Promise<void> {
   } finally {
     for (const contender of contenders) await contender.stop();
     rmSync(directory, { recursive: true, force: true });
+    rmSync(runDirectory, { recursive: true, force: true });
   }
 }
 
@@ -81,8 +84,8 @@ async function runOne(area: string, measure: Measure, names: readonly string[], 
     appendFileSync(jsonFile, results.map((row) => `${JSON.stringify({ area, ...row })}\n`).join(''));
 }
 
-async function startOurs(docker: readonly string[]): Promise<Contender> {
-  const daemon = await startTestDaemon({ flags: ['--log-level=warn'] });
+async function startOurs(docker: readonly string[], runDirectory: string): Promise<Contender> {
+  const daemon = await startTestDaemon({ flags: ['--log-level=warn'], runDirectory });
   return {
     name: 'tscompose',
     socket: daemon.socket,

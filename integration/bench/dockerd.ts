@@ -44,14 +44,14 @@ async function fetchDockerd(): Promise<string> {
 }
 
 /** A dockerd of its own in its own network and mount namespace: the machine's firewall stays untouched. */
-export async function startDockerd(directory: string): Promise<Contender> {
+export async function startDockerd(directory: string, runDirectory: string): Promise<Contender> {
   const root = await fetchDockerd();
   const socket = join(directory, 'docker.sock');
   const path = ['usr/sbin', 'usr/bin'].map((part) => join(root, part)).join(':');
   const log = openSync(join(directory, 'dockerd.log'), 'a');
   const command = [
     'ip link set lo up; exec dockerd',
-    `--data-root ${directory}/data --exec-root ${directory}/exec --pidfile ${directory}/pid -H unix://${socket}`,
+    `--data-root ${directory}/data --exec-root ${runDirectory}/exec --pidfile ${runDirectory}/pid -H unix://${socket}`,
     '--cgroup-parent /tscompose-bench --log-level error',
   ].join(' ');
   const child = spawn('/usr/bin/unshare', ['-n', '-m', '--propagation', 'private', '/bin/sh', '-c', command], {
@@ -73,7 +73,7 @@ export async function startDockerd(directory: string): Promise<Contender> {
     compose: [join(root, 'usr/libexec/docker/cli-plugins/docker-compose')],
     docker: [join(root, 'usr/bin/docker')],
     pid: child.pid ?? 0,
-    directory,
+    directory: runDirectory,
     stop: async () => {
       child.kill('SIGTERM');
       await waitUntil(30_000, async () => ended);

@@ -45,6 +45,8 @@ export interface TestDaemon {
 }
 
 export interface TestDaemonOptions {
+  /** Below the test's own directory unless told. */
+  readonly runDirectory?: string;
   readonly idleSeconds?: number;
   /** More flags of the daemon. */
   readonly flags?: readonly string[];
@@ -58,29 +60,20 @@ export async function startTestDaemon(options: TestDaemonOptions = {}): Promise<
   // Short: a socket's path has at most 107 bytes.
   const directory = mkdtempSync('/tmp/tsc-');
   const instance = `t${randomBytes(8).toString('hex').slice(0, 5)}`;
-  const socket = join(directory, 'run/tscompose.sock');
+  const run = options.runDirectory ?? join(directory, 'run');
+  const socket = join(run, 'tscompose.sock');
   const logFile = join(directory, 'log');
   const log = openSync(logFile, 'a');
   const native = join(ROOT, 'dist/native');
   const flags = [
-    ...[`--data-dir=${directory}/data`, `--run-dir=${directory}/run`, `--instance=${instance}`],
+    ...[`--data-dir=${directory}/data`, `--run-dir=${run}`, `--instance=${instance}`],
     ...[`--socket=${socket}`, `--native-dir=${native}`, '--log-level=debug'],
     ...[`--idle-exit=${options.idleSeconds ?? 0}`, ...(options.flags ?? [])],
   ];
   const keeper = spawnProgram(
     join(native, 'tscompose-runtime'),
     [
-      ...[
-        'keeper',
-        '--run-dir',
-        join(directory, 'run'),
-        '--instance',
-        instance,
-        '--socket',
-        socket,
-        '--foreground',
-        '--',
-      ],
+      ...['keeper', '--run-dir', run, '--instance', instance, '--socket', socket, '--foreground', '--'],
       ...[join(ROOT, 'src/launch/node'), entryFile(), '--daemon', ...flags],
     ],
     { stdio: ['ignore', log, log], detached: true },

@@ -76,19 +76,21 @@ export function monitorDirectory(runDir: string, kind: 'c' | 'e', id: string): s
 
 export function pathsOf(context: Pick<ContainerContext, 'store' | 'runDir'>, id: string): ContainerPaths {
   const directory = context.store.directoryOf(id);
+  const run = monitorDirectory(context.runDir, 'c', id);
   return {
     directory,
     state: join(directory, 'state.json'),
     upper: join(directory, 'upper'),
     work: join(directory, 'work'),
-    bundle: join(directory, 'bundle'),
-    rootfs: join(directory, 'bundle', 'rootfs'),
     log: join(directory, `${id}-json.log`),
-    hosts: join(directory, 'hosts'),
-    hostname: join(directory, 'hostname'),
-    resolvConf: join(directory, 'resolv.conf'),
-    monitorFile: join(directory, 'monitor.json'),
-    run: monitorDirectory(context.runDir, 'c', id),
+    run,
+    // Written anew at every start: they need not outlive a reboot, and files are made faster in memory.
+    bundle: join(run, 'bundle'),
+    rootfs: join(run, 'bundle', 'rootfs'),
+    hosts: join(run, 'hosts'),
+    hostname: join(run, 'hostname'),
+    resolvConf: join(run, 'resolv.conf'),
+    monitorFile: join(run, 'monitor.json'),
   };
 }
 
