@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "cmd/cmd.h"
 #include "container/container.h"
+#include "sys/needed.h"
 #include "sys/process.h"
 
 struct call {
@@ -49,7 +50,7 @@ static int create_or_run(const struct call *call, int argc, char **argv, bool ru
       {"dry-run", 0, OPTION_FLAG, &options.dry_run},
       {"detach", 'd', run ? OPTION_FLAG : OPTION_REFUSED, &detach},
       {"no-pivot", 0, OPTION_REFUSED, NULL},
-      {"no-new-keyring", 0, OPTION_REFUSED, NULL},
+      {"no-new-keyring", 0, OPTION_FLAG, &options.no_new_keyring},
       {NULL, 0, OPTION_FLAG, NULL},
   };
   int next = 0;
@@ -283,7 +284,13 @@ int oci_main(int argc, char **argv) {
   struct err err = ERR_INIT;
   int status = 0;
   if (run_verb(&call, argc, argv, &status, &err) < 0) {
-    log_error("%s", err.text);
+    const char *missing = err.code == ENOSYS ? needed_missing() : NULL;
+    if (missing != NULL) {
+      log_error("%s; system call %s is missing: the kernel is too old, or a seccomp filter around the runtime hides it",
+                err.text, missing);
+    } else {
+      log_error("%s", err.text);
+    }
     return 1;
   }
   return status;

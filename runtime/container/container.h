@@ -49,6 +49,7 @@ struct create_options {
   bool run;  /* start at once */
   bool wait; /* `run` in the foreground: the process is our child */
   bool dry_run;
+  bool no_new_keyring; /* the caller's session keyring stays */
 };
 
 struct created {

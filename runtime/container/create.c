@@ -446,6 +446,7 @@ int container_create(const struct create_options *options, struct created *ret_c
   setup->id = options->id;
   setup->bundle = creation.bundle;
   setup->preserve_fds = options->preserve_fds;
+  setup->keep_keyring = options->no_new_keyring;
   setup->sync = setup->start_fifo = setup->start_error = setup->console_socket = -1;
   setup->root = setup->null_file = setup->terminal = setup->apparmor = -1;
   memset(setup->namespace_fds, -1, sizeof(setup->namespace_fds));

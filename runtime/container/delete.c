@@ -31,8 +31,9 @@ static void run_poststop(const struct container *container) {
 
 static int stop(const struct container *container, struct err *err) {
   cleanup_close int pidfd = -1;
-  if (process_open(container->pid, container->start_time, &pidfd, NULL) < 0) {
-    return 0;
+  int opened = process_open(container->pid, container->start_time, &pidfd, err);
+  if (opened < 0) {
+    return opened == -ESRCH ? 0 : opened;
   }
   if (sys_pidfd_send_signal(pidfd, SIGKILL) < 0 && errno != ESRCH) {
     return err_errno(err, "cannot kill container %s", container->id);

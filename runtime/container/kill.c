@@ -21,8 +21,9 @@ int container_kill(const char *root, const char *id, int signal_number, bool all
     return cgroup_signal(&container.cgroup, signal_number, err);
   }
   cleanup_close int pidfd = -1;
-  if (process_open(container.pid, container.start_time, &pidfd, err) < 0) {
-    return err_set(err, ESRCH, "cannot signal container %s: it is stopped", id);
+  r = process_open(container.pid, container.start_time, &pidfd, err);
+  if (r < 0) {
+    return r == -ESRCH ? err_set(err, ESRCH, "cannot signal container %s: it is stopped", id) : r;
   }
   if (sys_pidfd_send_signal(pidfd, signal_number) < 0) {
     return err_errno(err, "cannot signal container %s", id);

@@ -116,11 +116,13 @@ static bool is_frozen(const struct container *container) {
 }
 
 enum container_status container_status(const struct container *container) {
-  int pidfd = -1;
-  if (process_open(container->pid, container->start_time, &pidfd, NULL) < 0) {
+  /* Told from /proc alone: no want of descriptors or of a system call makes a running container a stopped one. */
+  struct process_stat stat;
+  int r = process_stat_read(container->pid, &stat, NULL);
+  if (r == -ENOENT || r == -ESRCH ||
+      (r == 0 && (stat.start_time != container->start_time || stat.state == 'Z' || stat.state == 'X'))) {
     return CONTAINER_STOPPED;
   }
-  close(pidfd);
   if (faccessat(container->directory, "start", F_OK, 0) == 0) {
     return CONTAINER_CREATED;
   }

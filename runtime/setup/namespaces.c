@@ -45,10 +45,14 @@ int step_namespaces(struct setup *setup, struct err *err) {
 
 /* A session keyring of its own: the caller's keys are not the container's. */
 int setup_new_keyring(const struct setup *setup, struct err *err) {
-  if (sys_join_session_keyring(setup->id) < 0 && errno != ENOSYS && errno != EDQUOT && errno != EPERM) {
-    return err_errno(err, "cannot make a session keyring");
+  if (setup->keep_keyring || sys_join_session_keyring(setup->id) >= 0 || errno == ENOSYS) {
+    return 0;
   }
-  return 0;
+  if (errno == EDQUOT || errno == EPERM) {
+    setup_warn(setup, "cannot make a session keyring: %s: the container keeps the caller's", strerror(errno));
+    return 0;
+  }
+  return err_errno(err, "cannot make a session keyring");
 }
 
 /* What is done through the host's /proc, on ourselves, while it is there. */

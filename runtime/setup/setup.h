@@ -56,6 +56,7 @@ struct setup {
   int start_error;        /* text of a failed execution goes here; -1: stderr */
   int console_socket;     /* -1: none */
   int preserve_fds;
+  bool keep_keyring; /* the caller's session keyring stays */
   /* What steps hand on. */
   int root;      /* O_PATH of the container's root */
   int null_file; /* verified /dev/null of the host */
