@@ -125,6 +125,22 @@ describe('container under its monitor', () => {
     expect(told).toBe(1);
   });
 
+  it('tells of an out-of-memory kill of something else than its process, at once', async () => {
+    await using one = await container(['pause'], {}, (config) => {
+      config.linux.resources = { memory: { limit: 32 << 20 } };
+    });
+    const told = Promise.withResolvers<void>();
+    one.link.onOom(() => told.resolve());
+    await one.link.start();
+    await using greedy = await exec(one.bundle, ['memhog', '200']);
+    await greedy.link.start();
+    expect(await greedy.link.exit).toMatchObject({ exitCode: 137, oomKilled: true });
+    await told.promise;
+    expect((await one.link.state()).state).toBe('running');
+    await one.link.kill(9);
+    await one.link.exit;
+  });
+
   it('runs execs in it, with and without terminal, however short', async () => {
     await using one = await container(['pause']);
     await one.link.start();

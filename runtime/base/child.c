@@ -103,6 +103,9 @@ static int fork_with(const struct child_plan *plan, const int sources[CHILD_FDS]
     while (plan->argv[argc] != NULL) {
       argc++;
     }
+    if (plan->prepare != NULL) {
+      plan->prepare();
+    }
     int status = plan->verb(argc, (char **)plan->argv);
     (void)fflush(NULL);
     _exit(status);

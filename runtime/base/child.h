@@ -22,6 +22,7 @@ struct child_plan {
   int fds[CHILD_FDS];       /* what becomes 0, 1, 2, 3, 4 */
   const char *cwd;          /* NULL: / */
   bool session;             /* setsid */
+  void (*prepare)(void);    /* runs in a forked child before its verb */
 };
 
 #define CHILD_PLAN_INIT                                                                                                \

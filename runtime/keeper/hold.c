@@ -343,6 +343,7 @@ int port_serve(struct port *port, struct err *err) {
   }
   plan.exec_fd = port->keeper->self_fd;
   plan.argv = args;
+  plan.environment = place_bare_environment;
   plan.fds[2] = CHILD_INHERIT;
   plan.fds[3] = port->fd;
   plan.session = true;

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "keeper/state.h"
+#include "sys/confine.h"
 
 #define PAUSE_FIRST_MS 100
 #define PAUSE_LAST_MS 10000
@@ -129,6 +130,8 @@ int keeper_settle(const struct options *options, struct err *err) {
   if (!options->foreground) {
     place_leave_cgroups();
   }
+  confine_prefer_alive();
+  place_hide_memory();
   int r = place_clean_environment(err);
   return r < 0 ? r : fd_cloexec_from(STDERR_FILENO + 1, err);
 }

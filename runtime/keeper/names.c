@@ -82,6 +82,7 @@ int names_start(struct keeper *keeper, struct err *err) {
   struct child_plan plan = CHILD_PLAN_INIT;
   plan.exec_fd = keeper->self_fd;
   plan.argv = args;
+  plan.environment = place_bare_environment;
   plan.fds[2] = CHILD_INHERIT;
   plan.fds[NAMES_CONTROL_FD] = theirs;
   plan.session = true;

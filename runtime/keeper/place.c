@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -7,6 +8,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -17,6 +19,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "keeper/state.h"
+#include "sys/syscalls.h"
 
 #define API_BACKLOG 4096
 /* How long the daemon of a keeper that was killed may take to go. */
@@ -252,6 +255,19 @@ int place_clean_environment(struct err *err) {
     }
   }
   return 0;
+}
+
+#define BARE_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define BARE_LANG "LANG=C.UTF-8"
+
+char *const place_bare_environment[] = {BARE_PATH, BARE_LANG, NULL};
+
+void place_hide_memory(void) {
+  uint64_t effective = 0, permitted = 0, inheritable = 0;
+  /* The runtime opens the namespaces we hold by way of /proc/<keeper>/fd, which then takes CAP_SYS_PTRACE. */
+  if (sys_capget(&effective, &permitted, &inheritable) == 0 && (effective >> CAP_SYS_PTRACE & 1) != 0) {
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  }
 }
 
 /* Best effort: the end of a login session or a CI step kills its cgroup, containers must not be in it. */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <seccomp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -17,6 +18,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "keeper/state.h"
+#include "sys/confine.h"
 
 #define SOCKET_FD 3
 #define CONNECTIONS_MAX 8192
@@ -290,7 +292,7 @@ static int read_target(struct proxy *proxy, const char *address, const char *por
   return -EINVAL;
 }
 
-static int serve(struct proxy *proxy, bool tcp, struct err *err) {
+static int open_all(struct proxy *proxy, bool tcp, struct err *err) {
   int timer = -1;
   int r = loop_open(&proxy->loop, err);
   r = r < 0 ? r : fd_set_nonblock(SOCKET_FD, true, err);
@@ -302,7 +304,23 @@ static int serve(struct proxy *proxy, bool tcp, struct err *err) {
   proxy->listener = (struct watch){.fd = SOCKET_FD, .ready = tcp ? client_arrives : datagram_arrives, .owner = proxy};
   r = loop_arm(&proxy->loop, &proxy->timer, EPOLLIN, err);
   r = r < 0 ? r : loop_arm(&proxy->loop, &proxy->listener, EPOLLIN, err);
-  return r < 0 ? r : loop_run(&proxy->loop, err);
+  return r;
+}
+
+/* It takes connections and makes connections. */
+static const int allowed[] = {
+    SCMP_SYS(accept4),         SCMP_SYS(socket),     SCMP_SYS(connect),    SCMP_SYS(splice),   SCMP_SYS(pipe2),
+    SCMP_SYS(shutdown),        SCMP_SYS(setsockopt), SCMP_SYS(getsockopt), SCMP_SYS(recvfrom), SCMP_SYS(sendto),
+    SCMP_SYS(timerfd_settime), SCMP_SYS(prctl),      SCMP_SYS(getppid),
+};
+
+/* Ends with the keeper: the port goes with it, its successor binds it again. */
+static int confine(pid_t keeper, struct err *err) {
+  int r = confine_server(allowed, array_length(allowed), "port proxy", err);
+  if (r == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) { /* after the change of ids, which clears it */
+    r = err_errno(err, "cannot follow the keeper");
+  }
+  return r == 0 && getppid() != keeper ? err_set(err, ESRCH, "the keeper is gone") : r;
 }
 
 int proxy_main(int argc, char **argv) {
@@ -313,8 +331,9 @@ int proxy_main(int argc, char **argv) {
   }
   (void)signal(SIGPIPE, SIG_IGN);
   (void)prctl(PR_SET_NAME, "tsc-proxy");
-  (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* of the keeper: the port goes with it, its successor binds it again */
-  if (fd_cloexec_from(SOCKET_FD, &err) < 0 || serve(&proxy, strcmp(argv[1], "tcp") == 0, &err) < 0) {
+  pid_t keeper = getppid();
+  if (fd_cloexec_from(SOCKET_FD, &err) < 0 || open_all(&proxy, strcmp(argv[1], "tcp") == 0, &err) < 0 ||
+      confine(keeper, &err) < 0 || loop_run(&proxy.loop, &err) < 0) {
     log_error("proxy: %s", err.text);
     return 1;
   }

@@ -137,6 +137,7 @@ int spawn_child(struct keeper *keeper, long long id, const struct json *request,
   struct child_plan plan = CHILD_PLAN_INIT;
   plan.exec_fd = keeper->self_fd;
   plan.argv = args.items;
+  plan.environment = place_bare_environment;
   plan.fds[2] = CHILD_INHERIT; /* its last words go where ours go */
   plan.fds[3] = theirs;
   plan.session = true;

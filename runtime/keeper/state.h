@@ -152,6 +152,10 @@ int place_take(struct keeper *keeper, struct err *err);
 int place_seal(int *ret_fd, struct err *err);
 int place_clean_environment(struct err *err);
 void place_leave_cgroups(void);
+/* No dump and no tracing of the keeper. */
+void place_hide_memory(void);
+/* The environment of what is not the daemon: PATH and LANG alone. Proxies and their passwords are the daemon's. */
+extern char *const place_bare_environment[];
 void place_release(struct keeper *keeper);
 
 /* daemon.c */

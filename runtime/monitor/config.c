@@ -5,6 +5,9 @@
 
 #include "monitor/state.h"
 
+/* Default of `start_within`: whoever asked for an exec starts it at once, or is gone. */
+#define START_WITHIN_MS 60000
+
 static int need_path(const struct json *document, const char *key, const char **ret_path, struct err *err) {
   const char *path = NULL;
   int r = json_need_string(document, key, &path, err);
@@ -64,7 +67,8 @@ static int read_all(struct config *config, struct err *err) {
       (r = json_int_at(document, "rows", 0, 65535, &config->rows, err)) < 0 ||
       (r = json_int_at(document, "cols", 0, 65535, &config->cols, err)) < 0 ||
       (r = json_bool_at(document, "stdin", &config->stdin_open, err)) < 0 ||
-      (r = json_bool_at(document, "stdin_once", &config->stdin_once, err)) < 0) {
+      (r = json_bool_at(document, "stdin_once", &config->stdin_once, err)) < 0 ||
+      (r = json_int_at(document, "start_within", 1, 3600000, &config->start_within, err)) < 0) {
     return r;
   }
   if (config->runtime != NULL && config->runtime[0] != '/') {
@@ -74,7 +78,7 @@ static int read_all(struct config *config, struct err *err) {
 }
 
 int config_read(const char *path, struct config *ret_config, struct err *err) {
-  struct config config = {.rows = 0};
+  struct config config = {.start_within = START_WITHIN_MS};
   int r = json_read_file(AT_FDCWD, path, &config.document, err);
   if (r < 0) {
     return r;

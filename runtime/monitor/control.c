@@ -35,6 +35,7 @@ static int start(struct client *client, const struct json *request, struct str *
     return r;
   }
   monitor->phase = PHASE_STARTING;
+  loop_timer_set(monitor->deadline.fd, 0);
   monitor->job.hides_pid = monitor->config.exec;
   monitor->job.done = monitor_started;
   monitor->job.client = client;

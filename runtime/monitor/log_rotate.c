@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -15,10 +14,10 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "monitor/log_file.h"
+#include "sys/syscalls.h"
 
 #define COMPRESS_BLOCK ((size_t)65536)
-/* ioprio_set(2): of a process; the idle class. */
-#define IOPRIO_PROCESS 1
+/* ioprio_set(2): the idle class. */
 #define IOPRIO_IDLE (3 << 13)
 
 /* path.N or path.N.gz. False: too long for a path. */
@@ -112,7 +111,7 @@ static int compress_main(int argc, char **argv) {
   z_stream stream = {.zalloc = Z_NULL};
   (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
   (void)!nice(19);
-  (void)syscall(SYS_ioprio_set, IOPRIO_PROCESS, 0, IOPRIO_IDLE);
+  (void)sys_ioprio_set(IOPRIO_IDLE);
   if (fstat(STDIN_FILENO, &info) < 0 ||
       deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
     return 1;

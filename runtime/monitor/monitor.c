@@ -217,11 +217,12 @@ void monitor_started(struct monitor *monitor, int status) {
   clock_gettime(CLOCK_REALTIME, &monitor->started_at);
   monitor->phase = PHASE_RUNNING;
   str_free(&monitor->early);
-  log_compress(&monitor->log); /* what an earlier monitor left plain */
-  shrink();
   if (monitor->job.client != NULL) {
     client_reply(monitor->job.client, monitor->job.request, /* err= */ NULL);
   }
+  log_compress(&monitor->log); /* what an earlier monitor left plain */
+  posture_settle(monitor);
+  shrink();
 }
 
 static void created(struct monitor *monitor, int status) {
@@ -371,6 +372,7 @@ static int begin(struct monitor *monitor, const char *file, struct err *err) {
   if (monitor->config.exec) {
     /* Held back by not running it yet: the runtime's exec has no start of its own. */
     monitor->phase = PHASE_CREATED;
+    loop_timer_set(monitor->deadline.fd, monitor->config.start_within);
     report(monitor, /* failure= */ NULL);
     return 0;
   }
@@ -411,7 +413,7 @@ int monitor_main(int argc, char **argv, int (*own_runtime)(int argc, char **argv
       .input = {.fd = -1},
       .log = LOG_FILE_NONE,
       .pidfd = -1,
-      .oom = {.counter = -1, .watch = {.fd = -1}},
+      .oom = {.counter = -1, .watch = {.fd = -1}, .again = {.fd = -1}},
   };
   struct err err = ERR_INIT;
   (void)fd_cloexec_from(READY_FD, /* err= */ NULL);

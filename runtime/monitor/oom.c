@@ -17,6 +17,10 @@
 #include "base/file.h"
 #include "monitor/state.h"
 
+/* How often, and how many times, the counter is looked at after an event that it does not show yet. */
+#define LOOK_AGAIN_MS 20
+#define LOOKS_MAX 50
+
 struct place {
   bool v1;
   char path[PATH_MAX]; /* of the cgroup below its mount */
@@ -130,6 +134,32 @@ static uint64_t read_counter(int fd) {
   return 0;
 }
 
+static void look_again(struct watch *watch, uint32_t events) {
+  (void)events;
+  struct monitor *monitor = watch->owner;
+  uint64_t told = monitor->oom.told;
+  loop_timer_taken(watch->fd);
+  oom_check(monitor);
+  if (monitor->oom.told == told && --monitor->oom.looks > 0) {
+    loop_timer_set(watch->fd, LOOK_AGAIN_MS);
+  }
+}
+
+/* v1 tells of the pressure, and the kill is counted a moment later. */
+static void look_later(struct monitor *monitor) {
+  struct oom *oom = &monitor->oom;
+  int timer = -1;
+  if (oom->again.fd < 0) {
+    if (loop_timer(&timer, /* err= */ NULL) < 0) {
+      return; /* the next event, or the end, will find it */
+    }
+    oom->again = (struct watch){.fd = timer, .ready = look_again, .owner = monitor};
+    (void)loop_arm(&monitor->loop, &oom->again, EPOLLIN, /* err= */ NULL);
+  }
+  oom->looks = LOOKS_MAX;
+  loop_timer_set(oom->again.fd, LOOK_AGAIN_MS);
+}
+
 static void told(struct watch *watch, uint32_t events) {
   struct monitor *monitor = watch->owner;
   char drain[512];
@@ -137,7 +167,11 @@ static void told(struct watch *watch, uint32_t events) {
   if ((n < 0 && errno != EAGAIN) || (events & (EPOLLERR | EPOLLHUP))) {
     loop_drop(&monitor->loop, watch);
   }
+  uint64_t before = monitor->oom.told;
   oom_check(monitor);
+  if (monitor->oom.v1 && monitor->oom.told == before) {
+    look_later(monitor);
+  }
 }
 
 static int watch_v2(int cgroup) {
@@ -176,6 +210,7 @@ void oom_watch(struct monitor *monitor) {
     return;
   }
   oom->before = oom->told = read_counter(oom->counter);
+  oom->v1 = place.v1;
   int fd = place.v1 ? watch_v1(cgroup, oom->counter) : watch_v2(cgroup);
   if (fd >= 0) {
     oom->watch = (struct watch){.fd = fd, .ready = told, .owner = monitor};
@@ -183,7 +218,7 @@ void oom_watch(struct monitor *monitor) {
   }
 }
 
-/* Also at the end: v1 tells of the pressure before the kill is counted. */
+/* Also at the end: a kill may be counted after the last event. */
 void oom_check(struct monitor *monitor) {
   struct oom *oom = &monitor->oom;
   uint64_t now = read_counter(oom->counter);
@@ -201,6 +236,7 @@ void oom_check(struct monitor *monitor) {
 
 void oom_close(struct monitor *monitor) {
   loop_drop(&monitor->loop, &monitor->oom.watch);
+  loop_drop(&monitor->loop, &monitor->oom.again);
   if (monitor->oom.counter >= 0) {
     close(monitor->oom.counter);
     monitor->oom.counter = -1;

@@ -8,6 +8,7 @@
 #include "base/child.h"
 #include "base/file.h"
 #include "monitor/state.h"
+#include "sys/confine.h"
 
 #define WORDS_MAX 24
 #define RUNTIME_LOG "runtime.log"
@@ -58,6 +59,7 @@ static int start_job(struct monitor *monitor, struct words *words, const int std
   plan.verb = monitor->config.runtime == NULL ? monitor->own_runtime : NULL;
   plan.path = monitor->config.runtime;
   plan.argv = words->items;
+  plan.prepare = confine_usual_score; /* the container must not be as hard to kill as its monitor */
   for (int i = 0; i < 3; i++) {
     plan.fds[i] = stdio[i];
   }

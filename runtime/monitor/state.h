@@ -48,6 +48,7 @@ struct config {
   bool stdin_open;
   bool stdin_once;
   const char *log_path; /* NULL: no log */
+  int start_within;     /* ms that an exec may wait for `start` */
   long long log_max_size;
   int log_max_file;
   bool log_compress;
@@ -98,9 +99,12 @@ struct job {
 
 struct oom {
   int counter; /* file with the line `oom_kill N`, -1: unknown */
+  bool v1;
   uint64_t before;
   uint64_t told;
   struct watch watch; /* inotify (v2) or eventfd (v1) */
+  struct watch again; /* v1: timer, -1 until needed */
+  int looks;          /* left with it */
 };
 
 struct monitor {
@@ -190,6 +194,9 @@ int exit_record_text(const struct monitor *monitor, const char *event, struct st
 int exit_record_write(const struct monitor *monitor, struct err *err);
 /* Returns when the record is on the disk. */
 void exit_record_sync(const struct monitor *monitor);
+
+/* posture.c: gives up what is not needed once the process runs. */
+void posture_settle(const struct monitor *monitor);
 
 /* oom.c */
 void oom_watch(struct monitor *monitor);

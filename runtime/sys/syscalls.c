@@ -76,6 +76,10 @@ int sys_capget(uint64_t *effective, uint64_t *permitted, uint64_t *inheritable) 
   return 0;
 }
 
+int sys_ioprio_set(int priority) {
+  return (int)syscall(SYS_ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, 0, priority);
+}
+
 int sys_seccomp_load(unsigned flags, const void *filters, size_t count) {
   struct sock_fprog program = {.len = (unsigned short)count, .filter = (struct sock_filter *)filters};
   return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);

@@ -23,6 +23,8 @@ int sys_pidfd_send_signal(int pidfd, int signal);
 int sys_join_session_keyring(const char *name);
 int sys_capset(const uint64_t *effective, const uint64_t *permitted, const uint64_t *inheritable);
 int sys_capget(uint64_t *effective, uint64_t *permitted, uint64_t *inheritable);
+/* IOPRIO_WHO_PROCESS and ourselves. */
+int sys_ioprio_set(int priority);
 int sys_seccomp_load(unsigned flags, const void *filters, size_t count);
 /* Whether this kernel takes these flags of a filter. */
 bool sys_seccomp_knows(unsigned flags);

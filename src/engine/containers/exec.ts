@@ -1,7 +1,7 @@
 import { describeError, type ExecId, parseObjectId, TscError } from '../../core/index.ts';
-import { newObjectId, removeTree } from '../../host/index.ts';
+import { cgroupProcesses, killProcess, newObjectId, removeTree } from '../../host/index.ts';
 import type { ExecDetails, ExecService, ExecSession, ExecSpec } from './container-service.ts';
-import { type ContainerContext, publishContainerEvent } from './context.ts';
+import { type ContainerContext, cgroupPath, publishContainerEvent } from './context.ts';
 import { writeExec } from './exec-spec.ts';
 import type { LiveContainer } from './live-container.ts';
 import type { ProcessMonitor } from './process-monitor.ts';
@@ -114,6 +114,7 @@ export class ExecSessions implements ExecService {
     const begun = Promise.withResolvers<void>();
     void Promise.all([monitor.exited, begun.promise]).then(async ([record]) => {
       monitor.close();
+      if (!record) await this.#endOrphan(exec, monitor.pid);
       if (exec.phase === 'running') this.#end(exec, record?.exitCode ?? 255);
       await removeTree(orders.runDirectory).catch(() => undefined);
     });
@@ -128,6 +129,12 @@ export class ExecSessions implements ExecService {
     } finally {
       begun.resolve();
     }
+  }
+
+  /** Without its monitor nobody reads its output or knows its end: it must not go on. Its pid may be another's by now. */
+  async #endOrphan({ container }: Exec, pid: number): Promise<void> {
+    const members = await cgroupProcesses(cgroupPath(this.#context.instance, container.id)).catch((): number[] => []);
+    if (members.includes(pid)) killProcess(pid);
   }
 
   #fail(exec: Exec, cause: unknown): TscError {
