@@ -3,10 +3,11 @@ import type { Project, Service } from '../compose/index.ts';
 import { sortTopologically, TscError } from '../core/index.ts';
 import { compareDefinitions, defineContainer, hashDefinition, readDefinition } from './definition.ts';
 import { LABEL } from './labels.ts';
-import { isUp, looksAnonymous, type ObservedContainer, type ObservedState, replicasIn } from './observed-state.ts';
+import { isUp, type ObservedContainer, type ObservedState, replicasIn } from './observed-state.ts';
 import { type Plan, PlanBuilder } from './plan.ts';
-import { settleReplacements, temporaryName } from './plan-interrupted.ts';
+import { settleReplacements } from './plan-interrupted.ts';
 import { planNetworks, planVolumes } from './plan-objects.ts';
+import { planReplacement } from './plan-replacement.ts';
 import { replicaName, toContainerSpec } from './service-spec.ts';
 
 export interface UpOptions {
@@ -173,67 +174,17 @@ function planReplica(
     if (isUp(old)) return { name: old.name };
     return { name: old.name, started: start(undefined, old.state === 'created' ? 'not started yet' : 'not running') };
   }
-  const created = planReplacement(builder, input, { spec, old, cause, after, service: service.name });
-  return { name: spec.name, created, started: start(created, 'recreated') };
-}
-
-interface Replacement {
-  readonly spec: ContainerSpec;
-  readonly old: ObservedContainer;
-  readonly cause: string;
-  readonly after: readonly number[];
-  readonly service: string;
-}
-
-/**
- * Creates the successor under a temporary name while the old one runs, so that a failing create costs nothing; a fixed
- * address cannot be given twice, then the old one goes first.
- */
-function planReplacement(builder: PlanBuilder, input: UpInput, item: Replacement): number {
-  const { spec, old, cause, after, service } = item;
-  const timeout = input.options.timeout === undefined ? {} : { timeout: input.options.timeout };
-  const stop = (order: readonly number[]) =>
-    isUp(old)
-      ? builder.add({ kind: 'stop-container', name: old.name, service, ...timeout }, 'replaced', order)
-      : undefined;
-  const volumes = input.options.renewAnonymousVolumes;
-  const successor = volumes ? spec : carryAnonymousVolumes(spec, old, input.have);
-  const remove = (order: readonly (number | undefined)[]) =>
-    builder.add({ kind: 'remove-container', name: old.name, service, volumes, force: true }, 'replaced', order);
-  if (spec.endpoints.some((endpoint) => endpoint.ipv4Address || endpoint.ipv6Address)) {
-    const removed = remove([stop(after), ...after]);
-    return builder.add({ kind: 'create-container', name: spec.name, service, spec: successor }, cause, [removed]);
-  }
-  const temporary = temporaryName(old, spec.name);
-  const created = builder.add(
-    { kind: 'create-container', name: temporary, service, spec: { ...successor, name: temporary } },
+  const created = planReplacement(builder, {
+    spec,
+    old,
     cause,
     after,
-  );
-  const removed = remove([stop([created]), created]);
-  return builder.add({ kind: 'rename-container', name: temporary, service, to: spec.name }, cause, [removed]);
-}
-
-/** Volumes without a name belong to the replica: its successor mounts them again. */
-function carryAnonymousVolumes(spec: ContainerSpec, old: ObservedContainer, have: ObservedState): ContainerSpec {
-  const named = new Set(
-    spec.mounts.filter((mount) => mount.source !== undefined || mount.type !== 'volume').map((m) => m.target),
-  );
-  const carried = old.mounts.flatMap((mount) =>
-    mount.type === 'volume' && looksAnonymous(mount.name) && !named.has(mount.target)
-      ? [
-          {
-            type: 'volume' as const,
-            source: mount.name,
-            target: mount.target,
-            ...(have.anonymousVolumes.has(mount.name) && { anonymous: true }),
-          },
-        ]
-      : [],
-  );
-  if (carried.length === 0) return spec;
-  const targets = new Set(carried.map(({ target }) => target));
-  return { ...spec, mounts: [...spec.mounts.filter(({ target }) => !targets.has(target)), ...carried] };
+    service: service.name,
+    have: input.have,
+    renewAnonymousVolumes: input.options.renewAnonymousVolumes,
+    ...(input.options.timeout !== undefined && { timeout: input.options.timeout }),
+  });
+  return { name: spec.name, created, started: start(created, 'recreated') };
 }
 
 /** The spec with the labels that depend on it: definition, hash, image id. */
