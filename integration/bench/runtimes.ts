@@ -1,9 +1,9 @@
-import { existsSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { defaultSeccompProfile } from '../../src/engine/runtime/index.ts';
 import { runProgram } from '../../src/host/index.ts';
 import { type Config, openWorkshop, RUNTIME, type Workshop } from '../kit/bundle.ts';
-import { peersDirectory } from '../kit/peers.ts';
+import { peer } from '../kit/peers.ts';
 import { type Measure, timed } from './measure.ts';
 
 interface Runtime {
@@ -13,42 +13,41 @@ interface Runtime {
 
 const CAPABILITIES = ['CAP_CHOWN', 'CAP_MKNOD', 'CAP_NET_BIND_SERVICE', 'CAP_KILL', 'CAP_SETUID', 'CAP_SETGID'];
 
-/** A peer's binary: on the PATH, else in the cache of peers. */
-function findRuntime(name: string): string | undefined {
-  const places = [...(process.env['PATH'] ?? '').split(':'), join(peersDirectory(), name)];
-  return places.map((place) => join(place, name)).find(existsSync);
-}
-
-/** Ours and every peer that is here and can run the bundle; a peer that is not is named with the reason. */
+/** Ours and every peer that can be had here; one that cannot run the bundle is named with the reason. */
 async function chooseRuntimes(workshop: Workshop, bundle: string): Promise<Runtime[]> {
   const state = (name: string) => ['--root', join(workshop.directory, `state-${name}`)];
   const found: Runtime[] = [{ name: 'tscompose', command: [RUNTIME, ...state('tscompose')] }];
-  for (const name of ['crun', 'runc']) {
-    const program = findRuntime(name);
-    if (!program) {
-      console.warn(`${name} is not available: neither in PATH nor in ${peersDirectory()}`);
-      continue;
-    }
-    // A peer that cannot manage the host's cgroups still competes, without that work.
+  for (const name of ['crun', 'runc'] as const) {
+    const program = await peer(name);
+    if ('reason' in program) continue;
     const variants: Runtime[] = [
-      { name, command: [program, ...state(name)] },
+      { name, command: [program.path, ...state(name)] },
       ...(name === 'crun'
-        ? [{ name: 'crun, no cgroups', command: [program, '--cgroup-manager=disabled', ...state(name)] }]
+        ? [{ name: 'crun, no cgroups', command: [program.path, '--cgroup-manager=disabled', ...state('crun-none')] }]
         : []),
     ];
-    let reason = '';
     for (const variant of variants) {
       const { status, stderr } = await run(variant, ['run', '--bundle', bundle, 'bench-probe']);
-      if (status === 0) {
-        found.push(variant);
-        break;
+      if (status === 0) found.push(variant);
+      else {
+        console.warn(`${variant.name} cannot run here: ${stderr.trim()}`);
+        await run(variant, ['delete', '--force', 'bench-probe']);
       }
-      reason = stderr.trim();
-      await run(variant, ['delete', '--force', 'bench-probe']);
     }
-    if (!found.some((runtime) => runtime.name.startsWith(name))) console.warn(`${name} cannot run here: ${reason}`);
   }
   return found;
+}
+
+/**
+ * crun refuses a hybrid host whose v2 tree offers controllers. In a mount namespace of ours that offer is covered by an empty file, for every contender
+ * alike; the host keeps what it has. Returns undefined when there is nothing to cover.
+ */
+export function hybridCover(): string | undefined {
+  const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+  const unified = mounts.find((line) => / - cgroup2 /.test(line))?.split(' ')[4];
+  if (unified === undefined || !mounts.some((line) => / - cgroup /.test(line))) return undefined;
+  const offer = join(unified, 'cgroup.controllers');
+  return readFileSync(offer, 'utf8').trim() === '' ? undefined : offer;
 }
 
 /** Not every runtime can show a hybrid host's cgroups. */

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readdirSync } from 'node:fs';
 import { chmod } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathExists, type RunResult, runProgram, writeAtomically } from '../../src/host/index.ts';
@@ -10,7 +10,9 @@ export type PeerName =
   | 'docker-compose-1'
   | 'docker-compose-2'
   | 'linux-6.1'
-  | 'apparmor-parser';
+  | 'apparmor-parser'
+  | 'crun'
+  | 'runc';
 
 /** Where the program is, or why it cannot be had here. */
 export type Peer = { readonly path: string } | { readonly reason: string };
@@ -22,6 +24,8 @@ interface PeerSource {
   readonly program: string;
   /** A Python program is run by the machine's own Python with the unpacked modules. */
   readonly python?: boolean;
+  /** A program of a newer suite loads that suite's C library, unpacked beside it: the program itself is patched, not wrapped, since it executes itself again. */
+  readonly ownLibraries?: boolean;
 }
 
 const SOURCES: Readonly<Record<PeerName, PeerSource>> = {
@@ -41,6 +45,13 @@ const SOURCES: Readonly<Record<PeerName, PeerSource>> = {
   // A directory: vmlinuz and config, with the modules beside it below lib/modules.
   'linux-6.1': { suite: 'bookworm', packages: ['=linux-image-cloud-amd64'], program: 'boot' },
   'apparmor-parser': { suite: 'bookworm', packages: ['apparmor'], program: 'sbin/apparmor_parser' },
+  crun: {
+    suite: 'forky',
+    packages: ['crun', 'libc6', 'libcap2', 'libjson-c5', 'libseccomp2', 'libsystemd0', '=libblake3-0', 'libblake3-0'],
+    program: 'usr/bin/crun',
+    ownLibraries: true,
+  },
+  runc: { suite: 'forky', packages: ['runc', 'libc6', 'libseccomp2'], program: 'usr/sbin/runc', ownLibraries: true },
 };
 
 /** `$TSCOMPOSE_PEERS`, else a cache that survives the tests. */
@@ -60,7 +71,7 @@ async function findPeer(name: PeerName): Promise<Peer> {
   const cache = peersDirectory();
   const directory = join(cache, name);
   const program = join(directory, source.python ? 'run' : join('root', source.program));
-  if (await pathExists(program)) return { path: program };
+  if (await pathExists(source.ownLibraries ? join(directory, 'patched') : program)) return { path: program };
   if (!(await pathExists('/usr/bin/apt-get')))
     return { reason: 'it is fetched with apt-get, which this machine lacks' };
   mkdirSync(cache, { recursive: true });
@@ -75,7 +86,25 @@ async function findPeer(name: PeerName): Promise<Peer> {
   ]);
   if (fetched.status !== 0) return { reason: `download failed: ${fetched.stderr.trim().slice(-400)}` };
   if (source.python) await writePythonRunner(directory, program, source.program);
+  if (source.ownLibraries) await useOwnLibraries(directory, program);
   return { path: program };
+}
+
+async function useOwnLibraries(directory: string, program: string): Promise<void> {
+  const libraries = join(directory, 'root/usr/lib', `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`);
+  const loader = readdirSync(libraries).find((name) => /^ld-linux-.*\.so/.test(name));
+  if (loader === undefined) throw new Error(`no program loader in ${libraries}`);
+  const commands = [
+    ['/usr/bin/apt-get', '-o', 'DPkg::Lock::Timeout=300', 'install', '-y', '--no-install-recommends', 'patchelf'],
+    ['/usr/bin/patchelf', '--set-interpreter', join(libraries, loader), program],
+    ['/usr/bin/patchelf', '--force-rpath', '--set-rpath', libraries, program],
+  ];
+  if (await pathExists('/usr/bin/patchelf')) commands.shift();
+  for (const [file = '', ...args] of commands) {
+    const { status, stderr } = await runProgram(file, args);
+    if (status !== 0) throw new Error(`${file}: ${stderr.trim().slice(-400)}`);
+  }
+  await writeAtomically(join(directory, 'patched'), '');
 }
 
 /** The mirror this machine's own packages come from. */

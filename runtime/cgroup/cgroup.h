@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/err.h"
@@ -39,7 +40,7 @@ int cgroup_directory(const struct cgroup_hierarchy *hierarchy, const char *path,
 struct cgroup_place {
   bool v2;
   char controllers[96];
-  char directory[512];
+  char directory[512]; /* "": this hierarchy is not ours to use and nothing was asked of it */
 };
 
 struct cgroup {
@@ -47,7 +48,15 @@ struct cgroup {
   size_t count;
 };
 
-/* Makes the groups and applies the limits; a failure leaves nothing. Fails with -EBUSY when one has processes. */
+/* true when the calling user cannot be expected to own the host's groups: not root, or root of a user namespace only.
+ */
+bool cgroup_user_is_confined(void);
+
+/* The caller's own v2 group, as seen in the layout: where a confined user may make groups. */
+int cgroup_own_path(char *buffer, size_t capacity, struct err *err);
+
+/* Makes the groups and applies the limits; a failure leaves nothing. Fails with -EBUSY when one has processes. Where a
+   confined user has no right to make a group, it is left out with a warning, unless a limit was asked there. */
 int cgroup_create(const struct cgroup_layout *layout, const char *path, const struct plan_resources *resources,
                   struct cgroup *ret_cgroup, struct err *err);
 
@@ -67,29 +76,38 @@ int cgroup_enter(const struct cgroup *cgroup, bool skip_v2, struct err *err);
 /* Kills whatever is inside, waits until it is gone, removes the directories. Missing ones are fine. */
 int cgroup_destroy(const struct cgroup *cgroup, struct err *err);
 
+/* New limits on a living group; a failure says what was changed and sets it back. Device rules stay as they are. */
+int cgroup_update(const struct cgroup *cgroup, const struct plan_resources *resources, struct err *err);
+
+/* Figures as one JSON object, in the form callers of `events` know. */
+int cgroup_stats_text(const struct cgroup *cgroup, struct str *out, struct err *err);
+
+/* Tells of out-of-memory kills: a descriptor that becomes readable, and a counter. */
+struct cgroup_oom {
+  int wake, counter;
+};
+int cgroup_oom_open(const struct cgroup *cgroup, struct cgroup_oom *ret_oom, struct err *err);
+/* Kills so far; also takes the event. */
+uint64_t cgroup_oom_count(const struct cgroup_oom *oom);
+void cgroup_oom_close(struct cgroup_oom *oom);
+
+/* Every process inside, groups below included; ascending, each once. The caller frees. */
+int cgroup_processes(const struct cgroup *cgroup, pid_t **ret_pids, size_t *ret_count, struct err *err);
+
+/* The place that holds a controller ("memory", "cpu", "devices"): its v1 hierarchy, else v2; NULL: nobody has it. */
+const struct cgroup_place *cgroup_place_of(const struct cgroup *cgroup, const char *controller);
+bool cgroup_place_has(const struct cgroup_place *place, const char *controller);
+const struct cgroup_place *cgroup_v2_place(const struct cgroup *cgroup);
+
 /* Sends a signal to every process inside. */
 int cgroup_signal(const struct cgroup *cgroup, int signal, struct err *err);
 
 /* true when a process of the container, other than a zombie, is inside. */
 bool cgroup_is_populated(const struct cgroup *cgroup);
 
-/* One controller of either version: the files it writes. */
-struct cgroup_controller {
-  const char *name;
-  /* On the way down to the new group, for every level made (cpuset must be filled before a process may enter). */
-  int (*level)(int parent_fd, int fd, struct err *err);
-  int (*apply)(int fd, const struct plan_resources *resources, struct err *err);
-};
-const struct cgroup_controller *cgroup_v1_controller(const char *name);
-int cgroup_v2_apply(int fd, const struct plan_resources *resources, struct err *err);
-/* Passes the controllers on to the groups below `fd`. */
-void cgroup_v2_delegate(int fd);
-
-/* "file" of a group, a number as text; PLAN_UNSET writes nothing. */
-int cgroup_write_number(int fd, const char *file, int64_t value, struct err *err);
-
 /* Stops or continues every process inside, and waits until it is so. */
 int cgroup_freeze(const struct cgroup *cgroup, bool freeze, struct err *err);
+bool cgroup_is_frozen(const struct cgroup *cgroup);
 
 /* For a caller about to lose sight of the host's files: the files to write, -1 where there is none. */
 int cgroup_open_entries(const struct cgroup *cgroup, bool skip_v2, int ret_fds[CGROUP_HIERARCHIES], struct err *err);

@@ -23,5 +23,10 @@ int options_read(int argc, char **argv, const struct option_spec *table, int *re
 /* The document `features` prints; the caller frees. */
 int verb_features_text(char **ret_text, struct err *err);
 
+/* Verbs of limits.c. */
+int verb_update(const char *root, int argc, char **argv, struct err *err);
+int verb_events(const char *root, int argc, char **argv, struct err *err);
+int verb_ps(const char *root, int argc, char **argv, struct err *err);
+
 /* "TERM", "SIGTERM", "15", any case; -1 unknown. */
 int signal_number(const char *text);

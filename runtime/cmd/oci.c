@@ -212,13 +212,29 @@ static int verb_features(const struct call *call, int argc, char **argv, int *re
   return r < 0 ? r : print(text, err);
 }
 
+static int run_update(const struct call *call, int argc, char **argv, int *ret_status, struct err *err) {
+  (void)ret_status;
+  return verb_update(call->root, argc, argv, err);
+}
+
+static int run_events(const struct call *call, int argc, char **argv, int *ret_status, struct err *err) {
+  (void)ret_status;
+  return verb_events(call->root, argc, argv, err);
+}
+
+static int run_ps(const struct call *call, int argc, char **argv, int *ret_status, struct err *err) {
+  (void)ret_status;
+  return verb_ps(call->root, argc, argv, err);
+}
+
 static const struct {
   const char *name;
   int (*run)(const struct call *call, int argc, char **argv, int *ret_status, struct err *err);
 } verbs[] = {
     {"create", verb_create}, {"start", verb_start},   {"run", verb_run},           {"exec", verb_exec},
     {"kill", verb_kill},     {"state", verb_state},   {"delete", verb_delete},     {"list", verb_list},
-    {"pause", verb_pause},   {"resume", verb_resume}, {"features", verb_features},
+    {"pause", verb_pause},   {"resume", verb_resume}, {"features", verb_features}, {"update", run_update},
+    {"events", run_events},  {"ps", run_ps},
 };
 
 static int open_log(const char *path, const char *format, bool debug, struct err *err) {
@@ -238,7 +254,8 @@ static int open_log(const char *path, const char *format, bool debug, struct err
 
 static void usage(FILE *to) {
   fputs("usage: tscompose-runtime [--root DIR] [--log FILE] [--log-format text|json] [--debug] VERB [OPTION…] [ARG…]\n"
-        "verbs: create start run exec kill state delete list pause resume features; monitor keeper net names\n",
+        "verbs: create start run exec kill state delete list pause resume update events ps features; monitor keeper "
+        "net names\n",
         to);
 }
 

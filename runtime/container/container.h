@@ -67,6 +67,12 @@ int container_kill(const char *root, const char *id, int signal, bool all, struc
 int container_delete(const char *root, const char *id, bool force, struct err *err);
 int container_pause(const char *root, const char *id, bool pause, struct err *err);
 
+/* `resources`: as in config.json. */
+int container_update(const char *root, const char *id, const struct json *resources, struct err *err);
+/* Prints figures, once or every interval with out-of-memory kills in between until the container has ended. */
+int container_events(const char *root, const char *id, bool once, int interval_ms, struct err *err);
+int container_ps(const char *root, const char *id, bool json, char **ret_text, struct err *err);
+
 struct exec_options {
   const char *root, *id, *process_file, *pid_file, *console_socket, *cwd, *user;
   struct str_list env, add_groups, capabilities;

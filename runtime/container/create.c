@@ -203,12 +203,26 @@ static int read_config(struct creation *creation, struct err *err) {
   return 0;
 }
 
+/* A user without rights over the host's groups counts from the group he is in: that may have been given to him. */
+static int choose_cgroup(const struct creation *creation, char *path, size_t capacity, struct err *err) {
+  const char *given = creation->plan.cgroup_path;
+  char own[300] = "", wanted[512];
+  bool relative = given == NULL || given[0] != '/';
+  if (relative && cgroup_user_is_confined()) {
+    (void)cgroup_own_path(own, sizeof(own), NULL);
+  }
+  int n = given == NULL || given[0] == '\0'
+              ? snprintf(wanted, sizeof(wanted), "%s/tscompose/%s", own, creation->options->id)
+              : snprintf(wanted, sizeof(wanted), "%s%s%s", own, relative ? "/" : "", given);
+  if (n < 0 || (size_t)n >= sizeof(wanted)) {
+    return err_code(err, ENAMETOOLONG, "linux.cgroupsPath");
+  }
+  return cgroup_path_clean(wanted, path, capacity, err);
+}
+
 static int make_cgroups(struct creation *creation, struct err *err) {
   char path[512];
-  char fallback[160];
-  const char *wanted = creation->plan.cgroup_path;
-  snprintf(fallback, sizeof(fallback), "/tscompose/%s", creation->options->id);
-  int r = cgroup_path_clean(wanted == NULL || wanted[0] == '\0' ? fallback : wanted, path, sizeof(path), err);
+  int r = choose_cgroup(creation, path, sizeof(path), err);
   r = r < 0 ? r : cgroup_layout_read(&creation->layout, err);
   /* Should we be killed half-way, `delete --force` finds the groups by this. */
   r = r < 0 ? r : file_write_atomic(creation->directory, "cgroup", path, strlen(path), 0600, 0, err);

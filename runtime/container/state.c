@@ -102,19 +102,6 @@ void container_close(struct container *container) {
   json_free(&container->document);
 }
 
-static bool is_frozen(const struct container *container) {
-  for (size_t i = 0; i < container->cgroup.count; i++) {
-    const struct cgroup_place *place = &container->cgroup.places[i];
-    char file[sizeof(place->directory) + 16];
-    char text[16];
-    snprintf(file, sizeof(file), "%s/cgroup.freeze", place->directory);
-    if (place->v2 && file_read_line(AT_FDCWD, file, text, sizeof(text), NULL) == 0 && text[0] == '1') {
-      return true;
-    }
-  }
-  return false;
-}
-
 enum container_status container_status(const struct container *container) {
   /* Told from /proc alone: no want of descriptors or of a system call makes a running container a stopped one. */
   struct process_stat stat;
@@ -126,7 +113,7 @@ enum container_status container_status(const struct container *container) {
   if (faccessat(container->directory, "start", F_OK, 0) == 0) {
     return CONTAINER_CREATED;
   }
-  return is_frozen(container) ? CONTAINER_PAUSED : CONTAINER_RUNNING;
+  return cgroup_is_frozen(&container->cgroup) ? CONTAINER_PAUSED : CONTAINER_RUNNING;
 }
 
 int container_state_text(const struct container *container, enum container_status status, char **ret_text,

@@ -50,6 +50,9 @@ static int hierarchy_tree(const struct setup *setup, size_t index, unsigned attr
   if (plan_namespace(setup->plan, CLONE_NEWCGROUP) != NULL) {
     return make_tree(hierarchy->v2 ? "cgroup2" : "cgroup", hierarchy->controllers, attributes, err);
   }
+  if (setup->cgroup->places[index].directory[0] == '\0') {
+    return err_set(err, ENOENT, "the container has no group of its own to show");
+  }
   cleanup_close int tree = mountfd_clone(AT_FDCWD, setup->cgroup->places[index].directory, 0);
   if (tree < 0 || mountfd_setattr(tree, 0, attributes, 0, MS_PRIVATE) < 0) {
     return err_errno(err, "cannot bind %s", setup->cgroup->places[index].directory);

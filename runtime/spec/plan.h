@@ -106,25 +106,49 @@ struct plan_block_limit {
   uint64_t rate;
 };
 
+struct plan_block_weight {
+  dev_t number;
+  int64_t weight, leaf_weight;
+};
+
 struct plan_hugepage_limit {
   const char *page_size;
   uint64_t limit;
+};
+
+struct plan_rdma_limit {
+  const char *device;
+  int64_t handles, objects;
+};
+
+struct plan_net_priority {
+  const char *interface;
+  int64_t priority;
 };
 
 /* PLAN_UNSET where nothing was asked. */
 struct plan_resources {
   struct plan_device_rule *devices;
   size_t device_count;
-  int64_t memory_limit, memory_reservation, memory_swap, memory_swappiness, memory_kernel_tcp;
-  bool oom_kill_disable;
-  int64_t cpu_shares, cpu_quota, cpu_period, cpu_burst, cpu_idle;
+  int64_t memory_limit, memory_reservation, memory_swap, memory_swappiness, memory_kernel, memory_kernel_tcp;
+  int64_t oom_kill_disable;    /* 0 or 1 */
+  int64_t memory_hierarchical; /* 0 or 1 */
+  bool memory_check;           /* a limit below what is used now is refused */
+  int64_t cpu_shares, cpu_quota, cpu_period, cpu_burst, cpu_idle, cpu_rt_runtime, cpu_rt_period;
   const char *cpuset_cpus, *cpuset_mems;
   int64_t pids_limit;
-  int64_t block_weight;
+  int64_t block_weight, block_leaf_weight;
+  struct plan_block_weight *block_weights;
+  size_t block_weight_count;
   struct plan_block_limit *block_limits;
   size_t block_limit_count;
   struct plan_hugepage_limit *hugepages;
   size_t hugepage_count;
+  struct plan_rdma_limit *rdma;
+  size_t rdma_count;
+  int64_t net_class;
+  struct plan_net_priority *net_priorities;
+  size_t net_priority_count;
   struct plan_sysctl *unified;
   size_t unified_count;
 };
@@ -191,6 +215,11 @@ int plan_read_process(struct arena *arena, const struct json *object, struct pla
                       struct err *err);
 int plan_read_mounts(struct plan *plan, const struct json *document, struct err *err);
 int plan_read_resources(struct plan *plan, const struct json *linux_object, struct err *err);
+/* The `resources` object without its device rules: what `update` takes. */
+int plan_read_limits(struct arena *arena, const struct json *object, struct plan_resources *ret_resources,
+                     struct err *err);
+int plan_read_block_io(struct arena *arena, const struct json *object, struct plan_resources *to, struct err *err);
+int plan_read_device_rules(struct plan *plan, const struct json *object, struct err *err);
 int plan_read_hooks(struct plan *plan, const struct json *document, struct err *err);
 int plan_read_texts(struct arena *arena, const struct json *parent, const char *key, struct plan_text_list *ret_list,
                     struct err *err);

@@ -1,264 +1,229 @@
 #include <errno.h>
 #include <string.h>
-#include <sys/sysmacros.h>
 
 #include "spec/plan.h"
 
-static int read_device_rule(const struct json *item, struct plan_device_rule *rule, struct err *err) {
-  const char *type = "a";
-  const char *access = "rwm";
-  long long major = -1, minor = -1;
-  if (json_bool_at(item, "allow", &rule->allow, err) < 0 || json_string_at(item, "type", &type, err) < 0 ||
-      json_string_at(item, "access", &access, err) < 0 ||
-      json_long_at(item, "major", -1, UINT32_MAX, &major, err) < 0 ||
-      json_long_at(item, "minor", -1, UINT32_MAX, &minor, err) < 0) {
-    return -EINVAL;
-  }
-  if (strlen(type) > 1 || strchr("abcu", type[0]) == NULL) {
-    return err_set(err, EINVAL, "%s.type: expected a, b, c or u, got '%s'", item->path, type);
-  }
-  if (access[0] == '\0' || strspn(access, "rwm") != strlen(access)) {
-    return err_set(err, EINVAL, "%s.access: expected letters of rwm, got '%s'", item->path, access);
-  }
-  rule->type = type[0] == '\0' ? 'a' : type[0] == 'u' ? 'c' : type[0];
-  rule->major = major;
-  rule->minor = minor;
-  rule->read = strchr(access, 'r') != NULL;
-  rule->write = strchr(access, 'w') != NULL;
-  rule->make = strchr(access, 'm') != NULL;
-  return 0;
-}
-
-/* What every container has: making nodes is harmless, opening them is what counts. */
-static const struct plan_device_rule always[] = {
-    {true, 'c', -1, -1, false, false, true}, {true, 'b', -1, -1, false, false, true},
-    {true, 'c', 1, 3, true, true, true},     {true, 'c', 1, 5, true, true, true},
-    {true, 'c', 1, 7, true, true, true},     {true, 'c', 1, 8, true, true, true},
-    {true, 'c', 1, 9, true, true, true},     {true, 'c', 5, 0, true, true, true},
-    {true, 'c', 5, 1, true, true, true},     {true, 'c', 5, 2, true, true, true},
-    {true, 'c', 136, -1, true, true, true},
+struct number_key {
+  const char *key;
+  long long lowest, highest;
+  int64_t *to;
 };
 
-/* Everything is denied first, whatever the list says or does not say: a missing leading "deny" must not mean "all
- * allowed". */
-static int read_devices(struct plan *plan, const struct json *object, struct err *err) {
-  struct json array;
-  size_t count = 0;
-  int r = json_array_at(object, "devices", &array, &count, err);
-  if (r < 0) {
-    return r;
-  }
-  struct plan_device_rule *rules = arena_get(&plan->arena, (count + 1 + array_length(always)) * sizeof(*rules));
-  if (rules == NULL) {
-    return err_oom(err);
-  }
-  size_t n = 0;
-  rules[n++] = (struct plan_device_rule){false, 'a', -1, -1, true, true, true};
+static int read_numbers(const struct json *object, const struct number_key *keys, size_t count, struct err *err) {
   for (size_t i = 0; i < count; i++) {
-    struct json item;
-    json_item(&array, i, &item);
-    r = read_device_rule(&item, &rules[n], err);
+    long long value = 0;
+    int r = json_long_at(object, keys[i].key, keys[i].lowest, keys[i].highest, &value, err);
     if (r < 0) {
       return r;
     }
-    /* Naming neither number nor kind while allowing part of the access would be widened by v1 to everything. */
-    if (rules[n].type == 'a' &&
-        (rules[n].major >= 0 || rules[n].minor >= 0 || !(rules[n].read && rules[n].write && rules[n].make))) {
-      return err_set(err, EINVAL, "%s: type a takes neither numbers nor part of rwm", item.path);
+    if (r > 0) {
+      *keys[i].to = value;
     }
-    n++;
   }
-  bool everything = rules[n - 1].type == 'a' && rules[n - 1].allow;
-  for (size_t i = 0; !everything && i < array_length(always); i++) {
-    rules[n++] = always[i];
-  }
-  plan->resources.devices = rules;
-  plan->resources.device_count = n;
   return 0;
 }
 
+static int read_flag(const struct json *object, const char *key, int64_t *ret_flag, struct err *err) {
+  bool on = false;
+  int r = json_bool_at(object, key, &on, err);
+  if (r > 0) {
+    *ret_flag = on;
+  }
+  return r;
+}
+
 static int read_memory(struct plan_resources *to, const struct json *object, struct err *err) {
+  const struct number_key keys[] = {
+      {"limit", -1, INT64_MAX, &to->memory_limit},
+      {"reservation", -1, INT64_MAX, &to->memory_reservation},
+      {"swap", -1, INT64_MAX, &to->memory_swap},
+      {"kernel", -1, INT64_MAX, &to->memory_kernel},
+      {"kernelTCP", -1, INT64_MAX, &to->memory_kernel_tcp},
+      {"swappiness", 0, 100, &to->memory_swappiness},
+  };
   struct json memory;
   int r = json_object_at(object, "memory", &memory, err);
-  if (r <= 0) {
+  if (r <= 0 || (r = read_numbers(&memory, keys, array_length(keys), err)) < 0 ||
+      (r = read_flag(&memory, "disableOOMKiller", &to->oom_kill_disable, err)) < 0 ||
+      (r = read_flag(&memory, "useHierarchy", &to->memory_hierarchical, err)) < 0 ||
+      (r = json_bool_at(&memory, "checkBeforeUpdate", &to->memory_check, err)) < 0) {
     return r;
   }
-  long long limit = PLAN_UNSET, reservation = PLAN_UNSET, swap = PLAN_UNSET, swappiness = PLAN_UNSET, tcp = PLAN_UNSET;
-  if (json_long_at(&memory, "limit", -1, INT64_MAX, &limit, err) < 0 ||
-      json_long_at(&memory, "reservation", -1, INT64_MAX, &reservation, err) < 0 ||
-      json_long_at(&memory, "swap", -1, INT64_MAX, &swap, err) < 0 ||
-      json_long_at(&memory, "kernelTCP", -1, INT64_MAX, &tcp, err) < 0 ||
-      json_long_at(&memory, "swappiness", 0, 100, &swappiness, err) < 0 ||
-      json_bool_at(&memory, "disableOOMKiller", &to->oom_kill_disable, err) < 0) {
-    return -EINVAL;
-  }
-  if (swap != PLAN_UNSET && swap >= 0 && limit > 0 && swap < limit) {
+  if (to->memory_swap >= 0 && to->memory_limit > 0 && to->memory_swap < to->memory_limit) {
     return err_set(err, EINVAL, "%s.swap: memory and swap together must not be below the memory limit", memory.path);
   }
-  to->memory_limit = limit;
-  to->memory_reservation = reservation;
-  to->memory_swap = swap;
-  to->memory_swappiness = swappiness;
-  to->memory_kernel_tcp = tcp;
   return 0;
 }
 
 static int read_cpu(struct plan_resources *to, const struct json *object, struct err *err) {
+  const struct number_key keys[] = {
+      {"shares", 0, INT64_MAX, &to->cpu_shares},
+      {"quota", -1, INT64_MAX, &to->cpu_quota},
+      {"period", 0, INT64_MAX, &to->cpu_period},
+      {"burst", 0, INT64_MAX, &to->cpu_burst},
+      {"idle", 0, 1, &to->cpu_idle},
+      {"realtimeRuntime", -1, INT64_MAX, &to->cpu_rt_runtime},
+      {"realtimePeriod", 0, INT64_MAX, &to->cpu_rt_period},
+  };
+  /* 0 is how callers say "not given" for these. */
+  int64_t *const zero_is_unset[] = {&to->cpu_shares, &to->cpu_quota, &to->cpu_period, &to->cpu_rt_runtime,
+                                    &to->cpu_rt_period};
   struct json cpu;
   int r = json_object_at(object, "cpu", &cpu, err);
-  if (r <= 0) {
+  if (r <= 0 || (r = read_numbers(&cpu, keys, array_length(keys), err)) < 0 ||
+      (r = json_string_at(&cpu, "cpus", &to->cpuset_cpus, err)) < 0 ||
+      (r = json_string_at(&cpu, "mems", &to->cpuset_mems, err)) < 0) {
     return r;
   }
-  long long shares = PLAN_UNSET, quota = PLAN_UNSET, period = PLAN_UNSET, burst = PLAN_UNSET, idle = PLAN_UNSET, rt = 0;
-  if (json_long_at(&cpu, "shares", 0, INT64_MAX, &shares, err) < 0 ||
-      json_long_at(&cpu, "quota", -1, INT64_MAX, &quota, err) < 0 ||
-      json_long_at(&cpu, "period", 0, INT64_MAX, &period, err) < 0 ||
-      json_long_at(&cpu, "burst", 0, INT64_MAX, &burst, err) < 0 || json_long_at(&cpu, "idle", 0, 1, &idle, err) < 0 ||
-      json_long_at(&cpu, "realtimeRuntime", 0, INT64_MAX, &rt, err) < 0 ||
-      json_string_at(&cpu, "cpus", &to->cpuset_cpus, err) < 0 ||
-      json_string_at(&cpu, "mems", &to->cpuset_mems, err) < 0) {
-    return -EINVAL;
-  }
-  if (rt != 0) {
-    return err_set(err, ENOTSUP, "%s.realtimeRuntime is not supported", cpu.path);
-  }
-  to->cpu_shares = shares == 0 ? PLAN_UNSET : shares;
-  to->cpu_quota = quota == 0 ? PLAN_UNSET : quota;
-  to->cpu_period = period == 0 ? PLAN_UNSET : period;
-  to->cpu_burst = burst;
-  to->cpu_idle = idle;
-  return 0;
-}
-
-static const struct {
-  const char *key, *v1_file, *v2_key;
-} throttles[] = {
-    {"throttleReadBpsDevice", "blkio.throttle.read_bps_device", "rbps"},
-    {"throttleWriteBpsDevice", "blkio.throttle.write_bps_device", "wbps"},
-    {"throttleReadIOPSDevice", "blkio.throttle.read_iops_device", "riops"},
-    {"throttleWriteIOPSDevice", "blkio.throttle.write_iops_device", "wiops"},
-};
-
-static int read_block_io(struct plan *plan, const struct json *object, struct err *err) {
-  struct json block;
-  int r = json_object_at(object, "blockIO", &block, err);
-  if (r <= 0) {
-    return r;
-  }
-  long long weight = PLAN_UNSET;
-  struct json arrays[array_length(throttles)];
-  size_t counts[array_length(throttles)];
-  size_t total = 0;
-  if (json_long_at(&block, "weight", 0, 1000, &weight, err) < 0) {
-    return -EINVAL;
-  }
-  plan->resources.block_weight = weight == 0 ? PLAN_UNSET : weight;
-  struct json weights;
-  size_t weight_count = 0;
-  r = json_array_at(&block, "weightDevice", &weights, &weight_count, err);
-  if (r < 0 || weight_count > 0) {
-    return r < 0 ? r : err_set(err, ENOTSUP, "%s is not supported", weights.path);
-  }
-  for (size_t i = 0; i < array_length(throttles); i++) {
-    r = json_array_at(&block, throttles[i].key, &arrays[i], &counts[i], err);
-    if (r < 0) {
-      return r;
-    }
-    total += counts[i];
-  }
-  plan->resources.block_limits = arena_get(&plan->arena, (total + 1) * sizeof(struct plan_block_limit));
-  if (plan->resources.block_limits == NULL) {
-    return err_oom(err);
-  }
-  for (size_t i = 0; i < array_length(throttles); i++) {
-    for (size_t k = 0; k < counts[i]; k++) {
-      struct json item;
-      long long major = 0, minor = 0;
-      struct plan_block_limit *limit = &plan->resources.block_limits[plan->resources.block_limit_count];
-      json_item(&arrays[i], k, &item);
-      if (json_need_long(&item, "major", 0, UINT32_MAX, &major, err) < 0 ||
-          json_need_long(&item, "minor", 0, UINT32_MAX, &minor, err) < 0 ||
-          json_u64_at(&item, "rate", &limit->rate, err) < 0) {
-        return -EINVAL;
-      }
-      limit->number = makedev((unsigned)major, (unsigned)minor);
-      limit->v1_file = throttles[i].v1_file;
-      limit->v2_key = throttles[i].v2_key;
-      plan->resources.block_limit_count++;
-    }
+  for (size_t i = 0; i < array_length(zero_is_unset); i++) {
+    *zero_is_unset[i] = *zero_is_unset[i] == 0 ? PLAN_UNSET : *zero_is_unset[i];
   }
   return 0;
 }
 
-static int read_hugepages(struct plan *plan, const struct json *object, struct err *err) {
+static int read_hugepages(struct arena *arena, const struct json *object, struct plan_resources *to, struct err *err) {
   struct json array;
   size_t count = 0;
   int r = json_array_at(object, "hugepageLimits", &array, &count, err);
   if (r <= 0) {
     return r;
   }
-  plan->resources.hugepages = arena_get(&plan->arena, (count + 1) * sizeof(struct plan_hugepage_limit));
-  if (plan->resources.hugepages == NULL) {
+  to->hugepages = arena_get(arena, (count + 1) * sizeof(*to->hugepages));
+  if (to->hugepages == NULL) {
     return err_oom(err);
   }
   for (size_t i = 0; i < count; i++) {
     struct json item;
-    struct plan_hugepage_limit *limit = &plan->resources.hugepages[i];
+    struct plan_hugepage_limit *limit = &to->hugepages[i];
     json_item(&array, i, &item);
-    if (json_need_string(&item, "pageSize", &limit->page_size, err) < 0 ||
-        json_u64_at(&item, "limit", &limit->limit, err) < 0) {
-      return -EINVAL;
+    if ((r = json_need_string(&item, "pageSize", &limit->page_size, err)) < 0 ||
+        (r = json_u64_at(&item, "limit", &limit->limit, err)) < 0) {
+      return r;
     }
-    if (limit->page_size[strspn(limit->page_size, "0123456789KMGB")] != '\0') {
+    if (limit->page_size[0] == '\0' || limit->page_size[strspn(limit->page_size, "0123456789KMGB")] != '\0') {
       return err_set(err, EINVAL, "%s.pageSize: '%s' is not a size like 2MB", item.path, limit->page_size);
     }
   }
-  plan->resources.hugepage_count = count;
+  to->hugepage_count = count;
   return 0;
 }
 
-static int refuse_others(const struct json *object, struct err *err) {
-  static const char *const keys[] = {"network", "rdma"};
-  for (size_t i = 0; i < array_length(keys); i++) {
-    struct json value = json_get(object, keys[i]);
-    size_t position = 0;
-    const char *key = NULL;
-    struct json child;
-    if (json_next(&value, &position, &key, &child)) {
-      return err_set(err, ENOTSUP, "%s is not supported", value.path);
+/* The text becomes a word of a line in a file of the kernel. */
+static bool is_word(const char *text) {
+  return text[0] != '\0' && strlen(text) < 64 && text[strcspn(text, " \t\n")] == '\0';
+}
+
+static int read_rdma(struct arena *arena, const struct json *object, struct plan_resources *to, struct err *err) {
+  struct json rdma, value;
+  const char *name = NULL;
+  size_t count = 0;
+  int r = json_object_at(object, "rdma", &rdma, err);
+  for (size_t at = 0; r > 0 && json_next(&rdma, &at, &name, &value);) {
+    count++;
+  }
+  if (r <= 0 || count == 0) {
+    return r;
+  }
+  to->rdma = arena_get(arena, count * sizeof(*to->rdma));
+  if (to->rdma == NULL) {
+    return err_oom(err);
+  }
+  for (size_t at = 0; json_next(&rdma, &at, &name, &value);) {
+    struct plan_rdma_limit *limit = &to->rdma[to->rdma_count++];
+    *limit = (struct plan_rdma_limit){name, PLAN_UNSET, PLAN_UNSET};
+    const struct number_key keys[] = {{"hcaHandles", 0, UINT32_MAX, &limit->handles},
+                                      {"hcaObjects", 0, UINT32_MAX, &limit->objects}};
+    if (!json_is_object(&value) || !is_word(name)) {
+      return err_set(err, EINVAL, "%s: expected the limits of a device", value.path);
+    }
+    r = read_numbers(&value, keys, array_length(keys), err);
+    if (r < 0) {
+      return r;
+    }
+    if (limit->handles == PLAN_UNSET && limit->objects == PLAN_UNSET) {
+      return err_set(err, EINVAL, "%s: hcaHandles or hcaObjects is needed", value.path);
     }
   }
+  return 0;
+}
+
+static int read_network(struct arena *arena, const struct json *object, struct plan_resources *to, struct err *err) {
+  struct json network, array;
+  size_t count = 0;
+  int r = json_object_at(object, "network", &network, err);
+  const struct number_key class_id = {"classID", 0, UINT32_MAX, &to->net_class};
+  if (r <= 0 || (r = read_numbers(&network, &class_id, 1, err)) < 0 ||
+      (r = json_array_at(&network, "priorities", &array, &count, err)) < 0 || count == 0) {
+    return r < 0 ? r : 0;
+  }
+  to->net_priorities = arena_get(arena, count * sizeof(*to->net_priorities));
+  if (to->net_priorities == NULL) {
+    return err_oom(err);
+  }
+  for (size_t i = 0; i < count; i++) {
+    struct plan_net_priority *priority = &to->net_priorities[i];
+    struct json item;
+    long long number = 0;
+    json_item(&array, i, &item);
+    if ((r = json_need_string(&item, "name", &priority->interface, err)) < 0 ||
+        (r = json_need_long(&item, "priority", 0, UINT32_MAX, &number, err)) < 0) {
+      return r;
+    }
+    if (!is_word(priority->interface)) {
+      return err_set(err, EINVAL, "%s.name: '%s' is not the name of an interface", item.path, priority->interface);
+    }
+    priority->priority = number;
+  }
+  to->net_priority_count = count;
+  return 0;
+}
+
+static int read_unified(struct arena *arena, const struct json *object, struct plan_resources *to, struct err *err) {
+  int r = plan_read_pairs(arena, object, "unified", &to->unified, &to->unified_count, err);
+  for (size_t i = 0; r >= 0 && i < to->unified_count; i++) {
+    const char *key = to->unified[i].key;
+    if (strchr(key, '/') != NULL || strchr(key, '.') == NULL || key[0] == '.' || strlen(key) > 60) {
+      return err_set(err, EINVAL, "linux.resources.unified: '%s' is not the name of a cgroup file", key);
+    }
+  }
+  return r;
+}
+
+static void clear(struct plan_resources *to) {
+  memset(to, 0, sizeof(*to));
+  int64_t *const numbers[] = {
+      &to->memory_limit,  &to->memory_reservation, &to->memory_swap,      &to->memory_swappiness,
+      &to->memory_kernel, &to->memory_kernel_tcp,  &to->oom_kill_disable, &to->memory_hierarchical,
+      &to->cpu_shares,    &to->cpu_quota,          &to->cpu_period,       &to->cpu_burst,
+      &to->cpu_idle,      &to->cpu_rt_runtime,     &to->cpu_rt_period,    &to->pids_limit,
+      &to->block_weight,  &to->block_leaf_weight,  &to->net_class,
+  };
+  for (size_t i = 0; i < array_length(numbers); i++) {
+    *numbers[i] = PLAN_UNSET;
+  }
+}
+
+int plan_read_limits(struct arena *arena, const struct json *object, struct plan_resources *ret_resources,
+                     struct err *err) {
+  struct plan_resources *to = ret_resources;
+  struct json pids;
+  clear(to);
+  const struct number_key limit = {"limit", INT64_MIN + 1, INT64_MAX, &to->pids_limit};
+  int r;
+  if ((r = read_memory(to, object, err)) < 0 || (r = read_cpu(to, object, err)) < 0 ||
+      (r = plan_read_block_io(arena, object, to, err)) < 0 || (r = read_hugepages(arena, object, to, err)) < 0 ||
+      (r = read_rdma(arena, object, to, err)) < 0 || (r = read_network(arena, object, to, err)) < 0 ||
+      (r = read_unified(arena, object, to, err)) < 0 || (r = json_object_at(object, "pids", &pids, err)) < 0 ||
+      (r = read_numbers(&pids, &limit, 1, err)) < 0) {
+    return r;
+  }
+  to->pids_limit = to->pids_limit == 0 ? PLAN_UNSET : to->pids_limit;
   return 0;
 }
 
 int plan_read_resources(struct plan *plan, const struct json *linux_object, struct err *err) {
-  struct plan_resources *to = &plan->resources;
-  to->memory_limit = to->memory_reservation = to->memory_swap = to->memory_swappiness = to->memory_kernel_tcp =
-      PLAN_UNSET;
-  to->cpu_shares = to->cpu_quota = to->cpu_period = to->cpu_burst = to->cpu_idle = PLAN_UNSET;
-  to->pids_limit = to->block_weight = PLAN_UNSET;
   struct json object;
   int r = json_object_at(linux_object, "resources", &object, err);
-  if (r < 0) {
-    return r;
-  }
-  if (read_devices(plan, &object, err) < 0 || read_memory(to, &object, err) < 0 || read_cpu(to, &object, err) < 0 ||
-      read_block_io(plan, &object, err) < 0 || read_hugepages(plan, &object, err) < 0 ||
-      refuse_others(&object, err) < 0 ||
-      plan_read_pairs(&plan->arena, &object, "unified", &to->unified, &to->unified_count, err) < 0) {
-    return err == NULL ? -EINVAL : -err->code;
-  }
-  struct json pids;
-  long long limit = PLAN_UNSET;
-  r = json_object_at(&object, "pids", &pids, err);
-  if (r < 0 || json_long_at(&pids, "limit", INT64_MIN + 1, INT64_MAX, &limit, err) < 0) {
-    return -EINVAL;
-  }
-  to->pids_limit = limit == 0 ? PLAN_UNSET : limit;
-  for (size_t i = 0; i < to->unified_count; i++) {
-    if (strchr(to->unified[i].key, '/') != NULL || to->unified[i].key[0] == '.') {
-      return err_set(err, EINVAL, "linux.resources.unified: '%s' is not the name of a cgroup file", to->unified[i].key);
-    }
-  }
-  return 0;
+  r = r < 0 ? r : plan_read_limits(&plan->arena, &object, &plan->resources, err);
+  return r < 0 ? r : plan_read_device_rules(plan, &object, err);
 }

@@ -333,6 +333,24 @@ static int do_memhog(char **args) {
   return 0;
 }
 
+/* A child in the control group at this path that waits for ever. */
+static int do_inside(char **args) {
+  char file[4096];
+  snprintf(file, sizeof(file), "%s/cgroup.procs", args[0]);
+  fflush(stdout);
+  pid_t pid = fork();
+  if (pid == 0) {
+    int fd = open(file, O_WRONLY);
+    if (fd < 0 || write(fd, "0", 1) != 1) {
+      _exit(1);
+    }
+    for (;;) {
+      pause();
+    }
+  }
+  return pid < 0;
+}
+
 /* An attacker on a shared directory: swaps two entries as fast as it can, until killed. */
 static int do_flip(char **args) {
   puts("flipping");
@@ -391,7 +409,7 @@ static const struct {
     {"stdin", 0, do_stdin},   {"exit", 1, do_exit},       {"raise", 1, do_raise},     {"mknod", 3, do_mknod},
     {"mount", 1, do_mount},   {"mkdir", 1, do_mkdir},     {"syscall", 1, do_syscall}, {"rlimit", 0, do_rlimit},
     {"orphan", 1, do_orphan}, {"linger", 0, do_linger},   {"zombies", 0, do_zombies}, {"forkbomb", 1, do_forkbomb},
-    {"memhog", 1, do_memhog}, {"console", 2, do_console}, {"flip", 2, do_flip},
+    {"memhog", 1, do_memhog}, {"console", 2, do_console}, {"flip", 2, do_flip},       {"inside", 1, do_inside},
 };
 
 int main(int argc, char **argv) {

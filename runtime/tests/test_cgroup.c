@@ -6,7 +6,9 @@
 
 #include "base/file.h"
 #include "cgroup/cgroup.h"
+#include "cgroup/v2/controllers.h"
 #include "cgroup/v2/devices.h"
+#include "cgroup/write.h"
 #include "tests/check.h"
 
 static const char hybrid[] = "24 30 0:22 / /sys rw shared:7 - sysfs sysfs rw\n"
@@ -146,8 +148,53 @@ static void test_device_program_in_kernel(void) {
   check(access(directory, F_OK) < 0);
 }
 
+static void test_weight(void) {
+  check(cgroup_v2_weight(0) == 1 && cgroup_v2_weight(2) == 1);
+  check(cgroup_v2_weight(1024) == 100);
+  check(cgroup_v2_weight(262144) == 10000 && cgroup_v2_weight(INT64_MAX) == 10000);
+  for (int64_t shares = 2; shares < 262144; shares += 997) {
+    check(cgroup_v2_weight(shares) <= cgroup_v2_weight(shares + 997));
+  }
+}
+
+static void put(int directory, const char *file, const char *text) {
+  check(file_write_atomic(directory, file, text, strlen(text), 0600, 0, NULL) == 0);
+}
+
+/* Plain files stand for those of a group. */
+static void test_journal(void) {
+  char place[] = "/tmp/tsc-journal-XXXXXX", text[64];
+  check(mkdtemp(place) != NULL);
+  cleanup_close int fd = open(place, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  put(fd, "pids.max", "5\n");
+  put(fd, "cpuset.cpus", "\n");
+  put(fd, "io.max", "7:0 rbps=1\n8:16 rbps=2 wbps=max\n");
+  struct cgroup_journal journal = {NULL, 0};
+  const struct cgroup_writer to = {.fd = fd, .journal = &journal};
+  check(cgroup_write_max(&to, "pids.max", 7, NULL) == 0 && cgroup_write_max(&to, "pids.max", PLAN_UNSET, NULL) == 0);
+  check(cgroup_write(&to, "cpuset.cpus", "3", NULL) == 0);
+  check(cgroup_write_number(&to, "absent", 3, NULL) == -ENOENT);
+  check(journal.count == 2);
+  check(cgroup_read_number(fd, "pids.max") == 7 && cgroup_read_number(fd, "absent") == PLAN_UNSET);
+  check(cgroup_write_keyed(&to, "io.max", "8:16", "8:16 rbps=9", "8:16 rbps=max", NULL) == 0);
+  check(cgroup_write_keyed(&to, "io.max", "8:1", "8:1 rbps=9", "8:1 rbps=max", NULL) == 0);
+  check(journal.count == 4);
+  check_text(journal.items[2].before, "8:16 rbps=2 wbps=max");
+  check_text(journal.items[3].before, "8:1 rbps=max");
+  cleanup_str struct str report = STR_INIT;
+  put(fd, "cpuset.cpus", "3\n");
+  cgroup_journal_undo(&journal, &report);
+  check_contains(report.data, "pids.max was set back");
+  check(journal.count == 0);
+  check(file_read_line(fd, "pids.max", text, sizeof(text), NULL) == 0);
+  check_text(text, "5");
+  check(file_remove_tree(AT_FDCWD, place, NULL) == 0);
+}
+
 int main(void) {
   test_layouts();
+  test_weight();
+  test_journal();
   test_device_program();
   test_device_program_in_kernel();
   check_done();

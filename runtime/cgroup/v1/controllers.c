@@ -1,13 +1,10 @@
+#include "cgroup/v1/controllers.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/sysmacros.h>
-#include <unistd.h>
 
 #include "base/file.h"
-#include "base/log.h"
-#include "cgroup/cgroup.h"
 
 /* A v1 cpuset starts empty and takes no process until it is filled: the parent's is passed on. */
 static int cpuset_level(int parent_fd, int fd, struct err *err) {
@@ -26,127 +23,79 @@ static int cpuset_level(int parent_fd, int fd, struct err *err) {
   return 0;
 }
 
-static int cpuset_apply(int fd, const struct plan_resources *resources, struct err *err) {
-  if (resources->cpuset_cpus != NULL && resources->cpuset_cpus[0] != '\0') {
-    int r = file_write_existing(fd, "cpuset.cpus", resources->cpuset_cpus, err);
-    if (r < 0) {
-      return r;
-    }
+static int cpuset_apply(const struct cgroup_writer *to, const struct plan_resources *from, struct err *err) {
+  int r = from->cpuset_cpus == NULL || from->cpuset_cpus[0] == '\0'
+              ? 0
+              : cgroup_write(to, "cpuset.cpus", from->cpuset_cpus, err);
+  if (r == 0 && from->cpuset_mems != NULL && from->cpuset_mems[0] != '\0') {
+    r = cgroup_write(to, "cpuset.mems", from->cpuset_mems, err);
   }
-  if (resources->cpuset_mems != NULL && resources->cpuset_mems[0] != '\0') {
-    return file_write_existing(fd, "cpuset.mems", resources->cpuset_mems, err);
-  }
-  return 0;
+  return r;
 }
 
-static int memory_apply(int fd, const struct plan_resources *to, struct err *err) {
-  int r = cgroup_write_number(fd, "memory.limit_in_bytes", to->memory_limit, err);
-  if (r == 0) {
-    r = cgroup_write_number(fd, "memory.memsw.limit_in_bytes", to->memory_swap, err);
-    if (r == -ENOENT) {
-      if (to->memory_swap >= 0) {
-        log_warn("linux.resources.memory.swap is not applied: this kernel does not account swap per cgroup");
-      }
-      r = 0;
-    }
-  }
-  if (r < 0 || (r = cgroup_write_number(fd, "memory.soft_limit_in_bytes", to->memory_reservation, err)) < 0 ||
-      (r = cgroup_write_number(fd, "memory.kmem.tcp.limit_in_bytes", to->memory_kernel_tcp, err)) < 0 ||
-      (r = cgroup_write_number(fd, "memory.swappiness", to->memory_swappiness, err)) < 0) {
-    return r;
-  }
-  return to->oom_kill_disable ? file_write_existing(fd, "memory.oom_control", "1", err) : 0;
+static int pids_apply(const struct cgroup_writer *to, const struct plan_resources *from, struct err *err) {
+  return cgroup_write_max(to, "pids.max", from->pids_limit, err);
 }
 
-static int cpu_apply(int fd, const struct plan_resources *to, struct err *err) {
-  int r = cgroup_write_number(fd, "cpu.shares", to->cpu_shares, err);
-  if (r < 0 || (r = cgroup_write_number(fd, "cpu.cfs_period_us", to->cpu_period, err)) < 0 ||
-      (r = cgroup_write_number(fd, "cpu.cfs_quota_us", to->cpu_quota, err)) < 0 ||
-      (r = cgroup_write_number(fd, "cpu.cfs_burst_us", to->cpu_burst, err)) < 0) {
-    return r;
-  }
-  return cgroup_write_number(fd, "cpu.idle", to->cpu_idle, err);
-}
-
-static int pids_apply(int fd, const struct plan_resources *to, struct err *err) {
-  if (to->pids_limit != PLAN_UNSET && to->pids_limit < 0) {
-    return file_write_existing(fd, "pids.max", "max", err);
-  }
-  return cgroup_write_number(fd, "pids.max", to->pids_limit, err);
-}
-
-static void device_number(int64_t value, char *buffer, size_t capacity) {
-  if (value < 0) {
-    snprintf(buffer, capacity, "*");
-  } else {
-    snprintf(buffer, capacity, "%lld", (long long)value);
-  }
-}
-
-static int devices_apply(int fd, const struct plan_resources *to, struct err *err) {
-  cleanup_close int allow = openat(fd, "devices.allow", O_WRONLY | O_CLOEXEC);
-  cleanup_close int deny = openat(fd, "devices.deny", O_WRONLY | O_CLOEXEC);
-  if (allow < 0 || deny < 0) {
-    return err_errno(err, "cannot open devices.allow and devices.deny");
-  }
-  for (size_t i = 0; i < to->device_count; i++) {
-    const struct plan_device_rule *rule = &to->devices[i];
-    char line[64], major[24], minor[24];
-    device_number(rule->major, major, sizeof(major));
-    device_number(rule->minor, minor, sizeof(minor));
-    int n = rule->type == 'a' ? snprintf(line, sizeof(line), "a")
-                              : snprintf(line, sizeof(line), "%c %s:%s %s%s%s", rule->type, major, minor,
-                                         rule->read ? "r" : "", rule->write ? "w" : "", rule->make ? "m" : "");
-    if (write(rule->allow ? allow : deny, line, (size_t)n) < 0) {
-      return err_errno(err, "cannot write '%s' to devices.%s", line, rule->allow ? "allow" : "deny");
-    }
-  }
-  return 0;
-}
-
-static int blkio_apply(int fd, const struct plan_resources *to, struct err *err) {
-  if (to->block_weight != PLAN_UNSET) {
-    int r = cgroup_write_number(fd, "blkio.weight", to->block_weight, err);
-    if (r == -ENOENT) {
-      r = cgroup_write_number(fd, "blkio.bfq.weight", to->block_weight, err);
-    }
-    if (r < 0) {
-      return r;
-    }
-  }
-  for (size_t i = 0; i < to->block_limit_count; i++) {
-    const struct plan_block_limit *limit = &to->block_limits[i];
-    char line[64];
-    snprintf(line, sizeof(line), "%u:%u %llu", major(limit->number), minor(limit->number),
-             (unsigned long long)limit->rate);
-    int r = file_write_existing(fd, limit->v1_file, line, err);
-    if (r < 0) {
-      return r;
-    }
-  }
-  return 0;
-}
-
-static int hugetlb_apply(int fd, const struct plan_resources *to, struct err *err) {
-  for (size_t i = 0; i < to->hugepage_count; i++) {
+static int hugetlb_apply(const struct cgroup_writer *to, const struct plan_resources *from, struct err *err) {
+  int r = 0;
+  for (size_t i = 0; r == 0 && i < from->hugepage_count; i++) {
+    const struct plan_hugepage_limit *limit = &from->hugepages[i];
     char file[64];
-    snprintf(file, sizeof(file), "hugetlb.%.20s.limit_in_bytes", to->hugepages[i].page_size);
-    int r = cgroup_write_number(fd, file, (int64_t)to->hugepages[i].limit, err);
-    if (r < 0) {
-      return r;
+    snprintf(file, sizeof(file), "hugetlb.%.20s.limit_in_bytes", limit->page_size);
+    r = cgroup_write_number(to, file, limit->limit > INT64_MAX ? -1 : (int64_t)limit->limit, err);
+    if (r == 0) {
+      /* Reservations are counted apart since 5.7; an older kernel counts only use. */
+      snprintf(file, sizeof(file), "hugetlb.%.20s.rsvd.limit_in_bytes", limit->page_size);
+      r = cgroup_write_number(to, file, limit->limit > INT64_MAX ? -1 : (int64_t)limit->limit, err);
+      r = r == -ENOENT ? 0 : r;
     }
   }
-  return 0;
+  return r;
+}
+
+int cgroup_rdma_apply(const struct cgroup_writer *to, const struct plan_resources *from, struct err *err) {
+  int r = 0;
+  for (size_t i = 0; r == 0 && i < from->rdma_count; i++) {
+    const struct plan_rdma_limit *limit = &from->rdma[i];
+    char text[160], none[120];
+    int n = snprintf(text, sizeof(text), "%s", limit->device);
+    if (limit->handles != PLAN_UNSET) {
+      n += snprintf(text + n, sizeof(text) - (size_t)n, " hca_handle=%lld", (long long)limit->handles);
+    }
+    if (limit->objects != PLAN_UNSET) {
+      snprintf(text + n, sizeof(text) - (size_t)n, " hca_object=%lld", (long long)limit->objects);
+    }
+    snprintf(none, sizeof(none), "%s hca_handle=max hca_object=max", limit->device);
+    r = cgroup_write_keyed(to, "rdma.max", limit->device, text, none, err);
+    r = r < 0 ? err_prefix(err, "linux.resources.rdma.%s", limit->device) : 0;
+  }
+  return r;
+}
+
+static int net_class_apply(const struct cgroup_writer *to, const struct plan_resources *from, struct err *err) {
+  return cgroup_write_number(to, "net_cls.classid", from->net_class, err);
+}
+
+static int net_priority_apply(const struct cgroup_writer *to, const struct plan_resources *from, struct err *err) {
+  int r = 0;
+  for (size_t i = 0; r == 0 && i < from->net_priority_count; i++) {
+    const struct plan_net_priority *priority = &from->net_priorities[i];
+    char text[100], none[80];
+    snprintf(text, sizeof(text), "%s %lld", priority->interface, (long long)priority->priority);
+    snprintf(none, sizeof(none), "%s 0", priority->interface);
+    r = cgroup_write_keyed(to, "net_prio.ifpriomap", priority->interface, text, none, err);
+    r = r < 0 ? err_prefix(err, "linux.resources.network.priorities: interface %s", priority->interface) : 0;
+  }
+  return r;
 }
 
 static const struct cgroup_controller controllers[] = {
-    {"cpuset", cpuset_level, cpuset_apply},
-    {"memory", NULL, memory_apply},
-    {"cpu", NULL, cpu_apply},
-    {"pids", NULL, pids_apply},
-    {"devices", NULL, devices_apply},
-    {"blkio", NULL, blkio_apply},
-    {"hugetlb", NULL, hugetlb_apply},
+    {"cpuset", cpuset_level, cpuset_apply}, {"memory", NULL, cgroup_v1_memory},
+    {"cpu", NULL, cgroup_v1_cpu},           {"pids", NULL, pids_apply},
+    {"devices", NULL, cgroup_v1_devices},   {"blkio", NULL, cgroup_v1_blkio},
+    {"hugetlb", NULL, hugetlb_apply},       {"rdma", NULL, cgroup_rdma_apply},
+    {"net_cls", NULL, net_class_apply},     {"net_prio", NULL, net_priority_apply},
 };
 
 const struct cgroup_controller *cgroup_v1_controller(const char *name) {

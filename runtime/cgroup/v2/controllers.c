@@ -1,155 +1,114 @@
+#include "cgroup/v2/controllers.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "base/file.h"
-#include "base/log.h"
-#include "cgroup/cgroup.h"
-#include "cgroup/v2/devices.h"
+#include "cgroup/v1/controllers.h"
 
-/* -1 is "max" in the files of v2. */
-static int write_max(int fd, const char *file, int64_t value, struct err *err) {
-  if (value != PLAN_UNSET && value < 0) {
-    return file_write_existing(fd, file, "max", err);
-  }
-  return cgroup_write_number(fd, file, value, err);
-}
-
-static int memory_apply(int fd, const struct plan_resources *to, struct err *err) {
-  int r = write_max(fd, "memory.max", to->memory_limit, err);
-  if (r < 0 || (r = write_max(fd, "memory.low", to->memory_reservation, err)) < 0) {
-    return r;
-  }
-  /* What only v1 can do is refused, not forgotten. */
-  if (to->memory_swappiness != PLAN_UNSET || to->memory_kernel_tcp != PLAN_UNSET || to->oom_kill_disable) {
-    return err_set(err, ENOTSUP,
-                   "linux.resources.memory.%s: this host's controllers are on cgroup v2, which has no such setting",
-                   to->oom_kill_disable                  ? "disableOOMKiller"
-                   : to->memory_swappiness != PLAN_UNSET ? "swappiness"
-                                                         : "kernelTCP");
-  }
-  if (to->memory_swap == PLAN_UNSET) {
-    return 0;
-  }
-  if (to->memory_swap >= 0 && (to->memory_limit == PLAN_UNSET || to->memory_limit < 0)) {
-    return err_set(err, EINVAL, "linux.resources.memory.swap: needs a memory limit");
-  }
-  /* The specification counts memory and swap together, v2 counts swap alone. */
-  int64_t swap = to->memory_swap < 0 ? -1 : to->memory_swap - to->memory_limit;
-  r = write_max(fd, "memory.swap.max", swap, err);
-  if (r == -ENOENT) {
-    if (swap > 0) {
-      log_warn("linux.resources.memory.swap is not applied: this kernel does not account swap per cgroup");
-    }
-    return 0;
+static int cpuset_apply(const struct cgroup_writer *to, const struct plan_resources *from, struct err *err) {
+  int r = from->cpuset_cpus == NULL || from->cpuset_cpus[0] == '\0'
+              ? 0
+              : cgroup_write(to, "cpuset.cpus", from->cpuset_cpus, err);
+  if (r == 0 && from->cpuset_mems != NULL && from->cpuset_mems[0] != '\0') {
+    r = cgroup_write(to, "cpuset.mems", from->cpuset_mems, err);
   }
   return r;
 }
 
-static int cpu_apply(int fd, const struct plan_resources *to, struct err *err) {
-  char text[64];
+static int hugetlb_apply(const struct cgroup_writer *to, const struct plan_resources *from, struct err *err) {
   int r = 0;
-  if (to->cpu_shares != PLAN_UNSET) {
-    int64_t shares = to->cpu_shares < 2 ? 2 : to->cpu_shares > 262144 ? 262144 : to->cpu_shares;
-    r = cgroup_write_number(fd, "cpu.weight", 1 + ((shares - 2) * 9999) / 262142, err);
-  }
-  if (r == 0 && (to->cpu_quota != PLAN_UNSET || to->cpu_period != PLAN_UNSET)) {
-    long long period = to->cpu_period == PLAN_UNSET ? 100000 : to->cpu_period;
-    if (to->cpu_quota == PLAN_UNSET || to->cpu_quota < 0) {
-      snprintf(text, sizeof(text), "max %lld", period);
-    } else {
-      snprintf(text, sizeof(text), "%lld %lld", (long long)to->cpu_quota, period);
-    }
-    r = file_write_existing(fd, "cpu.max", text, err);
-  }
-  if (r == 0) {
-    r = cgroup_write_number(fd, "cpu.max.burst", to->cpu_burst, err);
-  }
-  return r < 0 ? r : cgroup_write_number(fd, "cpu.idle", to->cpu_idle, err);
-}
-
-static int cpuset_apply(int fd, const struct plan_resources *to, struct err *err) {
-  int r = 0;
-  if (to->cpuset_cpus != NULL && to->cpuset_cpus[0] != '\0') {
-    r = file_write_existing(fd, "cpuset.cpus", to->cpuset_cpus, err);
-  }
-  if (r == 0 && to->cpuset_mems != NULL && to->cpuset_mems[0] != '\0') {
-    r = file_write_existing(fd, "cpuset.mems", to->cpuset_mems, err);
-  }
-  return r;
-}
-
-static int io_apply(int fd, const struct plan_resources *to, struct err *err) {
-  char text[96];
-  int r = 0;
-  if (to->block_weight != PLAN_UNSET) {
-    r = cgroup_write_number(fd, "io.bfq.weight", to->block_weight, err);
-    if (r == -ENOENT) {
-      snprintf(text, sizeof(text), "default %lld", (long long)(1 + (to->block_weight - 10) * 9999 / 990));
-      r = file_write_existing(fd, "io.weight", text, err);
-    }
-  }
-  for (size_t i = 0; r == 0 && i < to->block_limit_count; i++) {
-    const struct plan_block_limit *limit = &to->block_limits[i];
-    snprintf(text, sizeof(text), "%u:%u %s=%llu", major(limit->number), minor(limit->number), limit->v2_key,
-             (unsigned long long)limit->rate);
-    r = file_write_existing(fd, "io.max", text, err);
-  }
-  return r;
-}
-
-static int hugetlb_apply(int fd, const struct plan_resources *to, struct err *err) {
-  int r = 0;
-  for (size_t i = 0; r == 0 && i < to->hugepage_count; i++) {
+  for (size_t i = 0; r == 0 && i < from->hugepage_count; i++) {
+    const struct plan_hugepage_limit *limit = &from->hugepages[i];
     char file[64];
-    snprintf(file, sizeof(file), "hugetlb.%.20s.max", to->hugepages[i].page_size);
-    r = cgroup_write_number(fd, file, (int64_t)to->hugepages[i].limit, err);
-  }
-  return r;
-}
-
-static int unified_apply(int fd, const struct plan_resources *to, struct err *err) {
-  int r = 0;
-  for (size_t i = 0; r == 0 && i < to->unified_count; i++) {
-    r = file_write_existing(fd, to->unified[i].key, to->unified[i].value, err);
-  }
-  return r;
-}
-
-static int pids_apply(int fd, const struct plan_resources *to, struct err *err) {
-  return write_max(fd, "pids.max", to->pids_limit, err);
-}
-
-int cgroup_v2_apply(int fd, const struct plan_resources *resources, struct err *err) {
-  static int (*const parts[])(int, const struct plan_resources *, struct err *) = {
-      memory_apply, cpu_apply,     cpuset_apply,  pids_apply,
-      io_apply,     hugetlb_apply, unified_apply, cgroup_v2_devices_apply,
-  };
-  for (size_t i = 0; i < array_length(parts); i++) {
-    int r = parts[i](fd, resources, err);
-    if (r < 0) {
-      return r;
+    snprintf(file, sizeof(file), "hugetlb.%.20s.max", limit->page_size);
+    r = cgroup_write_max(to, file, limit->limit > INT64_MAX ? -1 : (int64_t)limit->limit, err);
+    if (r == 0) {
+      /* Reservations are counted apart since 5.7; an older kernel counts only use. */
+      snprintf(file, sizeof(file), "hugetlb.%.20s.rsvd.max", limit->page_size);
+      r = cgroup_write_max(to, file, limit->limit > INT64_MAX ? -1 : (int64_t)limit->limit, err);
+      r = r == -ENOENT ? 0 : r;
     }
   }
-  return 0;
+  return r;
 }
 
-static bool has_word(const char *words, const char *word) {
+static int pids_apply(const struct cgroup_writer *to, const struct plan_resources *from, struct err *err) {
+  return cgroup_write_max(to, "pids.max", from->pids_limit, err);
+}
+
+static const struct cgroup_v2_controller controllers[] = {
+    {"memory", cgroup_v2_memory}, {"cpu", cgroup_v2_cpu},     {"cpuset", cpuset_apply},    {"pids", pids_apply},
+    {"io", cgroup_v2_io},         {"hugetlb", hugetlb_apply}, {"rdma", cgroup_rdma_apply},
+};
+
+const struct cgroup_v2_controller *cgroup_v2_controller(size_t index) {
+  return index < array_length(controllers) ? &controllers[index] : NULL;
+}
+
+/* One write per line: files with a line per device take one at a time. */
+static int write_lines(const struct cgroup_writer *to, const char *file, const char *value, struct err *err) {
+  cleanup_free char *copy = strdup(value);
+  char *rest = NULL;
+  int r = 0;
+  if (copy == NULL) {
+    return err_oom(err);
+  }
+  for (char *line = strtok_r(copy, "\n", &rest); r == 0 && line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+    size_t length = strcspn(line, " ");
+    char key[64], none[80];
+    if (line[length] != ' ' || memchr(line, ':', length) == NULL || length >= sizeof(key)) {
+      r = cgroup_write(to, file, line, err);
+      continue;
+    }
+    snprintf(key, sizeof(key), "%.*s", (int)length, line);
+    snprintf(none, sizeof(none),
+             strcmp(file, "io.max") == 0 ? "%s rbps=max wbps=max riops=max wiops=max" : "%s default", key);
+    r = cgroup_write_keyed(to, file, key, line, none, err);
+  }
+  return r;
+}
+
+int cgroup_v2_unified(const struct cgroup_writer *to, const struct plan_resources *from, struct err *err) {
+  int r = 0;
+  for (size_t i = 0; r == 0 && i < from->unified_count; i++) {
+    const char *file = from->unified[i].key;
+    r = write_lines(to, file, from->unified[i].value, err);
+    if (r < 0) {
+      return r == -ENOENT ? err_set(err, ENOTSUP,
+                                    "linux.resources.unified: %s is no file of this group: unknown to this kernel, or "
+                                    "its controller is not passed on by a group above",
+                                    file)
+                          : err_prefix(err, "linux.resources.unified");
+    }
+  }
+  return r;
+}
+
+static bool has_word(const char *words, const char *word, char separator) {
   size_t length = strlen(word);
   for (const char *at = strstr(words, word); at != NULL; at = strstr(at + 1, word)) {
-    if ((at == words || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0')) {
+    if ((at == words || at[-1] == separator) && (at[length] == separator || at[length] == '\0')) {
       return true;
     }
   }
   return false;
 }
 
-void cgroup_v2_delegate(int fd) {
+/* The root excepted, a group with processes cannot pass memory or io on; passing cpu on would make it threaded. */
+static bool is_occupied(int fd) {
+  char text[32];
+  cleanup_close int procs = openat(fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+  return faccessat(fd, "cgroup.type", F_OK, 0) == 0 && procs >= 0 && read(procs, text, sizeof(text)) > 0;
+}
+
+void cgroup_v2_delegate(int fd, const char *only) {
   char available[512], passed[512];
   if (file_read_line(fd, "cgroup.controllers", available, sizeof(available), NULL) < 0 ||
-      file_read_line(fd, "cgroup.subtree_control", passed, sizeof(passed), NULL) < 0) {
+      file_read_line(fd, "cgroup.subtree_control", passed, sizeof(passed), NULL) < 0 || is_occupied(fd)) {
     return;
   }
   /* One by one: a controller that cannot be passed on must not keep the others back. A limit that then has no file
@@ -157,7 +116,7 @@ void cgroup_v2_delegate(int fd) {
   char *saved = NULL;
   for (char *name = strtok_r(available, " ", &saved); name != NULL; name = strtok_r(NULL, " ", &saved)) {
     char text[80];
-    if (has_word(passed, name)) {
+    if (has_word(passed, name, ' ') || (only != NULL && !has_word(only, name, ','))) {
       continue;
     }
     snprintf(text, sizeof(text), "+%.70s", name);
