@@ -22,6 +22,21 @@ export const PROBE = join(ROOT, 'dist/native/probe');
 /** Its first instruction is a system call, its exit status the errno. */
 export const FIRST = join(ROOT, 'dist/native/first');
 
+export interface IdMap {
+  readonly containerID: number;
+  readonly hostID: number;
+  readonly size: number;
+}
+
+export interface ConfigMount {
+  destination: string;
+  type?: string;
+  source?: string;
+  options?: string[];
+  uidMappings?: IdMap[];
+  gidMappings?: IdMap[];
+}
+
 /** config.json, as far as the scenarios change it. */
 export type Config = ReturnType<typeof baseConfig>;
 
@@ -84,7 +99,7 @@ export function baseConfig(words: readonly string[], cgroupsPath: string) {
       { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: safe },
       { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...safe, 'ro'] },
       { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: [...safe, 'relatime', 'ro'] },
-    ] as { destination: string; type?: string; source?: string; options?: string[] }[],
+    ] as ConfigMount[],
     annotations: {} as Record<string, string>,
     hooks: {} as Record<string, unknown>,
     linux: {

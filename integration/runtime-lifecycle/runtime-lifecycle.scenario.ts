@@ -215,11 +215,11 @@ describe('a failed create leaves nothing', () => {
       text: "mount: /data: option 'colour=blue'",
     },
     {
-      name: 'user namespace',
+      name: 'user namespace without maps',
       change: (config) => {
         config.linux.namespaces.push({ type: 'user' });
       },
-      text: "linux.namespaces[6].type: namespace 'user' is not supported",
+      text: 'linux.uidMappings: a new user namespace needs it',
     },
     {
       name: 'host sysctl',

@@ -54,7 +54,8 @@ int verb_features_text(char **ret_text, struct err *err) {
     r = str_addf(&out, "%s\"%s\"", i > 0 ? "," : "", mount_option_name(i));
   }
   r = r < 0 ? r
-            : str_add(&out, "],\"linux\":{\"namespaces\":[\"cgroup\",\"ipc\",\"mount\",\"network\",\"pid\",\"uts\"],"
+            : str_add(&out, "],\"linux\":{\"namespaces\":[\"cgroup\",\"ipc\",\"mount\",\"network\",\"pid\",\"time\","
+                            "\"user\",\"uts\"],"
                             "\"capabilities\":[");
   for (int c = 0; r == 0 && capability_number(capability_name(c)) == c; c++) {
     r = str_addf(&out, "%s\"CAP_%s\"", c > 0 ? "," : "", capability_name(c));
@@ -65,7 +66,7 @@ int verb_features_text(char **ret_text, struct err *err) {
   r = r < 0 ? r : add_seccomp(&out);
   r = r < 0 ? r
             : str_add(&out, "\"apparmor\":{\"enabled\":true},\"selinux\":{\"enabled\":false},"
-                            "\"intelRdt\":{\"enabled\":false},\"mountExtensions\":{\"idmap\":{\"enabled\":false}}},");
+                            "\"intelRdt\":{\"enabled\":false},\"mountExtensions\":{\"idmap\":{\"enabled\":true}}},");
   r = r < 0 ? r
             : str_addf(&out,
                        "\"annotations\":{\"dev.tscompose.runtime.libseccomp\":\"%s\","

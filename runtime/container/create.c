@@ -1,13 +1,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/nsfs.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -16,7 +14,10 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "container/attributes.h"
+#include "container/between.h"
 #include "container/container.h"
+#include "container/namespaces.h"
 #include "sys/process.h"
 #include "sys/syscalls.h"
 
@@ -103,29 +104,6 @@ int container_await_ready(int sync, const struct await_calls *calls, struct err 
       return err_set(err, EPROTO, "unexpected message from the container's first process");
     }
   }
-}
-
-/* The paths of joined namespaces are opened before anything is made, and must be what they are called. */
-static int open_namespaces(struct creation *creation, struct err *err) {
-  const struct plan *plan = &creation->plan;
-  for (size_t i = 0; i < plan->namespace_count; i++) {
-    const struct plan_namespace *namespace = &plan->namespaces[i];
-    if (namespace->path == NULL) {
-      continue;
-    }
-    int fd = open(namespace->path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-      return err_errno(err, "cannot open %s namespace %s", namespace->name, namespace->path);
-    }
-    creation->setup.namespace_fds[i] = fd;
-    if (ioctl(fd, NS_GET_NSTYPE) != namespace->flag) {
-      return err_set(err, EINVAL, "%s is not a %s namespace", namespace->path, namespace->name);
-    }
-    if (namespace->flag == CLONE_NEWPID && setns(fd, CLONE_NEWPID) < 0) {
-      return err_errno(err, "cannot join the pid namespace at %s", namespace->path);
-    }
-  }
-  return 0;
 }
 
 static int make_directory(struct creation *creation, struct err *err) {
@@ -234,30 +212,43 @@ static int make_cgroups(struct creation *creation, struct err *err) {
   return 0;
 }
 
-static uint64_t clone_flags(const struct creation *creation) {
-  uint64_t flags = 0;
-  for (size_t i = 0; i < creation->plan.namespace_count; i++) {
-    const struct plan_namespace *namespace = &creation->plan.namespaces[i];
-    if (namespace->path == NULL && namespace->flag != CLONE_NEWCGROUP) {
-      flags |= (uint64_t)(unsigned)namespace->flag;
+static void run_child(struct setup *setup) {
+  child_main(setup, container_steps);
+}
+
+static int clone_between(struct creation *creation, struct err *err) {
+  struct setup *setup = &creation->setup;
+  setup->joined_all = true;
+  int r = setup->own_users ? cgroup_open_entries(&creation->cgroup, false, setup->entries, err) : 0;
+  const struct between between = {
+      .setup = setup,
+      .made = namespaces_made(&creation->plan),
+      .join_users = setup->own_users && (namespaces_made(&creation->plan) & CLONE_NEWUSER) == 0,
+      .joined_init = -1,
+      .group = -1,
+      .peer = creation->sync,
+      .child = run_child,
+  };
+  r = r < 0 ? r : between_clone(&between, &creation->pid, &creation->pidfd, err);
+  for (size_t i = 0; i < array_length(setup->entries); i++) {
+    if (setup->entries[i] >= 0) {
+      close(setup->entries[i]);
     }
   }
+  return r;
+}
+
+static int clone_directly(struct creation *creation, struct err *err) {
+  int r = namespaces_join_for_child(&creation->setup, err);
+  if (r < 0) {
+    return r;
+  }
+  cleanup_close int group = cgroup_clone_target(&creation->cgroup);
+  uint64_t flags = namespaces_made(&creation->plan);
   /* A sibling instead of a child: our caller, the monitor, is its parent and reaps it. Process 1 may not do so. */
   if (!creation->options->wait && getpid() != 1) {
     flags |= CLONE_PARENT;
   }
-  return flags;
-}
-
-static int clone_child(struct creation *creation, struct err *err) {
-  int ends[2];
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
-    return err_errno(err, "cannot make a socket pair");
-  }
-  creation->sync = ends[0];
-  creation->setup.sync = ends[1];
-  cleanup_close int group = cgroup_clone_target(&creation->cgroup);
-  uint64_t flags = clone_flags(creation);
   int signal_number = (flags & CLONE_PARENT) != 0 ? 0 : SIGCHLD;
   creation->setup.in_v2_cgroup = group >= 0;
   pid_t pid = sys_clone3(flags, signal_number, group, &creation->pidfd);
@@ -267,7 +258,9 @@ static int clone_child(struct creation *creation, struct err *err) {
     pid = sys_clone3(flags, signal_number, -1, &creation->pidfd);
   }
   if (pid < 0) {
-    return err_errno(err, "cannot make the container's first process");
+    return err_errno(
+        err, "cannot make the container's first process%s",
+        errno == EPERM && geteuid() != 0 ? " (an unprivileged caller needs a user namespace in linux.namespaces)" : "");
   }
   if (pid == 0) {
     close(creation->sync);
@@ -277,6 +270,21 @@ static int clone_child(struct creation *creation, struct err *err) {
   close(creation->setup.sync);
   creation->setup.sync = -1;
   return 0;
+}
+
+static int clone_child(struct creation *creation, struct err *err) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
+    return err_errno(err, "cannot make a socket pair");
+  }
+  creation->sync = ends[0];
+  creation->setup.sync = ends[1];
+  int r = setup_open_sources(&creation->setup, err);
+  if (r == 0) {
+    r = namespaces_need_between(&creation->setup) ? clone_between(creation, err) : clone_directly(creation, err);
+  }
+  setup_close_sources(&creation->setup);
+  return r;
 }
 
 static int add_json(struct str *out, const char *key, const struct json *value) {
@@ -294,6 +302,16 @@ static int add_cgroups(struct str *out, const struct cgroup *cgroup) {
     r = r < 0 ? r : str_add(out, "}");
   }
   return r < 0 ? r : str_add(out, "]");
+}
+
+static bool has_own_time(const struct creation *creation) {
+  for (size_t i = 0; i < creation->plan.namespace_count; i++) {
+    const struct plan_namespace *namespace = &creation->plan.namespaces[i];
+    if (strcmp(namespace->name, "time") == 0) {
+      return namespace->path == NULL || creation->setup.namespace_fds[i] >= 0;
+    }
+  }
+  return false;
 }
 
 /* The specification's fields; `full` adds what later verbs need. */
@@ -324,6 +342,11 @@ static int state_text(const struct creation *creation, const char *status, bool 
     }
     r = r < 0 ? r : add_json(out, "hooks", &hooks);
     r = r < 0 ? r : add_json(out, "process", &process);
+    r = r < 0 || !creation->setup.own_users ? r : str_add(out, ",\"user_namespace\":true");
+    r = r < 0 || !has_own_time(creation) ? r : str_add(out, ",\"time_namespace\":true");
+    r = r < 0 || creation->plan.personality == PLAN_UNSET
+            ? r
+            : str_addf(out, ",\"personality\":%lld", (long long)creation->plan.personality);
   }
   r = r < 0 ? r : str_add(out, "}");
   return r < 0 ? err_oom(err) : 0;
@@ -409,7 +432,7 @@ static int prepare(struct creation *creation, struct err *err) {
   }
   r = r < 0 ? r : prepare_seccomp(creation, err);
   r = r < 0 ? r : make_start_fifo(creation, err);
-  r = r < 0 ? r : open_namespaces(creation, err);
+  r = r < 0 ? r : namespaces_open(setup, err);
   r = r < 0 ? r : make_cgroups(creation, err);
   return r;
 }
@@ -419,6 +442,7 @@ static int build(struct creation *creation, struct err *err) {
   r = r < 0 ? r : clone_child(creation, err);
   const struct await_calls calls = {run_runtime_hooks, hand_over_listener, creation};
   r = r < 0 ? r : container_await_ready(creation->sync, &calls, err);
+  r = r < 0 ? r : attributes_apply(creation->pid, &creation->plan.process, creation->setup.own_users, err);
   r = r < 0 ? r : record(creation, err);
   r = r < 0 ? r : sync_send(creation->sync, SYNC_COMMIT, NULL, err);
   return r;
@@ -463,7 +487,9 @@ int container_create(const struct create_options *options, struct created *ret_c
   setup->keep_keyring = options->no_new_keyring;
   setup->sync = setup->start_fifo = setup->start_error = setup->console_socket = -1;
   setup->root = setup->null_file = setup->terminal = setup->apparmor = -1;
+  setup->root_tree = -1;
   memset(setup->namespace_fds, -1, sizeof(setup->namespace_fds));
+  memset(setup->entries, -1, sizeof(setup->entries));
   int r = container_check_id(options->id, err);
   r = r < 0 ? r : read_config(&creation, err);
   if (r < 0 || options->dry_run) {
@@ -473,6 +499,7 @@ int container_create(const struct create_options *options, struct created *ret_c
     plan_free(&creation.plan);
     return r;
   }
+  setup->personality = creation.plan.personality;
   cleanup_str struct str hook_state = STR_INIT;
   r = state_text(&creation, "creating", false, &hook_state, err);
   setup->state_text = hook_state.data;

@@ -17,9 +17,15 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "container/attributes.h"
+#include "container/between.h"
 #include "container/container.h"
 #include "sys/process.h"
 #include "sys/syscalls.h"
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
 
 struct entry {
   const struct exec_options *options;
@@ -34,7 +40,6 @@ struct entry {
   struct container container;
   int init; /* pidfd */
   int group;
-  int group_fds[CGROUP_HIERARCHIES];
   int pid_directory;
   char pid_name[NAME_MAX + 1];
   int sync;
@@ -194,6 +199,7 @@ static int prepare(struct entry *entry, struct err *err) {
     return err_set(err, EINVAL, "cannot execute in container %s: it is %s", options->id,
                    container_status_names[status]);
   }
+  entry->setup.personality = container->personality;
   r = read_process(entry, err);
   r = r < 0 ? r : process_open(container->pid, container->start_time, &entry->init, err);
   if (r < 0) {
@@ -210,7 +216,7 @@ static int prepare(struct entry *entry, struct err *err) {
   if (r < 0) {
     return r;
   }
-  if (entry->process.oom_score_adj_given) {
+  if (entry->process.oom_score_adj_given && !container->own_users) {
     char text[16];
     struct err why = ERR_INIT;
     snprintf(text, sizeof(text), "%d", entry->process.oom_score_adj);
@@ -219,7 +225,48 @@ static int prepare(struct entry *entry, struct err *err) {
     }
   }
   entry->group = cgroup_join_target(&container->cgroup, container->pid);
-  return cgroup_open_entries(&container->cgroup, entry->group >= 0, entry->group_fds, err);
+  return cgroup_open_entries(&container->cgroup, entry->group >= 0, entry->setup.entries, err);
+}
+
+_Noreturn static void run_child(struct setup *setup) {
+  struct err why = ERR_INIT;
+  if (cgroup_enter_entries(setup->entries, &why) < 0) {
+    (void)sync_send(setup->sync, SYNC_FAILED, &why, NULL);
+    _exit(1);
+  }
+  child_main(setup, exec_steps);
+}
+
+/* A user namespace cannot be left again, and we have work to do outside: a process between us and the child enters. */
+static int clone_between(struct entry *entry, int namespaces, pid_t *ret_pid, int *ret_pidfd, struct err *err) {
+  const struct between between = {
+      .setup = &entry->setup,
+      .joined_init = entry->init,
+      .joined = namespaces,
+      .group = entry->group,
+      .peer = entry->sync,
+      .child = run_child,
+  };
+  return between_clone(&between, ret_pid, ret_pidfd, err);
+}
+
+static int clone_directly(struct entry *entry, int namespaces, pid_t *ret_pid, int *ret_pidfd, struct err *err) {
+  if (setns(entry->init, namespaces) < 0) {
+    return err_errno(err, "cannot join the namespaces of container %s", entry->options->id);
+  }
+  uint64_t flags = entry->options->detach && getpid() != 1 ? CLONE_PARENT : 0;
+  pid_t pid = sys_clone3(flags, flags != 0 ? 0 : SIGCHLD, entry->group, ret_pidfd);
+  if (pid < 0) {
+    return err_errno(err, "cannot make a process in container %s", entry->options->id);
+  }
+  if (pid == 0) {
+    close(entry->sync);
+    run_child(&entry->setup);
+  }
+  close(entry->setup.sync);
+  entry->setup.sync = -1;
+  *ret_pid = pid;
+  return 0;
 }
 
 static int join_and_clone(struct entry *entry, int *ret_pidfd, struct err *err) {
@@ -229,28 +276,22 @@ static int join_and_clone(struct entry *entry, int *ret_pidfd, struct err *err) 
   }
   entry->sync = ends[0];
   entry->setup.sync = ends[1];
-  const int all = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWPID;
-  if (setns(entry->init, all) < 0) {
-    return err_errno(err, "cannot join the namespaces of container %s", entry->options->id);
+  const struct container *container = &entry->container;
+  int namespaces = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWPID;
+  namespaces |= container->own_time ? CLONE_NEWTIME : 0;
+  int r = attributes_set_cpus(0, entry->process.initial_cpus, "initial", err);
+  if (r < 0) {
+    return r;
   }
-  uint64_t flags = entry->options->detach && getpid() != 1 ? CLONE_PARENT : 0;
-  pid_t pid = sys_clone3(flags, flags != 0 ? 0 : SIGCHLD, entry->group, ret_pidfd);
-  if (pid < 0) {
-    return err_errno(err, "cannot make a process in container %s", entry->options->id);
-  }
-  if (pid == 0) {
-    struct err why = ERR_INIT;
-    close(entry->sync);
-    if (cgroup_enter_entries(entry->group_fds, &why) < 0) {
-      (void)sync_send(entry->setup.sync, SYNC_FAILED, &why, NULL);
-      _exit(1);
-    }
-    child_main(&entry->setup, exec_steps);
-  }
-  close(entry->setup.sync);
-  entry->setup.sync = -1;
-  entry->pid = pid;
-  return 0;
+  entry->setup.own_users = container->own_users;
+  return container->own_users ? clone_between(entry, namespaces | CLONE_NEWUSER, &entry->pid, ret_pidfd, err)
+                              : clone_directly(entry, namespaces, &entry->pid, ret_pidfd, err);
+}
+
+/* The child is in its cgroups now. */
+static int apply_attributes(const struct entry *entry, struct err *err) {
+  int r = attributes_apply(entry->pid, &entry->process, entry->container.own_users, err);
+  return r < 0 ? r : attributes_set_cpus(entry->pid, entry->process.final_cpus, "final", err);
 }
 
 static int write_pid(const struct entry *entry, struct err *err) {
@@ -285,6 +326,7 @@ static int enter(struct entry *entry, int *ret_status, struct err *err) {
   }
   const struct await_calls calls = {NULL, hand_over_listener, entry};
   r = container_await_ready(entry->sync, &calls, err);
+  r = r < 0 ? r : apply_attributes(entry, err);
   r = r < 0 ? r : write_pid(entry, err);
   r = r < 0 ? r : sync_send(entry->sync, SYNC_COMMIT, NULL, err);
   if (r < 0) {
@@ -301,13 +343,13 @@ int container_exec(const struct exec_options *options, int *ret_status, struct e
   entry.options = options;
   entry.container = (struct container)CONTAINER_INIT;
   entry.init = entry.group = entry.pid_directory = entry.sync = entry.listener_socket = -1;
-  memset(entry.group_fds, -1, sizeof(entry.group_fds));
+  memset(entry.setup.entries, -1, sizeof(entry.setup.entries));
   struct setup *setup = &entry.setup;
   setup->process = &entry.process;
   setup->id = options->id;
   setup->preserve_fds = options->preserve_fds;
   setup->sync = setup->start_fifo = setup->start_error = setup->console_socket = -1;
-  setup->root = setup->null_file = setup->terminal = setup->apparmor = -1;
+  setup->root = setup->null_file = setup->terminal = setup->apparmor = setup->root_tree = -1;
   int r = enter(&entry, ret_status, err);
   /* The process is about to end: descriptors go with it. */
   container_close(&entry.container);

@@ -47,6 +47,7 @@ static int read_cgroups(struct container *container, struct err *err) {
 
 static int read_state(struct container *container, struct err *err) {
   long long pid = 0;
+  container->personality = PLAN_UNSET;
   int r = json_read_file(container->directory, "state.json", &container->document, err);
   if (r < 0) {
     return r;
@@ -57,7 +58,10 @@ static int read_state(struct container *container, struct err *err) {
       (r = json_need_string(document, "created", &container->created, err)) < 0 ||
       (r = json_need_string(document, "rootfs", &container->rootfs, err)) < 0 ||
       (r = json_need_long(document, "pid", 1, INT_MAX, &pid, err)) < 0 ||
-      (r = json_u64_at(document, "start_time", &container->start_time, err)) < 0) {
+      (r = json_u64_at(document, "start_time", &container->start_time, err)) < 0 ||
+      (r = json_bool_at(document, "user_namespace", &container->own_users, err)) < 0 ||
+      (r = json_bool_at(document, "time_namespace", &container->own_time, err)) < 0 ||
+      (r = json_long_at(document, "personality", 0, LONG_MAX, &container->personality, err)) < 0) {
     return r;
   }
   container->pid = (pid_t)pid;

@@ -111,7 +111,7 @@ static int compress_main(int argc, char **argv) {
   z_stream stream = {.zalloc = Z_NULL};
   (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
   (void)!nice(19);
-  (void)sys_ioprio_set(IOPRIO_IDLE);
+  (void)sys_ioprio_set(0, IOPRIO_IDLE);
   if (fstat(STDIN_FILENO, &info) < 0 ||
       deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
     return 1;

@@ -10,6 +10,7 @@
 
 #include "setup/setup.h"
 #include "sys/inroot.h"
+#include "sys/mountfd.h"
 
 /* A constant, unlike makedev: these numbers fit the old 16-bit form. */
 #define DEVICE(major, minor) ((major) << 8 | (minor))
@@ -29,21 +30,59 @@ static const struct {
     {"stderr", "/proc/self/fd/2"},
 };
 
-static int make_node(int root, int dev, const struct plan_device *device, struct err *err) {
+/* Where the last part of the path goes, and that part: /dev is at hand, other parents are looked up or made. */
+static int open_parent(int root, int dev, const struct plan_device *device, int *ret_parent, const char **ret_name,
+                       struct err *err) {
   const char *name = strrchr(device->path, '/') + 1;
-  cleanup_close int directory = -1;
-  int parent = dev;
-  if (!str_starts(device->path, "/dev/") || name != device->path + 5) {
-    char path[PATH_MAX];
-    int n = snprintf(path, sizeof(path), "%.*s", (int)(name - 1 - device->path), device->path);
-    if (n < 0 || (size_t)n >= sizeof(path)) {
-      return err_code(err, ENAMETOOLONG, "%s", device->path);
-    }
-    int r = inroot_make_plain_directory(root, n == 0 ? "/" : path, 0755, &directory, err);
-    if (r < 0) {
-      return r;
-    }
-    parent = directory;
+  *ret_name = name;
+  if (str_starts(device->path, "/dev/") && name == device->path + 5) {
+    *ret_parent = dup(dev);
+    return *ret_parent < 0 ? err_errno(err, "cannot open /dev") : 0;
+  }
+  char path[PATH_MAX];
+  int n = snprintf(path, sizeof(path), "%.*s", (int)(name - 1 - device->path), device->path);
+  if (n < 0 || (size_t)n >= sizeof(path)) {
+    return err_code(err, ENAMETOOLONG, "%s", device->path);
+  }
+  return inroot_make_plain_directory(root, n == 0 ? "/" : path, 0755, ret_parent, err);
+}
+
+/* In a user namespace nobody may make a device: the host's is bound, with the owner and mode it has there. */
+static int bind_node(int parent, const char *name, const struct plan_device *device, struct err *err) {
+  cleanup_close int source = open(device->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  struct stat at;
+  if (source < 0 || fstat(source, &at) < 0) {
+    return err_errno(err, "cannot open device %s of the host, which the container's user namespace needs",
+                     device->path);
+  }
+  if ((at.st_mode & S_IFMT) != device->type || at.st_rdev != device->number) {
+    return err_set(err, ENODEV, "%s of the host is not device %u:%u; in a user namespace devices come from the host",
+                   device->path, major(device->number), minor(device->number));
+  }
+  cleanup_close int made = openat(parent, name, O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (made < 0 && errno != EEXIST) {
+    return err_errno(err, "cannot create %s", device->path);
+  }
+  cleanup_close int target = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  if (target < 0 || fstat(target, &at) < 0) {
+    return err_errno(err, "cannot open %s", device->path);
+  }
+  if (!S_ISREG(at.st_mode)) {
+    return err_set(err, EPERM, "refused: %s of the container's root file system is not a file", device->path);
+  }
+  cleanup_close int tree = mountfd_clone(source, "", 0);
+  return tree < 0 || mountfd_attach(tree, target) < 0 ? err_errno(err, "cannot bind device %s", device->path) : 0;
+}
+
+static int make_node(const struct setup *setup, int dev, const struct plan_device *device, struct err *err) {
+  cleanup_close int parent = -1;
+  const char *name = NULL;
+  int r = open_parent(setup->root, dev, device, &parent, &name, err);
+  if (r < 0) {
+    return r;
+  }
+  if (setup->own_users && device->type != S_IFIFO) {
+    return bind_node(parent, name, device, err);
   }
   if (mknodat(parent, name, device->type | device->mode, device->number) < 0) {
     struct stat at;
@@ -82,10 +121,10 @@ static int make_all(const struct setup *setup, int dev, struct err *err) {
   const struct plan *plan = setup->plan;
   int r = 0;
   for (size_t i = 0; r == 0 && i < array_length(defaults); i++) {
-    r = in_plan(plan, defaults[i].path) ? 0 : make_node(setup->root, dev, &defaults[i], err);
+    r = in_plan(plan, defaults[i].path) ? 0 : make_node(setup, dev, &defaults[i], err);
   }
   for (size_t i = 0; r == 0 && i < plan->device_count; i++) {
-    r = make_node(setup->root, dev, &plan->devices[i], err);
+    r = make_node(setup, dev, &plan->devices[i], err);
   }
   for (size_t i = 0; r == 0 && i < array_length(links); i++) {
     if (symlinkat(links[i].target, dev, links[i].name) < 0 && errno != EEXIST) {

@@ -75,7 +75,8 @@ static int set_attributes(int tree, const struct plan_mount *mount, struct err *
   }
   uint64_t propagation = mount->propagation == 0 ? MS_PRIVATE : mount->propagation;
   int recursive = mount->propagation == 0 || mount->propagation_recursive;
-  if (mount->bind && mountfd_setattr(tree, recursive, 0, 0, propagation) < 0) {
+  bool kept = mount->remount && mount->propagation == 0;
+  if (mount->bind && !kept && mountfd_setattr(tree, recursive, 0, 0, propagation) < 0) {
     return err_errno(err, "cannot set the propagation");
   }
   return 0;
@@ -113,96 +114,98 @@ static int attach(struct setup *setup, const struct plan_mount *mount, int tree,
   return 0;
 }
 
-static int mount_bind(struct setup *setup, const struct plan_mount *mount, struct err *err) {
-  char path[PATH_MAX];
-  bool absolute = mount->source[0] == '/';
-  int n = snprintf(path, sizeof(path), "%s%s%s", absolute ? "" : setup->bundle, absolute ? "" : "/", mount->source);
-  if (n < 0 || (size_t)n >= sizeof(path)) {
-    return err_code(err, ENAMETOOLONG, "source %s", mount->source);
+static int mount_bind(struct setup *setup, size_t index, struct err *err) {
+  const struct plan_mount *mount = &setup->plan->mounts[index];
+  cleanup_close int tree = -1;
+  int r = 0;
+  if (setup->sources != NULL && setup->sources[index] >= 0) {
+    tree = setup->sources[index];
+    setup->sources[index] = -1;
+  } else {
+    r = setup_open_source(setup, mount, &tree, err);
   }
-  cleanup_close int tree = mountfd_clone(AT_FDCWD, path, mount->recursive);
-  if (tree < 0) {
-    return err_errno(err, "cannot open source %s", path);
-  }
-  int r = set_attributes(tree, mount, err);
+  r = r < 0 ? r : set_attributes(tree, mount, err);
   return r < 0 ? r : attach(setup, mount, tree, err);
 }
 
-static int configure(int fs, const char *option, struct err *err) {
-  const char *equals = strchr(option, '=');
-  char key[64];
-  int n;
-  if (equals == NULL) {
-    n = mountfd_config(fs, MOUNTFD_FLAG, option, NULL);
-  } else {
-    snprintf(key, sizeof(key), "%.*s", (int)(equals - option), option);
-    n = mountfd_config(fs, MOUNTFD_STRING, key, equals + 1);
-  }
-  return n < 0 ? err_errno(err, "option '%s'", option) : 0;
-}
-
-static int make_file_system(const struct plan_mount *mount, int *ret_tree, struct err *err) {
-  cleanup_close int fs = mountfd_open(mount->type);
-  if (fs < 0) {
-    return err_errno(err, "cannot open file system type %s", mount->type);
-  }
-  const char *source = mount->source == NULL || mount->source[0] == '\0' ? mount->type : mount->source;
-  if (mountfd_config(fs, MOUNTFD_STRING, "source", source) < 0) {
-    return err_errno(err, "source %s", source);
-  }
-  for (size_t i = 0; i < mount->data.count; i++) {
-    int r = configure(fs, mount->data.items[i], err);
-    if (r < 0) {
-      return r;
-    }
-  }
-  if (mountfd_config(fs, MOUNTFD_CREATE, NULL, NULL) < 0) {
-    return err_errno(err, "cannot make a %s file system", mount->type);
-  }
-  unsigned attributes = (unsigned)mount->set;
-  int tree = mountfd_mount(fs, attributes);
-  if (tree < 0) {
-    return err_errno(err, "cannot mount a %s file system", mount->type);
-  }
-  *ret_tree = tree;
-  return 0;
+/* A network's sysfs can only be mounted by an owner of that network: else the host's is shown, read-only. */
+static int bind_sysfs(struct setup *setup, const struct plan_mount *mount, struct err *err) {
+  struct plan_mount own = *mount;
+  own.bind = true;
+  cleanup_close int tree = mountfd_clone(AT_FDCWD, "/sys", 0);
+  int r = tree < 0 ? err_errno(err, "cannot bind /sys") : set_attributes(tree, &own, err);
+  return r < 0 ? r : attach(setup, &own, tree, err);
 }
 
 static int mount_file_system(struct setup *setup, const struct plan_mount *mount, struct err *err) {
-  struct plan_mount own = *mount;
-  /* A network's sysfs can only be mounted by an owner of that network: else the host's is shown, read-only. */
   if (str_equal(mount->type, "sysfs") && plan_namespace(setup->plan, CLONE_NEWNET) == NULL) {
-    own.bind = true;
-    own.recursive = false;
-    own.source = "/sys";
-    return mount_bind(setup, &own, err);
+    return bind_sysfs(setup, mount, err);
   }
   cleanup_close int tree = -1;
-  int r = make_file_system(&own, &tree, err);
-  if (r == 0 && (own.recursive_set | own.recursive_clear) != 0 &&
-      mountfd_setattr(tree, 1, own.recursive_set, own.recursive_clear, 0) < 0) {
+  int r = setup_make_file_system(setup, mount, &tree, err);
+  if (r == 0 && (mount->recursive_set | mount->recursive_clear) != 0 &&
+      mountfd_setattr(tree, 1, mount->recursive_set, mount->recursive_clear, 0) < 0) {
     r = err_errno(err, "cannot set the recursive options");
   }
-  if (r == 0 && own.propagation != 0 && mountfd_setattr(tree, own.propagation_recursive, 0, 0, own.propagation) < 0) {
+  if (r == 0 && mount->propagation != 0 &&
+      mountfd_setattr(tree, mount->propagation_recursive, 0, 0, mount->propagation) < 0) {
     r = err_errno(err, "cannot set the propagation");
   }
-  return r < 0 ? r : attach(setup, &own, tree, err);
+  return r < 0 ? r : attach(setup, mount, tree, err);
+}
+
+/* `remount`: options of what is mounted there; with data, the file system itself is configured anew. */
+static int remount(struct setup *setup, const struct plan_mount *mount, struct err *err) {
+  cleanup_close int target = -1;
+  bool kernel = is_kernel_directory(mount->destination);
+  int r = kernel ? inroot_open_plain(setup->root, mount->destination, O_PATH, &target, err)
+                 : inroot_open(setup->root, mount->destination, O_PATH, &target, err);
+  r = r < 0 || kernel ? r : check_target(target, mount, err);
+  if (r < 0) {
+    return r;
+  }
+  struct statx info;
+  if (statx(target, "", AT_EMPTY_PATH, 0, &info) < 0) {
+    return err_errno(err, "cannot look at the mount");
+  }
+  if ((info.stx_attributes & STATX_ATTR_MOUNT_ROOT) == 0) {
+    return err_set(err, EINVAL, "remount: nothing is mounted there");
+  }
+  if (mount->data.count > 0) {
+    cleanup_close int fs = mountfd_pick(target);
+    if (fs < 0) {
+      return err_errno(err, "cannot configure the file system anew");
+    }
+    r = setup_configure(fs, mount, err);
+    if (r == 0 && mountfd_config(fs, MOUNTFD_RECONFIGURE, NULL, NULL) < 0) {
+      r = err_errno(err, "cannot configure the file system anew");
+    }
+  }
+  return r < 0 ? r : set_attributes(target, mount, err);
+}
+
+static int mount_one(struct setup *setup, size_t index, struct err *err) {
+  const struct plan_mount *mount = &setup->plan->mounts[index];
+  if (mount->relative) {
+    setup_warn(setup, "mounts[%zu].destination: %s is not absolute, taken as %s", index, mount->destination + 1,
+               mount->destination);
+  }
+  if (mount->remount) {
+    return remount(setup, mount, err);
+  }
+  if (mount->bind) {
+    return mount_bind(setup, index, err);
+  }
+  return str_equal(mount->type, "cgroup") ? mount_cgroups(setup, mount, err) : mount_file_system(setup, mount, err);
 }
 
 int step_mounts(struct setup *setup, struct err *err) {
   mode_t mask = umask(0);
   int r = 0;
   for (size_t i = 0; r == 0 && i < setup->plan->mount_count; i++) {
-    const struct plan_mount *mount = &setup->plan->mounts[i];
-    if (mount->bind) {
-      r = mount_bind(setup, mount, err);
-    } else if (str_equal(mount->type, "cgroup")) {
-      r = mount_cgroups(setup, mount, err);
-    } else {
-      r = mount_file_system(setup, mount, err);
-    }
+    r = mount_one(setup, i, err);
     if (r < 0) {
-      err_prefix(err, "%s", mount->destination);
+      err_prefix(err, "%s", setup->plan->mounts[i].destination);
     }
   }
   umask(mask);

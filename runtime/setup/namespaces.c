@@ -16,8 +16,37 @@
 #include "setup/setup.h"
 #include "sys/syscalls.h"
 
+/* Root of the user namespace, so that what is made from here on belongs to the container; without a root in it, the
+   process's own user. */
+int step_users(struct setup *setup, struct err *err) {
+  if (!setup->own_users) {
+    return 0;
+  }
+  /* Denied where the map was written without privileges. */
+  if (sys_setgroups(0, NULL) < 0 && errno != EPERM) {
+    return err_errno(err, "cannot drop groups");
+  }
+  if (sys_setresgid(0) < 0 && (errno != EINVAL || sys_setresgid(setup->process->gid) < 0)) {
+    return err_errno(err, "cannot become group 0 of the user namespace");
+  }
+  if (sys_setresuid(0) < 0 && (errno != EINVAL || sys_setresuid(setup->process->uid) < 0)) {
+    return err_errno(err, "cannot become user 0 of the user namespace");
+  }
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) {
+    return err_errno(err, "cannot become undumpable");
+  }
+  return 0;
+}
+
+static int enter_cgroups(const struct setup *setup, struct err *err) {
+  if (setup->own_users) {
+    return cgroup_enter_entries(setup->entries, err);
+  }
+  return setup->cgroup == NULL ? 0 : cgroup_enter(setup->cgroup, setup->in_v2_cgroup, err);
+}
+
 int step_cgroups(struct setup *setup, struct err *err) {
-  int r = setup->cgroup == NULL ? 0 : cgroup_enter(setup->cgroup, setup->in_v2_cgroup, err);
+  int r = enter_cgroups(setup, err);
   if (r < 0) {
     return r;
   }
@@ -30,7 +59,7 @@ int step_cgroups(struct setup *setup, struct err *err) {
 }
 
 int step_namespaces(struct setup *setup, struct err *err) {
-  for (size_t i = 0; i < setup->plan->namespace_count; i++) {
+  for (size_t i = 0; !setup->joined_all && i < setup->plan->namespace_count; i++) {
     const struct plan_namespace *namespace = &setup->plan->namespaces[i];
     /* The pid namespace was joined by the parent: it only holds for children. */
     if (setup->namespace_fds[i] < 0 || namespace->flag == CLONE_NEWPID) {
@@ -58,7 +87,7 @@ int setup_new_keyring(const struct setup *setup, struct err *err) {
 /* What is done through the host's /proc, on ourselves, while it is there. */
 int step_host_processes(struct setup *setup, struct err *err) {
   const struct plan_process *process = setup->process;
-  if (process->oom_score_adj_given) {
+  if (process->oom_score_adj_given && !setup->own_users) {
     char text[16];
     struct err why = ERR_INIT;
     snprintf(text, sizeof(text), "%d", process->oom_score_adj);

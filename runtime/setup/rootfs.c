@@ -28,163 +28,100 @@ int step_propagation(struct setup *setup, struct err *err) {
   return 0;
 }
 
-/* What the file system itself said about a failed fsconfig, if anything. */
-static void add_reason(int fs, struct err *err) {
-  char text[400];
-  ssize_t n = read(fs, text, sizeof(text) - 1);
-  if (n > 0) {
-    text[n] = '\0';
-    text[strcspn(text, "\n")] = '\0';
-    size_t length = strlen(err->text);
-    snprintf(err->text + length, sizeof(err->text) - length, " (%s)", text);
-  }
+static int root_path(const struct setup *setup, char *path, size_t capacity, struct err *err) {
+  const char *given = setup->plan->root_path;
+  bool absolute = given[0] == '/';
+  int n = snprintf(path, capacity, "%s%s%s", absolute ? "" : setup->bundle, absolute ? "" : "/", given);
+  return n < 0 || (size_t)n >= capacity ? err_code(err, ENAMETOOLONG, "root.path") : 0;
 }
 
-/* Each directory is entered and named ".": /proc/self/mountinfo of the container then shows no path of the host,
-   and no length limit of the option string is met. */
-static int add_layer(int fs, const char *key, const char *directory, struct err *err) {
-  if (chdir(directory) < 0) {
-    return err_errno(err, "cannot enter overlay directory %s", directory);
+/* pivot_root needs a mount; a recursive copy keeps what the bundle's owner mounted below. Nothing goes from it to the
+   host; from the host to it only on request. */
+static int clone_root(const struct plan *plan, const char *path, int *ret_tree, struct err *err) {
+  bool follows = (plan->root_propagation & (MS_SHARED | MS_SLAVE)) != 0;
+  cleanup_close int tree = mountfd_clone(AT_FDCWD, path, 1);
+  if (tree < 0 || mountfd_setattr(tree, 1, 0, 0, follows ? MS_SLAVE : MS_PRIVATE) < 0) {
+    return err_errno(err, "cannot use %s as root file system", path);
   }
-  if (mountfd_config(fs, MOUNTFD_STRING, key, ".") < 0) {
-    int code = errno;
-    err_code(err, code, "overlay %s %s", key, directory);
-    add_reason(fs, err);
-    return -code;
-  }
+  *ret_tree = take_fd(&tree);
   return 0;
 }
 
-static int overlay_by_layer(const struct plan *plan, int *ret_mount, struct err *err) {
-  cleanup_close int fs = mountfd_open("overlay");
-  if (fs < 0) {
-    return err_errno(err, "cannot open the overlay file system");
-  }
-  int r = 0;
-  for (size_t i = 0; r == 0 && i < plan->overlay_lower.count; i++) {
-    r = add_layer(fs, "lowerdir+", plan->overlay_lower.items[i], err);
-  }
-  if (r == 0 && plan->overlay_upper != NULL) {
-    r = add_layer(fs, "upperdir", plan->overlay_upper, err);
-    r = r < 0 ? r : add_layer(fs, "workdir", plan->overlay_work, err);
-  }
-  if (r < 0) {
-    return r;
-  }
-  (void)mountfd_config(fs, MOUNTFD_STRING, "source", "overlay");
-  int mount_fd = -1;
-  if (mountfd_config(fs, MOUNTFD_CREATE, NULL, NULL) < 0 || (mount_fd = mountfd_mount(fs, 0)) < 0) {
-    int code = errno;
-    err_code(err, code, "cannot make the overlay");
-    add_reason(fs, err);
-    return -code;
-  }
-  *ret_mount = mount_fd;
-  return 0;
-}
-
-/* Length of the directory, with its slash, that two paths have in common; at most `most`. */
-static size_t common_directory(const char *a, const char *b, size_t most) {
-  size_t length = 0;
-  for (size_t i = 0; i < most && a[i] != '\0' && a[i] == b[i]; i++) {
-    length = a[i] == '/' ? i + 1 : length;
-  }
-  return length;
-}
-
-static int add_escaped(struct str *options, const char *before, const char *path) {
-  int r = str_add(options, before);
-  for (const char *c = path; r == 0 && *c != '\0'; c++) {
-    r = strchr(":,\\", *c) != NULL ? str_append(options, "\\", 1) : 0;
-    r = r < 0 ? r : str_append(options, c, 1);
-  }
-  return r;
-}
-
-/* Linux before 6.7 takes all layers as one option of at most a page. Named from their common directory, so that little
-   of the host's paths shows. */
-static int overlay_by_options(const struct plan *plan, const char *target, struct err *err) {
-  cleanup_str struct str options = STR_INIT;
-  const char *first = plan->overlay_lower.items[0];
-  size_t common = strlen(first);
-  for (size_t i = 0; i < plan->overlay_lower.count; i++) {
-    common = common_directory(first, plan->overlay_lower.items[i], common);
-  }
-  if (plan->overlay_upper != NULL) {
-    common = common_directory(first, plan->overlay_upper, common);
-    common = common_directory(first, plan->overlay_work, common);
-  }
-  char directory[PATH_MAX];
-  snprintf(directory, sizeof(directory), "%.*s", (int)common, first);
-  if (chdir(directory) < 0) {
-    return err_errno(err, "cannot enter %s", directory);
-  }
-  int r = 0;
-  for (size_t i = 0; r == 0 && i < plan->overlay_lower.count; i++) {
-    r = add_escaped(&options, i == 0 ? "lowerdir=" : ":", plan->overlay_lower.items[i] + common);
-  }
-  if (r == 0 && plan->overlay_upper != NULL) {
-    r = add_escaped(&options, ",upperdir=", plan->overlay_upper + common);
-    r = r < 0 ? r : add_escaped(&options, ",workdir=", plan->overlay_work + common);
-  }
-  if (r < 0) {
-    return err_oom(err);
-  }
-  if (options.size >= 4096) {
-    return err_set(err, E2BIG, "the overlay's options exceed one page; fewer layers or Linux 6.7 are needed");
-  }
-  unsigned long flags = plan->overlay_upper == NULL ? MS_RDONLY : 0;
-  return mount("overlay", target, "overlay", flags, options.data) < 0 ? err_errno(err, "cannot mount the overlay") : 0;
-}
-
-static int mount_overlay(const struct plan *plan, const char *target, struct err *err) {
-  cleanup_close int made = -1;
-  int r = overlay_by_layer(plan, &made, err);
-  if (r == -EINVAL) {
-    /* Old kernels refuse the option at once or only when the file system is made; a real mistake fails again. */
-    return overlay_by_options(plan, target, err);
-  }
-  if (r < 0) {
-    return r;
-  }
-  cleanup_close int at = open(target, O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (at < 0 || mountfd_attach(made, at) < 0) {
-    return err_errno(err, "cannot mount the overlay on %s", target);
-  }
-  return 0;
-}
-
-int step_root(struct setup *setup, struct err *err) {
-  const struct plan *plan = setup->plan;
+int setup_open_root(const struct setup *setup, int *ret_tree, struct err *err) {
   char path[PATH_MAX];
-  bool absolute = plan->root_path[0] == '/';
-  int n = snprintf(path, sizeof(path), "%s%s%s", absolute ? "" : setup->bundle, absolute ? "" : "/", plan->root_path);
-  if (n < 0 || (size_t)n >= sizeof(path)) {
-    return err_code(err, ENAMETOOLONG, "root.path");
+  int r = root_path(setup, path, sizeof(path), err);
+  if (r < 0 || setup->plan->overlay_lower.count == 0) {
+    return r < 0 ? r : clone_root(setup->plan, path, ret_tree, err);
   }
-  cleanup_close int null_file = open("/dev/null", O_PATH | O_CLOEXEC);
+  return overlay_open(setup->plan, ret_tree, err);
+}
+
+/* A shared mount that holds the root would carry it to the host, and pivot_root refuses it. */
+static int make_private_below(int directory, struct err *err) {
+  cleanup_close int at = dup(directory);
+  for (;;) {
+    struct statx info;
+    if (at < 0 || statx(at, "", AT_EMPTY_PATH, 0, &info) < 0) {
+      return err_errno(err, "cannot find the mount of the root file system");
+    }
+    if ((info.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0) {
+      return mountfd_setattr(at, 0, 0, 0, MS_PRIVATE) < 0 ? err_errno(err, "cannot make the root's parent private") : 0;
+    }
+    int above = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    close(at);
+    at = above;
+  }
+}
+
+/* Onto `path`, or where the path cannot be walked by the container's user namespace, over "/": lookups still begin
+   below. */
+static int attach_root(const struct setup *setup, int tree, const char *path, struct err *err) {
+  cleanup_close int target = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int r = target < 0 ? err_errno(err, "cannot open %s", path) : 0;
+  if (r == 0 && (setup->plan->root_propagation & MS_SHARED) != 0) {
+    r = make_private_below(target, err);
+  }
+  return r == 0 && mountfd_attach(tree, target) < 0 ? err_errno(err, "cannot mount the root on %s", path) : r;
+}
+
+static int open_null(struct err *err) {
+  cleanup_close int file = open("/dev/null", O_PATH | O_CLOEXEC);
   struct stat at;
-  if (null_file < 0 || fstat(null_file, &at) < 0) {
+  if (file < 0 || fstat(file, &at) < 0) {
     return err_errno(err, "cannot open /dev/null");
   }
   if (!S_ISCHR(at.st_mode) || at.st_rdev != 0x103) {
     return err_set(err, EPERM, "the host's /dev/null is not the null device");
   }
-  int r = 0;
-  if (plan->overlay_lower.count > 0) {
-    r = mount_overlay(plan, path, err);
+  return take_fd(&file);
+}
+
+int step_root(struct setup *setup, struct err *err) {
+  const struct plan *plan = setup->plan;
+  char path[PATH_MAX];
+  int r = root_path(setup, path, sizeof(path), err);
+  if (r < 0) {
+    return r;
+  }
+  cleanup_close int null_file = open_null(err);
+  if (null_file < 0) {
+    return null_file;
+  }
+  cleanup_close int tree = -1;
+  if (setup->root_tree >= 0) {
+    tree = setup->root_tree;
+    setup->root_tree = -1;
+    r = attach_root(setup, tree, "/", err);
+  } else if (plan->overlay_lower.count > 0) {
+    r = overlay_mount(plan, path, err);
   } else {
-    /* pivot_root needs a mount; a recursive copy keeps what the bundle's owner mounted below. */
-    cleanup_close int tree = mountfd_clone(AT_FDCWD, path, 1);
-    cleanup_close int target = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (tree < 0 || target < 0 || mountfd_setattr(tree, 1, 0, 0, MS_PRIVATE) < 0 || mountfd_attach(tree, target) < 0) {
-      r = err_errno(err, "cannot use %s as root file system", path);
-    }
+    r = clone_root(plan, path, &tree, err);
+    r = r < 0 ? r : attach_root(setup, tree, path, err);
   }
   if (r < 0) {
     return r;
   }
-  setup->root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  setup->root = tree >= 0 ? take_fd(&tree) : open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (setup->root < 0) {
     return err_errno(err, "cannot open %s", path);
   }

@@ -1,6 +1,8 @@
 /*
  * From a plan to a running process: an ordered table of steps, run by one loop, the step's name in front of every
  * error.
+ * A user or time namespace of the container's own puts a go-between in the middle (container/between.h): it joins,
+ * makes the namespaces that only hold for children, and makes the child, a sibling of its own.
  *
  * The sequence of `create` (the child is init of the container; messages on one SOCK_SEQPACKET pair):
  *
@@ -46,15 +48,21 @@ struct setup {
   const struct cgroup *cgroup;
   const struct seccomp_program *seccomp; /* NULL: none */
   const char *id;
-  const char *bundle;     /* absolute */
-  const char *state_text; /* for hooks that run in the child */
-  bool in_v2_cgroup;      /* clone3 did it */
-  bool joined_pid;        /* exec and joined pid namespaces: /proc/self of the host is no longer ours */
-  int namespace_fds[8];   /* by index of plan->namespaces, -1: new */
-  int sync;               /* the child's end */
-  int start_fifo;         /* read one byte before execution; -1: go on at once */
-  int start_error;        /* text of a failed execution goes here; -1: stderr */
-  int console_socket;     /* -1: none */
+  const char *bundle;              /* absolute */
+  const char *state_text;          /* for hooks that run in the child */
+  bool in_v2_cgroup;               /* clone3 did it */
+  bool joined_pid;                 /* exec and joined pid namespaces: /proc/self of the host is no longer ours */
+  bool joined_all;                 /* namespaces were joined before this process was made */
+  bool own_users;                  /* in a user namespace that is not the runtime's */
+  int64_t personality;             /* PLAN_UNSET: the runtime's */
+  int namespace_fds[8];            /* by index of plan->namespaces, -1: new */
+  int *sources;                    /* by index of plan->mounts, -1: the child opens it; NULL: it opens all */
+  int root_tree;                   /* the root, opened by the runtime; -1: the child opens it */
+  int entries[CGROUP_HIERARCHIES]; /* with own_users: cgroup files, opened by the runtime */
+  int sync;                        /* the child's end */
+  int start_fifo;                  /* read one byte before execution; -1: go on at once */
+  int start_error;                 /* text of a failed execution goes here; -1: stderr */
+  int console_socket;              /* -1: none */
   int preserve_fds;
   bool keep_keyring; /* the caller's session keyring stays */
   /* What steps hand on. */
@@ -82,6 +90,7 @@ _Noreturn void child_main(struct setup *setup, const struct step *steps);
 void setup_warn(const struct setup *setup, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Steps, by file. */
+int step_users(struct setup *setup, struct err *err);
 int step_cgroups(struct setup *setup, struct err *err);
 int step_namespaces(struct setup *setup, struct err *err);
 int step_host_processes(struct setup *setup, struct err *err);
@@ -100,6 +109,7 @@ int step_container_hooks(struct setup *setup, struct err *err);
 int step_pivot(struct setup *setup, struct err *err);
 int step_session(struct setup *setup, struct err *err);
 int step_rlimits(struct setup *setup, struct err *err);
+int step_personality(struct setup *setup, struct err *err);
 int step_user(struct setup *setup, struct err *err);
 int step_directory(struct setup *setup, struct err *err);
 
@@ -119,6 +129,23 @@ bool setup_seccomp_is_last(const struct setup *setup);
 
 /* Hooks: fixed environment, state on stdin. Also used by the verbs. */
 int hooks_run(const struct plan_hooks *hooks, const char *kind, const char *state_text, struct err *err);
+
+/* Before the child is made: trees that it cannot open (sources.c, rootfs.c). */
+int setup_open_sources(struct setup *setup, struct err *err);
+void setup_close_sources(struct setup *setup);
+int setup_open_source(const struct setup *setup, const struct plan_mount *mount, int *ret_tree, struct err *err);
+int setup_open_root(const struct setup *setup, int *ret_tree, struct err *err);
+
+/* The overlay of the annotation: mounted on `target`, or detached. The working directory changes with the first. */
+int overlay_mount(const struct plan *plan, const char *target, struct err *err);
+int overlay_open(const struct plan *plan, int *ret_tree, struct err *err);
+
+/* A new file system, detached, and the options it understands itself. */
+int setup_make_file_system(const struct setup *setup, const struct plan_mount *mount, int *ret_tree, struct err *err);
+int setup_configure(int fs, const struct plan_mount *mount, struct err *err);
+
+/* The content of a directory into another; nothing is followed. */
+int setup_copy_up(int from, int to, struct err *err);
 
 /* Mounts one entry below root; shared with nobody but mounts.c and cgroup_mount.c. */
 int mount_cgroups(struct setup *setup, const struct plan_mount *mount, struct err *err);

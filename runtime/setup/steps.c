@@ -12,6 +12,7 @@
 
 /* Every step says in its file which namespaces it finds; up to `pivot` the host's files are visible. */
 const struct step container_steps[] = {
+    {"enter user namespace", step_users},
     {"join cgroups", step_cgroups},
     {"join namespaces", step_namespaces},
     {"adjust process", step_host_processes},
@@ -31,6 +32,7 @@ const struct step container_steps[] = {
     {"start session", step_session},
     {"set limits", step_rlimits},
     {"enter working directory", step_directory},
+    {"set personality", step_personality},
     {"set user", step_user},
     {"find program", step_program},
     {"close descriptors", step_close},
@@ -40,16 +42,12 @@ const struct step container_steps[] = {
 
 /* exec: the caller has joined every namespace but pid's before, and forked into that. */
 const struct step exec_steps[] = {
-    {"open root", step_exec_root},
-    {"open terminal", step_terminal},
-    {"start session", step_session},
-    {"set limits", step_rlimits},
-    {"enter working directory", step_directory},
-    {"set user", step_user},
-    {"find program", step_program},
-    {"close descriptors", step_close},
-    {"drop privileges", step_privileges},
-    {NULL, NULL},
+    {"enter user namespace", step_users},  {"open root", step_exec_root},
+    {"open terminal", step_terminal},      {"start session", step_session},
+    {"set limits", step_rlimits},          {"enter working directory", step_directory},
+    {"set personality", step_personality}, {"set user", step_user},
+    {"find program", step_program},        {"close descriptors", step_close},
+    {"drop privileges", step_privileges},  {NULL, NULL},
 };
 
 /* While it waits, and as the container's init, the process holds nothing of the host but what it waits on. Before the

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -20,7 +21,8 @@
 #define LAST_CAPABILITY 63
 
 int step_rlimits(struct setup *setup, struct err *err) {
-  for (size_t i = 0; i < setup->process->rlimit_count; i++) {
+  /* In a user namespace nobody may raise one: the runtime does it from outside. */
+  for (size_t i = 0; !setup->own_users && i < setup->process->rlimit_count; i++) {
     const struct plan_rlimit *limit = &setup->process->rlimits[i];
     if (setrlimit((__rlimit_resource_t)limit->resource, &limit->limit) < 0) {
       struct rlimit now = {0, 0};
@@ -49,6 +51,28 @@ static int check_held(const struct plan_capabilities *want, uint64_t held, const
   ret_use->inheritable &= held;
   ret_use->ambient &= held;
   return 0;
+}
+
+int step_personality(struct setup *setup, struct err *err) {
+  if (setup->personality != PLAN_UNSET && personality((unsigned long)setup->personality) < 0) {
+    return err_errno(err, "cannot set linux.personality");
+  }
+  return 0;
+}
+
+static int set_groups(const struct setup *setup, const gid_t *groups, size_t count, struct err *err) {
+  if (sys_setgroups(count, groups) == 0) {
+    return 0;
+  }
+  /* A user namespace whose maps were written without privileges: nobody in it may drop a group. */
+  if (errno == EPERM && setup->own_users) {
+    return setup->process->group_count == 0
+               ? 0
+               : err_set(err, EPERM,
+                         "process.user.additionalGids: setgroups is denied in a user namespace that was made without "
+                         "privileges; leave them out");
+  }
+  return err_errno(err, "cannot set %zu groups", count);
 }
 
 /* Signals as a fresh process has them, supplementary groups, ids; capabilities survive the change of user for now. */
@@ -89,14 +113,16 @@ int step_user(struct setup *setup, struct err *err) {
       }
     }
   }
-  if (sys_setgroups(count, groups) < 0) {
-    return err_errno(err, "cannot set %zu groups", count);
+  int r = set_groups(setup, groups, count, err);
+  if (r < 0) {
+    return r;
   }
+  const char *unmapped = setup->own_users ? " (is it in the user namespace's map?)" : "";
   if (sys_setresgid(process->gid) < 0) {
-    return err_errno(err, "cannot become group %u", process->gid);
+    return err_errno(err, "cannot become group %u%s", process->gid, unmapped);
   }
   if (sys_setresuid(process->uid) < 0) {
-    return err_errno(err, "cannot become user %u", process->uid);
+    return err_errno(err, "cannot become user %u%s", process->uid, unmapped);
   }
   /* Changing ids made us dumpable as the host decides; it stays off until execution. */
   (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);

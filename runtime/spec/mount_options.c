@@ -1,11 +1,10 @@
-#include <errno.h>
 #include <string.h>
 #include <sys/mount.h>
 
 #include "spec/mount_flags.h"
 #include "spec/plan.h"
 
-enum effect { SET, CLEAR, ATIME, PROPAGATE, BIND, DEFAULT, REFUSE };
+enum effect { SET, CLEAR, ATIME, PROPAGATE, BIND, ID_MAP, COPY_UP, REMOUNT, DEFAULT };
 
 /* Options of the mount itself, in the words of mount(8) and the OCI specification. `r` forms act on the whole tree. */
 static const struct option {
@@ -66,10 +65,11 @@ static const struct option {
     {"noiversion", DEFAULT, 0, false},
     {"nolazytime", DEFAULT, 0, false},
     {"nomand", DEFAULT, 0, false},
-    {"tmpcopyup", REFUSE, 0, false},
-    {"idmap", REFUSE, 0, false},
-    {"ridmap", REFUSE, 0, false},
-    {"remount", REFUSE, 0, false},
+    {"silent", DEFAULT, 0, false},
+    {"idmap", ID_MAP, 0, false},
+    {"ridmap", ID_MAP, 0, true},
+    {"tmpcopyup", COPY_UP, 0, false},
+    {"remount", REMOUNT, 0, false},
 };
 
 static void change(struct plan_mount *mount, const struct option *option, uint64_t set, uint64_t clear) {
@@ -79,8 +79,7 @@ static void change(struct plan_mount *mount, const struct option *option, uint64
   *to_clear = (*to_clear & ~set) | clear;
 }
 
-int mount_option_apply(struct plan_mount *mount, const char *text, bool *ret_is_data, struct err *err) {
-  *ret_is_data = false;
+bool mount_option_apply(struct plan_mount *mount, const char *text) {
   for (size_t i = 0; i < array_length(options); i++) {
     const struct option *option = &options[i];
     if (strcmp(option->name, text) != 0) {
@@ -106,18 +105,24 @@ int mount_option_apply(struct plan_mount *mount, const char *text, bool *ret_is_
       mount->bind = true;
       mount->recursive = option->recursive;
       break;
+    case ID_MAP:
+      mount->id_mapped = true;
+      mount->id_mapped_recursive = option->recursive;
+      break;
+    case COPY_UP:
+      mount->copy_up = true;
+      break;
+    case REMOUNT:
+      mount->remount = true;
+      break;
     case DEFAULT:
       break;
-    case REFUSE:
-      return err_set(err, ENOTSUP, "mount option '%s' is not supported", text);
     }
-    return 0;
+    return true;
   }
-  *ret_is_data = true;
-  return 0;
+  return false;
 }
 
 const char *mount_option_name(size_t index) {
-  /* The refused ones stand last. */
-  return index < array_length(options) && options[index].effect != REFUSE ? options[index].name : NULL;
+  return index < array_length(options) ? options[index].name : NULL;
 }

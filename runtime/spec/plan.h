@@ -35,8 +35,28 @@ struct plan_namespace {
   const char *path; /* NULL: a new one */
 };
 
+/* A range of ids: `inside` the user namespace (or on the disk, for a mount), `outside` of it. */
+struct plan_id_map {
+  uint32_t inside, outside, count;
+};
+
+struct plan_id_maps {
+  struct plan_id_map *items;
+  size_t count;
+};
+
+enum { CLOCK_OFFSET_MONOTONIC, CLOCK_OFFSET_BOOTTIME, CLOCK_OFFSETS };
+extern const char *const clock_offset_names[CLOCK_OFFSETS];
+
+struct plan_time_offset {
+  bool given;
+  int64_t seconds;
+  uint32_t nanoseconds;
+};
+
 struct plan_mount {
-  const char *destination;
+  const char *destination; /* absolute */
+  bool relative;           /* it was not, in config.json */
   const char *source;
   const char *type;
   bool bind, recursive;
@@ -44,6 +64,11 @@ struct plan_mount {
   uint64_t recursive_set, recursive_clear; /* the r… forms: the whole tree */
   uint64_t propagation;                    /* MS_PRIVATE … or 0 */
   bool propagation_recursive;
+  bool copy_up;   /* a tmpfs begins with what it covers */
+  bool remount;   /* what is mounted there already is changed */
+  bool id_mapped; /* through the maps below, or, without, those of the container's user namespace */
+  bool id_mapped_recursive;
+  struct plan_id_maps uid_maps, gid_maps;
   struct plan_text_list data; /* options of the file system itself: "key" or "key=value" */
 };
 
@@ -71,6 +96,20 @@ struct plan_capabilities {
   uint64_t bounding, effective, permitted, inheritable, ambient;
 };
 
+struct plan_scheduler {
+  bool given;
+  uint32_t policy;
+  int32_t nice;
+  uint32_t priority;
+  uint64_t flags, runtime, deadline, period;
+};
+
+#define PLAN_CPU_WORDS 128 /* 8192 processors */
+
+struct plan_cpus {
+  uint64_t words[PLAN_CPU_WORDS];
+};
+
 struct plan_process {
   bool terminal;
   unsigned short rows, columns;
@@ -90,6 +129,9 @@ struct plan_process {
   const char *apparmor_profile;
   int oom_score_adj;
   bool oom_score_adj_given;
+  struct plan_scheduler scheduler;
+  int io_priority;                                   /* as ioprio_set(2) takes it; -1: unset */
+  const struct plan_cpus *initial_cpus, *final_cpus; /* of exec; NULL: unset */
 };
 
 struct plan_device_rule {
@@ -188,6 +230,9 @@ struct plan {
   const char *hostname, *domainname;
   struct plan_namespace *namespaces;
   size_t namespace_count;
+  struct plan_id_maps uid_maps, gid_maps;
+  struct plan_time_offset time_offsets[CLOCK_OFFSETS];
+  int64_t personality; /* as personality(2) takes it, or PLAN_UNSET */
   struct plan_mount *mounts;
   size_t mount_count;
   struct plan_device *devices;
@@ -210,6 +255,24 @@ void plan_free(struct plan *plan);
 /* The namespace of this kind, or NULL: the runtime's own is shared. */
 const struct plan_namespace *plan_namespace(const struct plan *plan, int flag);
 
+/* The kind of namespace (CLONE_NEW…) a sysctl belongs to; 0: none. */
+int plan_sysctl_owner(const char *key);
+
+/* Namespaces with what belongs to them: id maps, clock offsets, personality. */
+int plan_read_namespaces(struct plan *plan, const struct json *linux_object, struct err *err);
+int plan_read_id_maps(struct arena *arena, const struct json *parent, const char *key, struct plan_id_maps *ret_maps,
+                      struct err *err);
+bool plan_id_maps_equal(const struct plan_id_maps *a, const struct plan_id_maps *b);
+
+/* Where an id of the namespace is outside; false: nowhere. */
+bool plan_id_map_outside(const struct plan_id_maps *maps, uint32_t inside, uint32_t *ret_outside);
+
+/* The process's ids must be in the maps of a new user namespace. */
+int plan_check_ids(const struct plan *plan, struct err *err);
+
+/* process.scheduler, ioPriority, execCPUAffinity. */
+int plan_read_scheduling(struct arena *arena, const struct json *object, struct plan_process *process, struct err *err);
+
 /* process.json of exec, or the `process` object. */
 int plan_read_process(struct arena *arena, const struct json *object, struct plan_process *ret_process,
                       struct err *err);
@@ -226,8 +289,8 @@ int plan_read_texts(struct arena *arena, const struct json *parent, const char *
 int plan_read_pairs(struct arena *arena, const struct json *parent, const char *key, struct plan_sysctl **ret_pairs,
                     size_t *ret_count, struct err *err);
 
-/* One mount option into the mount; -EINVAL when it makes no sense there. */
-int mount_option_apply(struct plan_mount *mount, const char *option, bool *ret_is_data, struct err *err);
+/* One mount option into the mount; false: it is the file system's own. */
+bool mount_option_apply(struct plan_mount *mount, const char *option);
 
 /* The options mount_option_apply acts on, by index; NULL at the end. */
 const char *mount_option_name(size_t index);

@@ -9,10 +9,6 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#ifndef CLONE_NEWTIME
-#define CLONE_NEWTIME 0x00000080
-#endif
-
 int plan_read_texts(struct arena *arena, const struct json *parent, const char *key, struct plan_text_list *ret_list,
                     struct err *err) {
   struct json array;
@@ -64,76 +60,6 @@ int plan_read_pairs(struct arena *arena, const struct json *parent, const char *
   }
   *ret_pairs = pairs;
   *ret_count = count;
-  return 0;
-}
-
-static const struct {
-  const char *name;
-  int flag;
-} kinds[] = {
-    {"mount", CLONE_NEWNS}, {"pid", CLONE_NEWPID}, {"network", CLONE_NEWNET},
-    {"ipc", CLONE_NEWIPC},  {"uts", CLONE_NEWUTS}, {"cgroup", CLONE_NEWCGROUP},
-};
-
-const struct plan_namespace *plan_namespace(const struct plan *plan, int flag) {
-  for (size_t i = 0; i < plan->namespace_count; i++) {
-    if (plan->namespaces[i].flag == flag) {
-      return &plan->namespaces[i];
-    }
-  }
-  return NULL;
-}
-
-static int read_namespace(struct plan *plan, const struct json *item, struct err *err) {
-  struct plan_namespace *to = &plan->namespaces[plan->namespace_count];
-  int r = json_need_string(item, "type", &to->name, err);
-  if (r < 0 || json_string_at(item, "path", &to->path, err) < 0) {
-    return -EINVAL;
-  }
-  if (to->path != NULL && to->path[0] == '\0') {
-    to->path = NULL;
-  }
-  if (to->path != NULL && to->path[0] != '/') {
-    return err_set(err, EINVAL, "%s.path: '%s' is not an absolute path", item->path, to->path);
-  }
-  for (size_t i = 0; i < array_length(kinds); i++) {
-    if (strcmp(kinds[i].name, to->name) == 0) {
-      to->flag = kinds[i].flag;
-    }
-  }
-  if (to->flag == 0) {
-    return err_set(err, ENOTSUP, "%s.type: namespace '%s' is not supported", item->path, to->name);
-  }
-  if (plan_namespace(plan, to->flag) != NULL) {
-    return err_set(err, EINVAL, "%s.type: namespace '%s' is given twice", item->path, to->name);
-  }
-  plan->namespace_count++;
-  return 0;
-}
-
-static int read_namespaces(struct plan *plan, const struct json *linux_object, struct err *err) {
-  struct json array;
-  size_t count = 0;
-  int r = json_array_at(linux_object, "namespaces", &array, &count, err);
-  if (r < 0) {
-    return r;
-  }
-  plan->namespaces = arena_get(&plan->arena, (count + 1) * sizeof(*plan->namespaces));
-  if (plan->namespaces == NULL) {
-    return err_oom(err);
-  }
-  for (size_t i = 0; i < count; i++) {
-    struct json item;
-    json_item(&array, i, &item);
-    r = read_namespace(plan, &item, err);
-    if (r < 0) {
-      return r;
-    }
-  }
-  const struct plan_namespace *mount = plan_namespace(plan, CLONE_NEWNS);
-  if (mount == NULL || mount->path != NULL) {
-    return err_set(err, ENOTSUP, "linux.namespaces: a new mount namespace is needed");
-  }
   return 0;
 }
 
@@ -203,11 +129,7 @@ static const struct {
     {"kernel.hostname", CLONE_NEWUTS},
 };
 
-/* Only what belongs to a namespace the container does not share with the host may be set. */
-static int check_sysctl(const struct plan *plan, const struct plan_sysctl *sysctl, struct err *err) {
-  if (strstr(sysctl->key, "..") != NULL || sysctl->key[0] == '/' || sysctl->key[0] == '.') {
-    return err_set(err, EINVAL, "linux.sysctl: '%s' is not a name", sysctl->key);
-  }
+int plan_sysctl_owner(const char *key) {
   for (size_t i = 0; i < array_length(sysctl_owners); i++) {
     const char *prefix = sysctl_owners[i].prefix;
     size_t length = strlen(prefix);
@@ -215,19 +137,31 @@ static int check_sysctl(const struct plan *plan, const struct plan_sysctl *sysct
     /* Both separators are customary: net.ipv4.x and net/ipv4/x. */
     bool same = true;
     for (size_t k = 0; k < length && same; k++) {
-      char c = sysctl->key[k] == '/' ? '.' : sysctl->key[k];
+      char c = key[k] == '/' ? '.' : key[k];
       same = c == prefix[k];
     }
-    if (!same || (!family && sysctl->key[length] != '\0')) {
-      continue;
+    if (same && (family || key[length] == '\0')) {
+      return sysctl_owners[i].namespace;
     }
-    if (plan_namespace(plan, sysctl_owners[i].namespace) == NULL) {
-      return err_set(err, EPERM, "linux.sysctl: %s would change the host: the container shares that namespace",
-                     sysctl->key);
-    }
-    return 0;
   }
-  return err_set(err, EPERM, "linux.sysctl: %s does not belong to a namespace, it would change the host", sysctl->key);
+  return 0;
+}
+
+/* Only what belongs to a namespace the container does not share with the host may be set. */
+static int check_sysctl(const struct plan *plan, const struct plan_sysctl *sysctl, struct err *err) {
+  if (strstr(sysctl->key, "..") != NULL || sysctl->key[0] == '/' || sysctl->key[0] == '.') {
+    return err_set(err, EINVAL, "linux.sysctl: '%s' is not a name", sysctl->key);
+  }
+  int owner = plan_sysctl_owner(sysctl->key);
+  if (owner == 0) {
+    return err_set(err, EPERM, "linux.sysctl: %s does not belong to a namespace, it would change the host",
+                   sysctl->key);
+  }
+  if (plan_namespace(plan, owner) == NULL) {
+    return err_set(err, EPERM, "linux.sysctl: %s would change the host: the container shares that namespace",
+                   sysctl->key);
+  }
+  return 0;
 }
 
 static int read_propagation(struct plan *plan, const struct json *linux_object, struct err *err) {
@@ -253,20 +187,11 @@ static int read_propagation(struct plan *plan, const struct json *linux_object, 
 }
 
 static int refuse_unsupported(const struct json *linux_object, struct err *err) {
-  static const char *const keys[] = {"intelRdt", "personality", "timeOffsets", "memoryPolicy", "netDevices"};
+  static const char *const keys[] = {"intelRdt", "memoryPolicy", "netDevices"};
   for (size_t i = 0; i < array_length(keys); i++) {
     struct json value = json_get(linux_object, keys[i]);
     if (value.value != NULL) {
       return err_set(err, ENOTSUP, "%s is not supported", value.path);
-    }
-  }
-  static const char *const mappings[] = {"uidMappings", "gidMappings"};
-  for (size_t i = 0; i < array_length(mappings); i++) {
-    struct json value;
-    size_t count = 0;
-    int r = json_array_at(linux_object, mappings[i], &value, &count, err);
-    if (r < 0 || count > 0) {
-      return r < 0 ? r : err_set(err, ENOTSUP, "%s: user namespaces are not supported", value.path);
     }
   }
   const char *label = "";
@@ -282,7 +207,7 @@ static int read_linux(struct plan *plan, const struct json *document, struct err
   if (r < 0) {
     return r;
   }
-  if ((r = refuse_unsupported(&object, err)) < 0 || (r = read_namespaces(plan, &object, err)) < 0 ||
+  if ((r = refuse_unsupported(&object, err)) < 0 || (r = plan_read_namespaces(plan, &object, err)) < 0 ||
       (r = read_devices(plan, &object, err)) < 0 || (r = read_propagation(plan, &object, err)) < 0 ||
       (r = plan_read_texts(&plan->arena, &object, "maskedPaths", &plan->masked, err)) < 0 ||
       (r = plan_read_texts(&plan->arena, &object, "readonlyPaths", &plan->readonly, err)) < 0 ||
@@ -366,6 +291,9 @@ static int check_whole(const struct plan *plan, struct err *err) {
   }
   if (plan->domainname != NULL && plan_namespace(plan, CLONE_NEWUTS) == NULL) {
     return err_set(err, EINVAL, "domainname: needs a uts namespace of the container's own");
+  }
+  if (plan_check_ids(plan, err) < 0) {
+    return -EINVAL;
   }
   const struct plan_namespace *pid = plan_namespace(plan, CLONE_NEWPID);
   if (plan->init && (pid == NULL || pid->path != NULL)) {

@@ -150,15 +150,7 @@ static int read_user(struct arena *arena, const struct json *object, struct plan
   return 0;
 }
 
-/* Linux keys that change scheduling or labels and that this runtime does not set. */
 static int refuse_unsupported(const struct json *object, struct err *err) {
-  static const char *const keys[] = {"scheduler", "ioPriority", "execCPUAffinity"};
-  for (size_t i = 0; i < array_length(keys); i++) {
-    struct json value = json_get(object, keys[i]);
-    if (value.value != NULL) {
-      return err_set(err, ENOTSUP, "%s is not supported", value.path);
-    }
-  }
   const char *label = "";
   if (json_string_at(object, "selinuxLabel", &label, err) < 0) {
     return -EINVAL;
@@ -205,6 +197,7 @@ int plan_read_process(struct arena *arena, const struct json *object, struct pla
     return -EINVAL;
   }
   r = read_capabilities(object, &process.capabilities, err);
+  r = r < 0 ? r : plan_read_scheduling(arena, object, &process, err);
   if (r == 0) {
     r = refuse_unsupported(object, err);
   }

@@ -6,7 +6,13 @@
 
 #include <stdint.h>
 
-enum mountfd_config { MOUNTFD_FLAG = 0, MOUNTFD_STRING = 1, MOUNTFD_FD = 5, MOUNTFD_CREATE = 6 };
+enum mountfd_config {
+  MOUNTFD_FLAG = 0,
+  MOUNTFD_STRING = 1,
+  MOUNTFD_FD = 5,
+  MOUNTFD_CREATE = 6,
+  MOUNTFD_RECONFIGURE = 7
+};
 
 int mountfd_open(const char *type);
 int mountfd_config(int fs, enum mountfd_config command, const char *key, const char *value);
@@ -22,3 +28,9 @@ int mountfd_attach(int mount, int target);
 /* `set` and `clear` are MOUNT_ATTR_* numbers, `propagation` one of MS_PRIVATE, MS_SLAVE, MS_SHARED, MS_UNBINDABLE or 0.
  */
 int mountfd_setattr(int mount, int recursive, uint64_t set, uint64_t clear, uint64_t propagation);
+
+/* Ids of the files as `users`, a user namespace, maps them. */
+int mountfd_map_ids(int mount, int recursive, int users);
+
+/* The file system mounted at `target`, to be configured anew. */
+int mountfd_pick(int target);

@@ -76,10 +76,6 @@ int sys_capget(uint64_t *effective, uint64_t *permitted, uint64_t *inheritable) 
   return 0;
 }
 
-int sys_ioprio_set(int priority) {
-  return (int)syscall(SYS_ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, 0, priority);
-}
-
 int sys_seccomp_load(unsigned flags, const void *filters, size_t count) {
   struct sock_fprog program = {.len = (unsigned short)count, .filter = (struct sock_filter *)filters};
   return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
@@ -107,4 +103,16 @@ int sys_setresgid(gid_t gid) {
 
 int sys_setgroups(size_t count, const gid_t *gids) {
   return (int)syscall(SYS_setgroups, count, gids);
+}
+
+int sys_sched_setattr(pid_t pid, const struct sys_sched_attributes *attributes) {
+  return (int)syscall(SYS_sched_setattr, pid, attributes, 0u);
+}
+
+int sys_sched_setaffinity(pid_t pid, const void *mask, size_t size) {
+  return (int)syscall(SYS_sched_setaffinity, pid, size, mask);
+}
+
+int sys_ioprio_set(pid_t pid, int priority) {
+  return (int)syscall(SYS_ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, pid, priority);
 }

@@ -23,8 +23,6 @@ int sys_pidfd_send_signal(int pidfd, int signal);
 int sys_join_session_keyring(const char *name);
 int sys_capset(const uint64_t *effective, const uint64_t *permitted, const uint64_t *inheritable);
 int sys_capget(uint64_t *effective, uint64_t *permitted, uint64_t *inheritable);
-/* IOPRIO_WHO_PROCESS and ourselves. */
-int sys_ioprio_set(int priority);
 int sys_seccomp_load(unsigned flags, const void *filters, size_t count);
 /* Whether this kernel takes these flags of a filter. */
 bool sys_seccomp_knows(unsigned flags);
@@ -35,3 +33,16 @@ int sys_execveat(int dirfd, const char *path, char *const argv[], char *const en
 int sys_setresuid(uid_t uid);
 int sys_setresgid(gid_t gid);
 int sys_setgroups(size_t count, const gid_t *gids);
+
+/* Scheduling of one process. */
+struct sys_sched_attributes {
+  uint32_t size, policy;
+  uint64_t flags;
+  int32_t nice;
+  uint32_t priority;
+  uint64_t runtime, deadline, period;
+};
+int sys_sched_setattr(pid_t pid, const struct sys_sched_attributes *attributes);
+int sys_sched_setaffinity(pid_t pid, const void *mask, size_t size);
+/* One process; 0: the calling thread. */
+int sys_ioprio_set(pid_t pid, int priority);
