@@ -100,6 +100,33 @@ describe('keeper', () => {
     expect((await link.run({ args: ['keeper'] })).stderr).toContain('usage: tscompose-runtime keeper');
   });
 
+  it('ends what takes too long, and goes on', async () => {
+    const slow = { file: '/bin/sleep', args: ['1000'], timeout_ms: 200 };
+    await expect(link.run(slow)).rejects.toMatchObject({
+      code: 'keeper/timeout',
+      message: expect.stringContaining('did not end in time'),
+    });
+    const fifo = join(keeper.directory, 'fifo');
+    await runProgram('/usr/bin/mkfifo', [fifo]);
+    // A monitor whose orders never come.
+    const stuck = link.spawn(['monitor', fifo], 'monitor', { timeout_ms: 200 });
+    await expect(stuck).rejects.toThrow('did not report in time');
+    expect((await link.run({ file: '/bin/echo', args: ['fine'] })).stdout).toBe('fine\n');
+    expect((await link.list()).children).toEqual([]);
+  });
+
+  it('keeps a held port from others while no daemon runs', async () => {
+    const { port } = await link.holdPort({ key: 'k', protocol: 'tcp', address: '127.0.0.1', port: 0, proxy: null });
+    const { pid } = await keeper.daemon();
+    killIfThere(pid);
+    await until('its end', async () => !(await isAlive(pid)));
+    const taker = createServer();
+    taker.listen(port, '127.0.0.1');
+    const [refusal] = (await once(taker, 'error')) as [NodeJS.ErrnoException];
+    expect(refusal.code).toBe('EADDRINUSE');
+    await keeper.daemon(pid);
+  });
+
   it('says when a child ends without a report', async () => {
     const exits: number[] = [];
     link.onExit((exit) => exits.push(exit.exitCode));

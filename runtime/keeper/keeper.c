@@ -76,7 +76,8 @@ static void signals_ready(struct watch *watch, uint32_t events) {
 }
 
 static int read_options(int argc, char **argv, struct options *ret_options) {
-  struct options options = {.instance = "tsc"};
+  const char *notify = getenv("NOTIFY_SOCKET");
+  struct options options = {.instance = "tsc", .notify = notify == NULL ? NULL : strdup(notify)};
   for (int i = 1; i < argc; i++) {
     const char **value = strcmp(argv[i], "--run-dir") == 0        ? &options.run_dir
                          : strcmp(argv[i], "--instance") == 0     ? &options.instance
@@ -111,6 +112,7 @@ int keeper_open_loop(struct keeper *keeper, struct err *err) {
   int r = loop_open(&keeper->loop, err);
   r = r < 0 ? r : loop_signals(wanted, &signals, err);
   r = r < 0 ? r : keeper_watch(keeper, &keeper->signals, signals, EPOLLIN, signals_ready, keeper, err);
+  r = r < 0 ? r : spawn_watch(keeper, err);
   return r < 0 ? r : daemon_prepare(keeper, err);
 }
 
@@ -206,7 +208,8 @@ static int run(struct keeper *keeper, int resume_fd, struct err *err) {
     daemon_replace(keeper);
     return serve(keeper, err);
   }
-  r = keeper->options.foreground ? 0 : detach(&report, err);
+  r = systemd_take_socket(&keeper->api_fd, err); /* by our pid: before a fork */
+  r = r < 0 || keeper->options.foreground ? r : detach(&report, err);
   r = r < 0 ? r : begin(keeper, err);
   if (r < 0) {
     place_release(keeper);
@@ -216,12 +219,28 @@ static int run(struct keeper *keeper, int resume_fd, struct err *err) {
     (void)!write(report, "1", 1);
     close(report);
   }
-  return serve(keeper, err);
+  systemd_notify(keeper->options.notify, "READY=1");
+  r = serve(keeper, err);
+  systemd_notify(keeper->options.notify, "STOPPING=1");
+  return r;
+}
+
+/* The table on descriptor 3. */
+static int check_main(void) {
+  struct err err = ERR_INIT;
+  if (reexec_check(STDERR_FILENO + 1, &err) < 0) {
+    fprintf(stderr, "%s\n", err.text);
+    return 1;
+  }
+  return 0;
 }
 
 int keeper_main(int argc, char **argv) {
   if (argc > 1 && strcmp(argv[1], "--proxy") == 0) {
     return proxy_main(argc - 1, argv + 1);
+  }
+  if (argc == 2 && strcmp(argv[1], "--check") == 0) {
+    return check_main();
   }
   struct keeper keeper = {
       .loop = {.epoll = -1},
@@ -230,6 +249,7 @@ int keeper_main(int argc, char **argv) {
       .api_fd = -1,
       .self_fd = -1,
       .signals = {.fd = -1},
+      .watchdog = {.fd = -1},
       .daemon = {.control = {.fd = -1}, .timer = {.fd = -1}},
       .names = {.control = -1, .timer = {.fd = -1}},
   };

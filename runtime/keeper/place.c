@@ -181,7 +181,7 @@ int place_take(struct keeper *keeper, struct err *err) {
     return err_errno(err, "cannot open %s", keeper->options.run_dir);
   }
   r = take_lock(keeper, err);
-  return r < 0 ? r : bind_api(keeper, err);
+  return r < 0 || keeper->api_fd >= 0 ? r : bind_api(keeper, err);
 }
 
 /* Children run from a copy nobody can change: an upgrade in place or a hostile container cannot reach it. */
@@ -293,7 +293,8 @@ void place_leave_cgroups(void) {
 
 void place_release(struct keeper *keeper) {
   struct stat info;
-  if (keeper->api_fd >= 0 && lstat(keeper->options.socket, &info) == 0 && info.st_ino == keeper->api_inode) {
+  if (keeper->api_fd >= 0 && keeper->api_inode != 0 && lstat(keeper->options.socket, &info) == 0 &&
+      info.st_ino == keeper->api_inode) {
     (void)unlink(keeper->options.socket);
   }
   if (keeper->lock_fd >= 0) {

@@ -7,17 +7,27 @@
 #include <fcntl.h>
 #include <json-c/json.h>
 #include <limits.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/child.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "keeper/state.h"
+#include "sys/syscalls.h"
 
+/* What is written, and the oldest that is understood. */
 #define TABLE_VERSION 1
+#define TABLE_OLDEST 1
+/* How long the new binary may take to say whether it understands the table. */
+#define CHECK_MS 10000
+#define CHECK_WORDS_MAX ((size_t)2048)
 #define TABLE_MAX ((size_t)64 << 20)
 #define SANDBOX_FDS 7
 
@@ -93,6 +103,7 @@ static struct json_object *make_table(struct keeper *keeper, long long request) 
   put(table, "instance", keeper->options.instance);
   put(table, "socket", keeper->options.socket);
   put(table, "group", keeper->options.group);
+  put(table, "notify", keeper->options.notify);
   json_object_object_add(table, "foreground", json_object_new_boolean(keeper->options.foreground));
   struct json_object *daemon = array_in(table, "daemon");
   for (char **word = keeper->options.daemon; *word != NULL; word++) {
@@ -152,6 +163,49 @@ static void keep_open(struct keeper *keeper, int table_fd, bool open) {
   }
 }
 
+/*
+ * After execve there is no way back: what the new binary does not understand would be lost. So it is run beside us
+ * first and reads the table.
+ */
+static int ask_first(const char *file, int table, struct err *err) {
+  char *const args[] = {"tscompose-runtime", "keeper", "--check", NULL};
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) < 0) {
+    return err_errno(err, "cannot make a pipe");
+  }
+  cleanup_close int words = ends[0];
+  cleanup_close int theirs = ends[1];
+  struct child_plan plan = CHILD_PLAN_INIT;
+  pid_t pid = 0;
+  plan.path = file;
+  plan.argv = args;
+  plan.environment = place_bare_environment;
+  plan.fds[2] = theirs;
+  plan.fds[3] = table;
+  int r = child_start(&plan, &pid, err);
+  if (r < 0) {
+    return r;
+  }
+  close(take_fd(&theirs));
+  cleanup_close int pidfd = sys_pidfd_open(pid);
+  struct pollfd end = {.fd = pidfd, .events = POLLIN};
+  if (pidfd < 0 || poll(&end, 1, CHECK_MS) <= 0) {
+    (void)kill(pid, SIGKILL);
+  }
+  int status = 0;
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  (void)lseek(table, 0, SEEK_SET);
+  if (status == 0) {
+    return 0;
+  }
+  char text[CHECK_WORDS_MAX];
+  ssize_t n = fd_set_nonblock(words, true, /* err= */ NULL) < 0 ? 0 : read(words, text, sizeof(text) - 1);
+  text[n > 0 ? n : 0] = '\0';
+  return err_set(err, EOPNOTSUPP, "%s cannot take over from this version (%s); nothing was changed", file,
+                 text[0] == '\0' ? "it gave no reason" : strtok(text, "\n"));
+}
+
 int reexec_op(struct keeper *keeper, long long id, const struct json *request, struct str *fields, struct err *err) {
   (void)fields;
   const char *file = NULL;
@@ -164,6 +218,7 @@ int reexec_op(struct keeper *keeper, long long id, const struct json *request, s
   }
   cleanup_close int table = -1;
   r = write_table(keeper, id, &table, err);
+  r = r < 0 ? r : ask_first(file, table, err);
   if (r < 0) {
     return r;
   }
@@ -195,6 +250,7 @@ static int resume_options(struct keeper *keeper, struct err *err) {
   if (r < 0 || (r = json_need_string(table, "instance", &options->instance, err)) < 0 ||
       (r = json_need_string(table, "socket", &options->socket, err)) < 0 ||
       (r = json_string_at(table, "group", &options->group, err)) < 0 ||
+      (r = json_string_at(table, "notify", &options->notify, err)) < 0 ||
       (r = json_bool_at(table, "foreground", &options->foreground, err)) < 0 ||
       (r = json_strings_at(table, "daemon", &daemon, err)) < 0) {
     return r;
@@ -309,18 +365,45 @@ static int resume_names(struct keeper *keeper, struct err *err) {
   return needed ? names_start(keeper, err) : 0;
 }
 
-int reexec_resume(struct keeper *keeper, int table_fd, long long *ret_request, struct err *err) {
-  cleanup_close int table = table_fd;
+static int read_table(struct keeper *keeper, int table, struct err *err) {
   cleanup_free char *text = NULL;
   size_t size = 0;
-  int control = -1;
+  long long version = 0;
   int r = fd_read_all(table, TABLE_MAX, &text, &size, err);
-  if (r < 0 || (r = json_parse(text, size, &keeper->table, err)) < 0 || (r = resume_options(keeper, err)) < 0 ||
-      (r = keeper_settle(&keeper->options, err)) < 0 || (r = keeper_open_loop(keeper, err)) < 0 ||
-      (r = resume_core(keeper, &control, err)) < 0 || (r = resume_children(keeper, err)) < 0 ||
-      (r = resume_each(keeper, "sandboxes", resume_sandbox, err)) < 0 ||
-      (r = resume_each(keeper, "ports", resume_port, err)) < 0 ||
-      (r = resume_each(keeper, "zones", resume_zone, err)) < 0) {
+  if (r < 0 || (r = json_parse(text, size, &keeper->table, err)) < 0 ||
+      (r = json_need_long(&keeper->table, "version", 0, LLONG_MAX, &version, err)) < 0) {
+    return r;
+  }
+  return version < TABLE_OLDEST || version > TABLE_VERSION
+             ? err_set(err, EOPNOTSUPP, "the table has version %lld; this binary understands %d to %d", version,
+                       TABLE_OLDEST, TABLE_VERSION)
+             : 0;
+}
+
+static int resume_held(struct keeper *keeper, struct err *err) {
+  int r = resume_children(keeper, err);
+  r = r < 0 ? r : resume_each(keeper, "sandboxes", resume_sandbox, err);
+  r = r < 0 ? r : resume_each(keeper, "ports", resume_port, err);
+  return r < 0 ? r : resume_each(keeper, "zones", resume_zone, err);
+}
+
+/* The same steps on a keeper that is thrown away; descriptors are only numbers here. */
+int reexec_check(int table, struct err *err) {
+  struct keeper keeper = {.loop = {.epoll = -1}};
+  int control = -1;
+  int r = read_table(&keeper, table, err);
+  r = r < 0 ? r : resume_options(&keeper, err);
+  r = r < 0 ? r : resume_core(&keeper, &control, err);
+  return r < 0 ? r : resume_held(&keeper, err);
+}
+
+int reexec_resume(struct keeper *keeper, int table_fd, long long *ret_request, struct err *err) {
+  cleanup_close int table = table_fd;
+  int control = -1;
+  int r = read_table(keeper, table, err);
+  if (r < 0 || (r = resume_options(keeper, err)) < 0 || (r = keeper_settle(&keeper->options, err)) < 0 ||
+      (r = keeper_open_loop(keeper, err)) < 0 || (r = resume_core(keeper, &control, err)) < 0 ||
+      (r = resume_held(keeper, err)) < 0) {
     return err_prefix(err, "cannot take up what the old keeper held");
   }
   if (control >= 0 && (r = control_open(keeper, control, err)) < 0) {

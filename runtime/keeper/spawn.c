@@ -14,6 +14,10 @@
 #include "keeper/state.h"
 
 #define PROGRAM "tscompose-runtime"
+/* How long a child may take to report, a program to end, unless the request says otherwise (`timeout_ms`). A container
+ * is created within milliseconds, but its hooks may take a while. */
+#define TIMEOUT_MS 120000
+#define TIMEOUT_MAX_MS 86400000
 
 /* `args` of the request behind the name of the program. */
 static int read_args(const struct json *request, const char *program, struct str_list *ret_list, struct err *err) {
@@ -32,6 +36,55 @@ static int read_args(const struct json *request, const char *program, struct str
   }
   *ret_list = list;
   list = (struct str_list){NULL, 0};
+  return 0;
+}
+
+/* The watchdog fires at the nearest deadline. */
+static void arm_watchdog(struct keeper *keeper) {
+  int64_t next = INT64_MAX;
+  for (const struct child *child = keeper->children; child != NULL; child = child->next) {
+    next = child->report.fd >= 0 && !child->late && child->deadline < next ? child->deadline : next;
+  }
+  for (const struct run *run = keeper->runs; run != NULL; run = run->next) {
+    next = !run->late && run->deadline < next ? run->deadline : next;
+  }
+  int64_t left = next - now_ms();
+  loop_timer_set(keeper->watchdog.fd, next == INT64_MAX ? 0 : left < 1 ? 1 : (int)left);
+}
+
+static void watchdog_ready(struct watch *watch, uint32_t events) {
+  (void)events;
+  struct keeper *keeper = watch->owner;
+  const int64_t now = now_ms();
+  loop_timer_taken(watch->fd);
+  for (struct child *child = keeper->children; child != NULL; child = child->next) {
+    if (child->report.fd >= 0 && !child->late && child->deadline <= now) {
+      child->late = true;
+      (void)kill(child->pid, SIGKILL); /* answered when it is reaped */
+    }
+  }
+  for (struct run *run = keeper->runs; run != NULL; run = run->next) {
+    if (!run->late && run->deadline <= now) {
+      run->late = true;
+      (void)kill(run->pid, SIGKILL);
+    }
+  }
+  arm_watchdog(keeper);
+}
+
+int spawn_watch(struct keeper *keeper, struct err *err) {
+  int timer = -1;
+  int r = loop_timer(&timer, err);
+  return r < 0 ? r : keeper_watch(keeper, &keeper->watchdog, timer, EPOLLIN, watchdog_ready, keeper, err);
+}
+
+static int read_deadline(const struct json *request, int64_t *ret_deadline, struct err *err) {
+  long long timeout = TIMEOUT_MS;
+  int r = json_long_at(request, "timeout_ms", 1, TIMEOUT_MAX_MS, &timeout, err);
+  if (r < 0) {
+    return r;
+  }
+  *ret_deadline = now_ms() + timeout;
   return 0;
 }
 
@@ -59,7 +112,8 @@ static void answer(struct child *child) {
   loop_drop(&keeper->loop, &child->report);
   char *newline = child->line.data == NULL ? NULL : strchr(child->line.data, '\n');
   if (newline == NULL) {
-    (void)err_set(&err, ECHILD, "process %d ended without a report", child->pid);
+    (void)(child->late ? err_set(&err, ETIMEDOUT, "process %d did not report in time and was killed", child->pid)
+                       : err_set(&err, ECHILD, "process %d ended without a report", child->pid));
     control_reply_error(keeper, request, /* code= */ NULL, &err);
   } else if (json_parse(child->line.data, (size_t)(newline - child->line.data), &ready, &err) < 0) {
     (void)err_prefix(&err, "the report of process %d", child->pid);
@@ -119,8 +173,9 @@ int spawn_adopt(struct keeper *keeper, pid_t pid, const char *args) {
 int spawn_child(struct keeper *keeper, long long id, const struct json *request, struct str *fields, struct err *err) {
   (void)fields;
   cleanup_str_list struct str_list args = {NULL, 0};
+  int64_t deadline = 0;
   int r = read_args(request, PROGRAM, &args, err);
-  if (r < 0) {
+  if (r < 0 || (r = read_deadline(request, &deadline, err)) < 0) {
     return r;
   }
   int ends[2];
@@ -149,6 +204,8 @@ int spawn_child(struct keeper *keeper, long long id, const struct json *request,
     return r;
   }
   child->request = id;
+  child->deadline = deadline;
+  arm_watchdog(keeper);
   return 1;
 }
 
@@ -262,8 +319,9 @@ int spawn_run(struct keeper *keeper, long long id, const struct json *request, s
   if (file != NULL && file[0] != '/') {
     return err_set(err, EINVAL, "file: %s is not an absolute path", file);
   }
+  int64_t deadline = 0;
   r = read_args(request, file == NULL ? PROGRAM : file, &args, err);
-  if (r < 0) {
+  if (r < 0 || (r = read_deadline(request, &deadline, err)) < 0) {
     return r;
   }
   struct run *run = calloc(1, sizeof(*run));
@@ -280,6 +338,8 @@ int spawn_run(struct keeper *keeper, long long id, const struct json *request, s
     run_free(run);
     return r;
   }
+  run->deadline = deadline;
+  arm_watchdog(keeper);
   return 1;
 }
 
@@ -291,7 +351,10 @@ static void run_ended(struct run *run, int status) {
     }
   }
   int code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-  if (run->too_much) {
+  if (run->late) {
+    (void)err_set(&err, ETIMEDOUT, "process %d did not end in time and was killed", run->pid);
+    control_reply_error(run->keeper, run->request, /* code= */ NULL, &err);
+  } else if (run->too_much) {
     (void)err_set(&err, EFBIG, "process %d wrote more than %zu bytes and was killed", run->pid, RUN_STDOUT_MAX);
     control_reply_error(run->keeper, run->request, /* code= */ NULL, &err);
   } else if (str_addf(&fields, ",\"status\":%d,\"stdout\":", code) == 0 &&

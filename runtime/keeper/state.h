@@ -28,7 +28,8 @@ struct options {
   const char *socket;
   const char *group; /* NULL: none */
   bool foreground;
-  char **daemon; /* argv, NULL-terminated */
+  const char *notify; /* address of the service manager; NULL: none */
+  char **daemon;      /* argv, NULL-terminated */
 };
 
 /* A restart with growing pauses: 100 ms doubling to 10 s; 10 s of life reset it. */
@@ -47,6 +48,8 @@ struct child {
   char *args;          /* JSON array */
   struct watch report; /* descriptor 3 of the child; -1 once the line came */
   struct str line;
+  int64_t deadline;  /* monotonic ms, for the report */
+  bool late;         /* killed for it */
   long long request; /* -1: answered, or asked by a daemon that is gone */
 };
 
@@ -61,6 +64,8 @@ struct run {
   size_t stdin_at;
   struct str texts[2];
   bool too_much;
+  int64_t deadline;
+  bool late;
   long long request; /* -1: nobody waits any more */
 };
 
@@ -125,9 +130,10 @@ struct keeper {
   int run_fd;
   int lock_fd;
   int api_fd;
-  uint64_t api_inode;
-  int self_fd; /* sealed copy of our binary */
+  uint64_t api_inode; /* 0: the socket is a service manager's */
+  int self_fd;        /* sealed copy of our binary */
   struct watch signals;
+  struct watch watchdog; /* timer: the next deadline of a child */
   struct daemon daemon;
   struct child *children;
   struct run *runs;
@@ -158,6 +164,11 @@ void place_hide_memory(void);
 extern char *const place_bare_environment[];
 void place_release(struct keeper *keeper);
 
+/* systemd.c: *ret_fd stays as it is when no socket was passed. */
+int systemd_take_socket(int *ret_fd, struct err *err);
+/* Best effort; `address` NULL: nobody listens. */
+void systemd_notify(const char *address, const char *text);
+
 /* daemon.c */
 int daemon_start(struct keeper *keeper, struct err *err);
 int daemon_prepare(struct keeper *keeper, struct err *err);
@@ -183,6 +194,8 @@ operation spawn_child, spawn_run;
 bool spawn_reaped(struct keeper *keeper, pid_t pid, int status);
 void spawn_forget_requests(struct keeper *keeper);
 int spawn_adopt(struct keeper *keeper, pid_t pid, const char *args);
+/* Ends children that are over their time. */
+int spawn_watch(struct keeper *keeper, struct err *err);
 
 /* hold.c: sandboxes and ports. */
 operation sandbox_op_create, sandbox_op_adopt, sandbox_op_link, sandbox_op_unlink, sandbox_op_remove;
@@ -212,6 +225,8 @@ operation list_op;
 /* reexec.c */
 operation reexec_op;
 int reexec_resume(struct keeper *keeper, int table_fd, long long *ret_request, struct err *err);
+/* Could this binary resume from the table? Asked by an old keeper before it gives itself up. */
+int reexec_check(int table_fd, struct err *err);
 
 /* proxy.c: the body of a splice process; descriptor 3 is the held socket. */
 int proxy_main(int argc, char **argv);

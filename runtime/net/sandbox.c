@@ -18,6 +18,9 @@
 #include "net/names_rules.h"
 #include "sys/netlink.h"
 
+/* How long a child may work. */
+#define WORK_SECONDS 30
+
 #define SANDBOX_LINKS_MAX 64
 #define SANDBOX_FD_COUNT (sizeof(struct sandbox_fds) / sizeof(int))
 
@@ -346,6 +349,7 @@ static int perform(const struct order *order, const struct work *work, struct sa
 }
 
 static void run_child(const struct order *order, int socket) {
+  (void)alarm(WORK_SECONDS); /* whatever it hangs on, the keeper must not hang with it */
   struct work work = {.host_ns = -1, .host_nl = -1, .inner_ns = -1, .inner_nl = -1};
   struct sandbox_fds fds = SANDBOX_FDS_NONE;
   struct report report = {.err = ERR_INIT};
@@ -394,7 +398,7 @@ static int finish(struct sandbox_job *job, struct sandbox_fds *ret_fds, struct e
   while (waitpid(job->pid, NULL, 0) < 0 && errno == EINTR) {
   }
   if (r >= 0 && size != sizeof(report)) {
-    r = err_set(err, EIO, "the child that works on a sandbox died");
+    r = err_set(err, EIO, "the child that works on a sandbox died, or took more than %d s", WORK_SECONDS);
   } else if (r >= 0 && report.err.code != 0) {
     report.err.text[sizeof(report.err.text) - 1] = '\0';
     r = err_set(err, report.err.code, "%s", report.err.text);

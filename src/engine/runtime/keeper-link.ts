@@ -23,6 +23,8 @@ export interface KeeperRun {
   readonly file?: string;
   readonly args: readonly string[];
   readonly stdin?: string;
+  /** How long it may take before it is killed; 2 minutes unless told. */
+  readonly timeout_ms?: number;
 }
 
 /** How it ended: `status` is the exit status, 128 + signal for a killed one. */
@@ -93,8 +95,12 @@ export class KeeperLink implements AsyncDisposable {
   }
 
   /** Starts a child of the native binary that reports on descriptor 3. A refusal it reports is thrown with room `room`. */
-  async spawn(args: readonly string[], room: Room = 'monitor'): Promise<SpawnedChild> {
-    const reply = await this.#request('spawn', { args }, room);
+  async spawn(
+    args: readonly string[],
+    room: Room = 'monitor',
+    options: { readonly timeout_ms?: number } = {},
+  ): Promise<SpawnedChild> {
+    const reply = await this.#request('spawn', { ...options, args }, room);
     const ready = asRecord(reply['ready']) ?? {};
     if (ready['ok'] !== true) throw nativeError(room, ready['error']);
     return { pid: Number(reply['pid']), ready };
