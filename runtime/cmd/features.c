@@ -65,7 +65,7 @@ int verb_features_text(char **ret_text, struct err *err) {
                       "],\"cgroup\":{\"v1\":true,\"v2\":true,\"systemd\":false,\"systemdUser\":false,\"rdma\":false},");
   r = r < 0 ? r : add_seccomp(&out);
   r = r < 0 ? r
-            : str_add(&out, "\"apparmor\":{\"enabled\":true},\"selinux\":{\"enabled\":false},"
+            : str_add(&out, "\"apparmor\":{\"enabled\":true},\"selinux\":{\"enabled\":true},"
                             "\"intelRdt\":{\"enabled\":false},\"mountExtensions\":{\"idmap\":{\"enabled\":true}}},");
   r = r < 0 ? r
             : str_addf(&out,

@@ -77,6 +77,7 @@ int container_ps(const char *root, const char *id, bool json, char **ret_text, s
 
 struct exec_options {
   const char *root, *id, *process_file, *pid_file, *console_socket, *cwd, *user;
+  const char *apparmor, *process_label; /* NULL: the container's */
   struct str_list env, add_groups, capabilities;
   char **args;
   bool terminal, detach, no_new_privileges;

@@ -430,6 +430,7 @@ static int prepare(struct creation *creation, struct err *err) {
   if (r == 0 && options->console_socket != NULL) {
     r = container_connect(options->console_socket, "console socket", &setup->console_socket, err);
   }
+  r = r < 0 ? r : labels_check(setup, err);
   r = r < 0 ? r : prepare_seccomp(creation, err);
   r = r < 0 ? r : make_start_fifo(creation, err);
   r = r < 0 ? r : namespaces_open(setup, err);
@@ -486,7 +487,7 @@ int container_create(const struct create_options *options, struct created *ret_c
   setup->preserve_fds = options->preserve_fds;
   setup->keep_keyring = options->no_new_keyring;
   setup->sync = setup->start_fifo = setup->start_error = setup->console_socket = -1;
-  setup->root = setup->null_file = setup->terminal = setup->apparmor = -1;
+  setup->root = setup->null_file = setup->terminal = setup->apparmor = setup->selinux = -1;
   setup->root_tree = -1;
   memset(setup->namespace_fds, -1, sizeof(setup->namespace_fds));
   memset(setup->entries, -1, sizeof(setup->entries));

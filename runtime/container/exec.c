@@ -143,6 +143,12 @@ static int read_process(struct entry *entry, struct err *err) {
     }
     entry->process.cwd = options->cwd;
   }
+  if (options->apparmor != NULL) {
+    entry->process.apparmor_profile = options->apparmor;
+  }
+  if (options->process_label != NULL) {
+    entry->process.selinux_label = options->process_label;
+  }
   r = options->user == NULL ? 0 : parse_user(&entry->process, options->user, err);
   r = r < 0 ? r : add_environment(entry, err);
   return r < 0 ? r : add_groups_and_capabilities(entry, err);
@@ -211,6 +217,7 @@ static int prepare(struct entry *entry, struct err *err) {
   if (options->console_socket != NULL) {
     r = container_connect(options->console_socket, "console socket", &entry->setup.console_socket, err);
   }
+  r = r < 0 ? r : labels_check(&entry->setup, err);
   r = r < 0 ? r : prepare_seccomp(entry, status, err);
   r = r < 0 ? r : open_pid_directory(entry, err);
   if (r < 0) {
@@ -349,7 +356,8 @@ int container_exec(const struct exec_options *options, int *ret_status, struct e
   setup->id = options->id;
   setup->preserve_fds = options->preserve_fds;
   setup->sync = setup->start_fifo = setup->start_error = setup->console_socket = -1;
-  setup->root = setup->null_file = setup->terminal = setup->apparmor = setup->root_tree = -1;
+  setup->root = setup->null_file = setup->terminal = setup->apparmor = setup->selinux = -1;
+  setup->root_tree = -1;
   int r = enter(&entry, ret_status, err);
   /* The process is about to end: descriptors go with it. */
   container_close(&entry.container);

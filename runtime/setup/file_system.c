@@ -33,7 +33,7 @@ int setup_configure(int fs, const struct plan_mount *mount, struct err *err) {
   return r;
 }
 
-static int make_file_system(const struct plan_mount *mount, int *ret_tree, struct err *err) {
+static int make_file_system(const struct plan *plan, const struct plan_mount *mount, int *ret_tree, struct err *err) {
   cleanup_close int fs = mountfd_open(mount->type);
   if (fs < 0) {
     return errno == ENODEV ? err_set(err, ENODEV, "this kernel has no file system type %s", mount->type)
@@ -44,6 +44,7 @@ static int make_file_system(const struct plan_mount *mount, int *ret_tree, struc
     return err_errno(err, "source %s", source);
   }
   int r = setup_configure(fs, mount, err);
+  r = r < 0 ? r : labels_add_context(plan, fs, mount->type, err);
   if (r < 0) {
     return r;
   }
@@ -54,6 +55,11 @@ static int make_file_system(const struct plan_mount *mount, int *ret_tree, struc
   int tree = mountfd_mount(fs, attributes);
   if (tree < 0) {
     return err_errno(err, "cannot mount a %s file system", mount->type);
+  }
+  r = labels_add_to_queue(plan, tree, mount->type, err);
+  if (r < 0) {
+    close(tree);
+    return r;
   }
   *ret_tree = tree;
   return 0;
@@ -82,7 +88,7 @@ static int make_for_users(const struct setup *setup, const struct plan_mount *mo
     struct plan_mount other = without(mount, "gid=", items);
     if (other.data.count < mount->data.count) {
       setup_warn(setup, "%s: gid= is left out: the user namespace has no such group", mount->destination);
-      return make_file_system(&other, ret_tree, err);
+      return make_file_system(setup->plan, &other, ret_tree, err);
     }
   }
   for (size_t i = 0; why == -EPERM && i < array_length(bound); i++) {
@@ -132,7 +138,7 @@ static int make_tmpfs(const struct setup *setup, const struct plan_mount *mount,
   /* It is filled before it may be read-only. */
   cleanup_close int tree = -1;
   own.set = mount->copy_up ? mount->set & ~(uint64_t)MNT_ATTR_RDONLY : mount->set;
-  int r = make_file_system(&own, &tree, err);
+  int r = make_file_system(setup->plan, &own, &tree, err);
   if (r == 0 && mount->copy_up && covered >= 0) {
     cleanup_close int top = openat(tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (top < 0 || fstat(covered, &at) < 0 || fchown(top, at.st_uid, at.st_gid) < 0) {
@@ -149,6 +155,6 @@ static int make_tmpfs(const struct setup *setup, const struct plan_mount *mount,
 
 int setup_make_file_system(const struct setup *setup, const struct plan_mount *mount, int *ret_tree, struct err *err) {
   int r = str_equal(mount->type, "tmpfs") ? make_tmpfs(setup, mount, ret_tree, err)
-                                          : make_file_system(mount, ret_tree, err);
+                                          : make_file_system(setup->plan, mount, ret_tree, err);
   return r < 0 && setup->own_users ? make_for_users(setup, mount, r, ret_tree, err) : r;
 }

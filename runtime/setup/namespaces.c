@@ -95,13 +95,8 @@ int step_host_processes(struct setup *setup, struct err *err) {
       setup_warn(setup, "oomScoreAdj is not applied: %s", why.text);
     }
   }
-  if (process->apparmor_profile != NULL && process->apparmor_profile[0] != '\0') {
-    setup->apparmor = open("/proc/self/attr/apparmor/exec", O_WRONLY | O_CLOEXEC);
-    if (setup->apparmor < 0) {
-      return err_errno(err, "cannot set AppArmor profile %s", process->apparmor_profile);
-    }
-  }
-  return setup_new_keyring(setup, err);
+  int r = labels_open_on_host(setup, err);
+  return r < 0 ? r : setup_new_keyring(setup, err);
 }
 
 int step_runtime_hooks(struct setup *setup, struct err *err) {

@@ -42,7 +42,7 @@ static int overlay_by_layer(const struct plan *plan, int *ret_mount, struct err 
   if (fs < 0) {
     return err_errno(err, "cannot open the overlay file system");
   }
-  int r = 0;
+  int r = labels_add_context(plan, fs, "overlay", err);
   for (size_t i = 0; r == 0 && i < plan->overlay_lower.count; i++) {
     r = add_layer(fs, "lowerdir+", plan->overlay_lower.items[i], err);
   }
@@ -134,6 +134,9 @@ static int overlay_by_options(const struct plan *plan, const char *target, struc
   if (r == 0 && plan->overlay_upper != NULL) {
     r = str_addf(&options, ",upperdir=%s,workdir=%s", names.upper.data, names.work.data);
   }
+  if (r == 0 && plan->mount_label != NULL && plan->mount_label[0] != '\0') {
+    r = str_addf(&options, ",context=\"%s\"", plan->mount_label);
+  }
   if (r < 0) {
     return err_oom(err);
   }
@@ -182,6 +185,10 @@ static int overlay_by_short_options(const struct plan *plan, int *ret_mount, str
     if (values[i]->size > 0 && mountfd_config(fs, MOUNTFD_STRING, keys[i], values[i]->data) < 0) {
       return err_errno(err, "overlay %s", keys[i]);
     }
+  }
+  r = labels_add_context(plan, fs, "overlay", err);
+  if (r < 0) {
+    return r;
   }
   (void)mountfd_config(fs, MOUNTFD_STRING, "source", "overlay");
   int made = -1;

@@ -11,9 +11,13 @@
 #include "sys/mountfd.h"
 
 /* One empty file system for all masked directories: masks are many (one per processor), superblocks are not free. */
-static int make_empty(struct err *err) {
+static int make_empty(const struct setup *setup, struct err *err) {
   cleanup_close int fs = mountfd_open("tmpfs");
   int tree = -1;
+  int r = fs < 0 ? 0 : labels_add_context(setup->plan, fs, "tmpfs", err);
+  if (r < 0) {
+    return r;
+  }
   if (fs < 0 || mountfd_config(fs, MOUNTFD_STRING, "nr_inodes", "1") < 0 ||
       mountfd_config(fs, MOUNTFD_STRING, "mode", "555") < 0 || mountfd_config(fs, MOUNTFD_FLAG, "ro", NULL) < 0 ||
       mountfd_config(fs, MOUNTFD_CREATE, NULL, NULL) < 0 ||
@@ -36,7 +40,7 @@ static int mask(struct setup *setup, const char *path, int *empty, struct err *e
   cleanup_close int cover = -1;
   if (S_ISDIR(at.st_mode)) {
     if (*empty < 0) {
-      *empty = make_empty(err);
+      *empty = make_empty(setup, err);
       if (*empty < 0) {
         return *empty;
       }

@@ -163,23 +163,5 @@ int step_exec_root(struct setup *setup, struct err *err) {
     return err_errno(err, "cannot open the container's root");
   }
   int r = setup_new_keyring(setup, err);
-  const char *profile = setup->process->apparmor_profile;
-  if (r < 0 || profile == NULL || profile[0] == '\0') {
-    return r;
-  }
-  /* The container's own /proc: it must really be procfs, and be reached without links, or the label goes elsewhere. */
-  struct statfs at;
-  cleanup_close int proc = -1;
-  r = inroot_open_plain(setup->root, "/proc", O_PATH | O_DIRECTORY, &proc, err);
-  if (r < 0) {
-    return r;
-  }
-  if (fstatfs(proc, &at) < 0 || at.f_type != PROC_SUPER_MAGIC) {
-    return err_set(err, EPERM, "refused: /proc of the container is not procfs");
-  }
-  char path[64];
-  snprintf(path, sizeof(path), "%d/attr/apparmor/exec", (int)getpid());
-  setup->apparmor =
-      sys_openat2(proc, path, O_WRONLY | O_CLOEXEC, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
-  return setup->apparmor < 0 ? err_errno(err, "cannot set AppArmor profile %s", profile) : 0;
+  return r < 0 ? r : labels_open_in_container(setup, err);
 }

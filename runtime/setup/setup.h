@@ -64,12 +64,14 @@ struct setup {
   int start_error;                 /* text of a failed execution goes here; -1: stderr */
   int console_socket;              /* -1: none */
   int preserve_fds;
+  bool set_apparmor; /* the profile is to be set: AppArmor is there */
   bool keep_keyring; /* the caller's session keyring stays */
   /* What steps hand on. */
   int root;      /* O_PATH of the container's root */
   int null_file; /* verified /dev/null of the host */
   int terminal;  /* the pty's inner end */
-  int apparmor;  /* attr/exec of ourselves, opened while /proc is the host's */
+  int apparmor;  /* attr/exec of ourselves, opened while /proc can be trusted; -1: nothing to set */
+  int selinux;   /* the same of SELinux */
   char *program; /* resolved in the container */
 };
 
@@ -119,6 +121,16 @@ int step_program(struct setup *setup, struct err *err);
 int step_close(struct setup *setup, struct err *err);
 int step_privileges(struct setup *setup, struct err *err);
 int step_exec_root(struct setup *setup, struct err *err);
+
+/* Labels (labels.c). In the parent, with the host's files: is what is asked for there at all? */
+int labels_check(struct setup *setup, struct err *err);
+int labels_open_on_host(struct setup *setup, struct err *err);
+int labels_open_in_container(struct setup *setup, struct err *err);
+/* For the next execution, verified. */
+int labels_write(struct setup *setup, struct err *err);
+/* linux.mountLabel for a file system being made, and for one that takes it only afterwards. */
+int labels_add_context(const struct plan *plan, int fs, const char *type, struct err *err);
+int labels_add_to_queue(const struct plan *plan, int mount, const char *type, struct err *err);
 
 int setup_new_keyring(const struct setup *setup, struct err *err);
 

@@ -53,7 +53,7 @@ const struct step exec_steps[] = {
 /* While it waits, and as the container's init, the process holds nothing of the host but what it waits on. Before the
    filter may be loaded: profiles older than close_range do not allow it. */
 int step_close(struct setup *setup, struct err *err) {
-  int keep[] = {setup->sync, setup->start_fifo, setup->start_error, setup->apparmor};
+  int keep[] = {setup->sync, setup->start_fifo, setup->start_error, setup->apparmor, setup->selinux};
   for (size_t i = 1; i < array_length(keep); i++) {
     for (size_t k = i; k > 0 && keep[k] < keep[k - 1]; k--) {
       int swap = keep[k];

@@ -273,25 +273,20 @@ static int set_capabilities(const struct setup *setup, struct err *err) {
    with it, the filter is the very last thing before execution: the calls until then need not be in the profile. */
 int step_privileges(struct setup *setup, struct err *err) {
   const struct plan_process *process = setup->process;
-  if (setup->apparmor >= 0) {
-    char text[512];
-    int n = snprintf(text, sizeof(text), "exec %s", process->apparmor_profile);
-    if (n < 0 || (size_t)n >= sizeof(text) || write(setup->apparmor, text, (size_t)n) != n) {
-      return err_errno(err, "cannot set AppArmor profile %s", process->apparmor_profile);
-    }
-    close(setup->apparmor);
-    setup->apparmor = -1;
+  int r = labels_write(setup, err);
+  if (r < 0) {
+    return r;
   }
   for (int i = 0; i < setup->preserve_fds; i++) {
     if (fcntl(3 + i, F_GETFD) < 0) {
       return err_errno(err, "--preserve-fds: descriptor %d", 3 + i);
     }
-    int r = fd_set_cloexec(3 + i, false, err);
+    r = fd_set_cloexec(3 + i, false, err);
     if (r < 0) {
       return r;
     }
   }
-  int r = process->no_new_privileges ? 0 : setup_load_seccomp(setup, err);
+  r = process->no_new_privileges ? 0 : setup_load_seccomp(setup, err);
   r = r < 0 ? r : set_capabilities(setup, err);
   if (r < 0 || !process->no_new_privileges) {
     return r;

@@ -126,7 +126,7 @@ struct plan_process {
   struct plan_rlimit *rlimits;
   size_t rlimit_count;
   bool no_new_privileges;
-  const char *apparmor_profile;
+  const char *apparmor_profile, *selinux_label;
   int oom_score_adj;
   bool oom_score_adj_given;
   struct plan_scheduler scheduler;
@@ -228,6 +228,7 @@ struct plan {
   const char *overlay_upper, *overlay_work;
   bool init;
   const char *hostname, *domainname;
+  const char *mount_label; /* SELinux */
   struct plan_namespace *namespaces;
   size_t namespace_count;
   struct plan_id_maps uid_maps, gid_maps;

@@ -194,11 +194,7 @@ static int refuse_unsupported(const struct json *linux_object, struct err *err) 
       return err_set(err, ENOTSUP, "%s is not supported", value.path);
     }
   }
-  const char *label = "";
-  if (json_string_at(linux_object, "mountLabel", &label, err) < 0) {
-    return -EINVAL;
-  }
-  return label[0] == '\0' ? 0 : err_set(err, ENOTSUP, "linux.mountLabel is not supported");
+  return 0;
 }
 
 static int read_linux(struct plan *plan, const struct json *document, struct err *err) {
@@ -212,6 +208,7 @@ static int read_linux(struct plan *plan, const struct json *document, struct err
       (r = plan_read_texts(&plan->arena, &object, "maskedPaths", &plan->masked, err)) < 0 ||
       (r = plan_read_texts(&plan->arena, &object, "readonlyPaths", &plan->readonly, err)) < 0 ||
       (r = json_string_at(&object, "cgroupsPath", &plan->cgroup_path, err)) < 0 ||
+      (r = json_string_at(&object, "mountLabel", &plan->mount_label, err)) < 0 ||
       (r = plan_read_pairs(&plan->arena, &object, "sysctl", &plan->sysctls, &plan->sysctl_count, err)) < 0 ||
       (r = json_object_at(&object, "seccomp", &plan->seccomp, err)) < 0 ||
       (r = plan_read_resources(plan, &object, err)) < 0) {

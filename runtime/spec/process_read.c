@@ -150,14 +150,6 @@ static int read_user(struct arena *arena, const struct json *object, struct plan
   return 0;
 }
 
-static int refuse_unsupported(const struct json *object, struct err *err) {
-  const char *label = "";
-  if (json_string_at(object, "selinuxLabel", &label, err) < 0) {
-    return -EINVAL;
-  }
-  return label[0] == '\0' ? 0 : err_set(err, ENOTSUP, "process.selinuxLabel is not supported");
-}
-
 static int read_console(const struct json *object, struct plan_process *process, struct err *err) {
   struct json size;
   int r = json_object_at(object, "consoleSize", &size, err);
@@ -193,14 +185,12 @@ int plan_read_process(struct arena *arena, const struct json *object, struct pla
       json_bool_at(object, "noNewPrivileges", &process.no_new_privileges, err) < 0 ||
       json_string_at(object, "cwd", &process.cwd, err) < 0 ||
       json_string_at(object, "apparmorProfile", &process.apparmor_profile, err) < 0 ||
+      json_string_at(object, "selinuxLabel", &process.selinux_label, err) < 0 ||
       read_user(arena, object, &process, err) < 0 || read_rlimits(arena, object, &process, err) < 0) {
     return -EINVAL;
   }
   r = read_capabilities(object, &process.capabilities, err);
   r = r < 0 ? r : plan_read_scheduling(arena, object, &process, err);
-  if (r == 0) {
-    r = refuse_unsupported(object, err);
-  }
   if (r < 0) {
     return r;
   }
