@@ -41,7 +41,7 @@ struct apply {
 
 /* One entry on its way into the tree. */
 struct item {
-  struct archive_entry *entry;
+  const struct tar_item *entry;
   const char *path; /* clean, below the root */
   const char *leaf;
   int parent;
@@ -205,15 +205,12 @@ static int set_directory_times(struct apply *apply, struct err *err) {
 }
 
 static int set_xattrs(const struct item *item, int fd, struct err *err) {
-  (void)archive_entry_xattr_reset(item->entry);
-  const char *name = NULL;
-  const void *value = NULL;
-  size_t size = 0;
-  while (archive_entry_xattr_next(item->entry, &name, &value, &size) == ARCHIVE_OK) {
-    if (name == NULL || !meta_xattr_allowed(name)) {
+  for (size_t i = 0; i < item->entry->xattr_count; i++) {
+    const struct pax_xattr *xattr = &item->entry->xattrs[i];
+    if (!meta_xattr_allowed(xattr->name)) {
       continue;
     }
-    int r = meta_set_xattr(fd, name, value, size, item->path, err);
+    int r = meta_set_xattr(fd, xattr->name, xattr->value, xattr->size, item->path, err);
     if (r < 0) {
       return r;
     }
@@ -230,13 +227,10 @@ static int write_content(struct apply *apply, const struct item *item, int fd, s
   const void *data = NULL;
   size_t size = 0;
   int64_t offset = 0;
-  int64_t end = archive_entry_size(item->entry);
+  int64_t end = item->entry->size;
   int r;
   while ((r = source_data(apply->source, &data, &size, &offset, err)) > 0) {
     const char *at = data;
-    if (offset < 0 || offset + (int64_t)size > end) {
-      return err_set(err, EINVAL, "/%s has content beyond its size", item->path);
-    }
     while (size > 0) {
       ssize_t written = pwrite(fd, at, size, offset);
       if (written < 0 && errno == EINTR) {
@@ -253,8 +247,8 @@ static int write_content(struct apply *apply, const struct item *item, int fd, s
   if (r < 0) {
     return r;
   }
-  /* A sparse file may end in a hole. */
-  if (ftruncate(fd, end) < 0) {
+  /* It may end in a hole. */
+  if (item->entry->sparse && ftruncate(fd, end) < 0) {
     return err_errno(err, "cannot size /%s", item->path);
   }
   apply->report.bytes += (uint64_t)end;
@@ -296,11 +290,7 @@ static int make_directory(struct apply *apply, const struct item *item, struct e
 }
 
 static int make_symlink(const struct item *item, struct err *err) {
-  const char *target = archive_entry_symlink(item->entry);
-  if (target == NULL || *target == '\0') {
-    return err_set(err, EINVAL, "symbolic link /%s has no target", item->path);
-  }
-  if (symlinkat(target, item->parent, item->leaf) < 0) {
+  if (symlinkat(item->entry->link, item->parent, item->leaf) < 0) {
     return err_errno(err, "cannot create symbolic link /%s", item->path);
   }
   return meta_set_at(item->parent, item->leaf, item->owner, &item->mtime, item->path, err);
@@ -309,9 +299,9 @@ static int make_symlink(const struct item *item, struct err *err) {
 static int make_special(const struct item *item, mode_t type, struct err *err) {
   dev_t device = 0;
   if (type != S_IFIFO) {
-    dev_t major_number = archive_entry_rdevmajor(item->entry);
-    dev_t minor_number = archive_entry_rdevminor(item->entry);
-    if (major_number >= 1U << 12 || minor_number >= 1U << 20) {
+    int64_t major_number = item->entry->major;
+    int64_t minor_number = item->entry->minor;
+    if (major_number < 0 || major_number >= 1 << 12 || minor_number < 0 || minor_number >= 1 << 20) {
       return err_set(err, EINVAL, "device /%s has an impossible number", item->path);
     }
     device = makedev((unsigned)major_number, (unsigned)minor_number);
@@ -420,35 +410,33 @@ static int handle_whiteout(struct apply *apply, struct item *item, struct err *e
 }
 
 static int make_item(struct apply *apply, struct item *item, struct err *err) {
-  mode_t type = archive_entry_filetype(item->entry);
-  const char *hard_link = archive_entry_hardlink(item->entry);
+  char type = item->entry->type;
   item->exists = fstatat(item->parent, item->leaf, &item->old, AT_SYMLINK_NOFOLLOW) == 0;
-  int r = remove_old(apply, item, hard_link == NULL && type == S_IFDIR, err);
+  int r = remove_old(apply, item, type == '5', err);
   if (r < 0) {
     return r;
   }
-  if (hard_link != NULL) {
-    return make_hard_link(apply, item, hard_link, err);
-  }
   switch (type) {
-  case S_IFREG:
+  case '0':
     return make_file(apply, item, err);
-  case S_IFDIR:
-    return make_directory(apply, item, err);
-  case S_IFLNK:
+  case '1':
+    return make_hard_link(apply, item, item->entry->link, err);
+  case '2':
     return make_symlink(item, err);
-  case S_IFIFO:
-  case S_IFCHR:
-  case S_IFBLK:
-    return make_special(item, type, err);
+  case '3':
+    return make_special(item, S_IFCHR, err);
+  case '4':
+    return make_special(item, S_IFBLK, err);
+  case '5':
+    return make_directory(apply, item, err);
   default:
-    return err_set(err, EINVAL, "/%s has a type that an archive cannot carry", item->path);
+    return make_special(item, S_IFIFO, err);
   }
 }
 
 /* The entry "./": attributes of the root of the unpacked tree, which exists. */
 static int apply_root(struct apply *apply, struct item *item, struct err *err) {
-  if (*item->path != '\0' || archive_entry_filetype(item->entry) != S_IFDIR) {
+  if (*item->path != '\0' || item->entry->type != '5') {
     return *item->path != '\0' ? 0 : err_set(err, EINVAL, "an archive entry replaces the root");
   }
   cleanup_close int fd = -1;
@@ -463,30 +451,21 @@ static int apply_root(struct apply *apply, struct item *item, struct err *err) {
   return r < 0 ? r : remember_time(apply, item, at.st_ino, err);
 }
 
-static int fill_item(const struct apply *apply, struct archive_entry *entry, struct item *item, struct err *err) {
-  int64_t uid = archive_entry_uid(entry);
-  int64_t gid = archive_entry_gid(entry);
-  if (uid < 0 || uid >= UINT32_MAX || gid < 0 || gid >= UINT32_MAX) {
+static int fill_item(const struct apply *apply, const struct tar_item *entry, struct item *item, struct err *err) {
+  if (entry->uid < 0 || entry->uid >= UINT32_MAX || entry->gid < 0 || entry->gid >= UINT32_MAX) {
     return err_set(err, EINVAL, "/%s has an impossible owner", item->path);
   }
   item->entry = entry;
-  item->owner = apply->options->owner != NULL ? *apply->options->owner : (struct owner){(uid_t)uid, (gid_t)gid};
-  item->mode = apply->options->mode != NULL ? *apply->options->mode : archive_entry_perm(entry);
-  item->mtime.tv_sec = archive_entry_mtime(entry);
-  item->mtime.tv_nsec = archive_entry_mtime_nsec(entry);
-  if (item->mtime.tv_nsec < 0 || item->mtime.tv_nsec > 999999999) {
-    item->mtime.tv_nsec = 0;
-  }
+  item->owner =
+      apply->options->owner != NULL ? *apply->options->owner : (struct owner){(uid_t)entry->uid, (gid_t)entry->gid};
+  item->mode = apply->options->mode != NULL ? *apply->options->mode : entry->mode;
+  item->mtime = entry->mtime;
   return 0;
 }
 
-static int apply_entry(struct apply *apply, struct archive_entry *entry, struct err *err) {
-  const char *name = archive_entry_pathname(entry);
-  if (name == NULL || *name == '\0') {
-    return err_set(err, EINVAL, "an archive entry has no usable name");
-  }
+static int apply_entry(struct apply *apply, const struct tar_item *entry, struct err *err) {
   cleanup_str struct str path = STR_INIT;
-  int r = confine_clean(name, &path, err);
+  int r = confine_clean(entry->name, &path, err);
   if (r < 0) {
     return r;
   }
@@ -518,7 +497,7 @@ static int apply_entry(struct apply *apply, struct archive_entry *entry, struct 
 int apply_run(const struct tree *tree, struct source *source, const struct apply_options *options,
               struct apply_report *ret_report, struct err *err) {
   struct apply apply = {.tree = tree, .source = source, .options = options, .parent = -1};
-  struct archive_entry *entry = NULL;
+  const struct tar_item *entry = NULL;
   int r;
   while ((r = source_next(source, &entry, err)) == 0 && entry != NULL) {
     r = apply_entry(&apply, entry, err);

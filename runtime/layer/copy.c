@@ -57,10 +57,10 @@ static int extract_archive(struct job *job, int source_fd, const char *destinati
   }
   struct limits limits = LIMITS_DEFAULT;
   cleanup_source struct source *probe = NULL;
-  struct archive_entry *entry = NULL;
+  const struct tar_item *item = NULL;
   struct err ignored = ERR_INIT;
-  if (source_open(fd, true, &limits, &probe, &ignored) < 0 || source_next(probe, &entry, &ignored) < 0 ||
-      entry == NULL) {
+  if (source_open(fd, true, &limits, &probe, &ignored) < 0 ||
+      (source_next(probe, &item, &ignored) < 0 && !source_is_tar(probe)) || (item == NULL && ignored.code == 0)) {
     return 0; /* an ordinary file */
   }
   cleanup_source struct source *archive = NULL;

@@ -3,8 +3,6 @@
  * {"error":{"code","message"}} on stderr; codes are the kinds of the engine's errors.
  */
 #include <errno.h>
-#include <iconv.h>
-#include <langinfo.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -49,24 +47,10 @@ static int report(const struct err *err) {
   return 1;
 }
 
-/*
- * We stay in the C locale: in a UTF-8 one libarchive would rewrite names to composed form (NFC). In this one its
- * conversion fails for every name that is not ASCII, and then it keeps the bytes. The C library reads its conversion
- * tables when the first conversion is opened: that must happen here, not inside a container's mount namespace, where
- * the tables could name a library to load.
- */
-static void warm_up_iconv(void) {
-  iconv_t conversion = iconv_open(nl_langinfo(CODESET), "UTF-8");
-  if (conversion != (iconv_t)-1) {
-    (void)iconv_close(conversion);
-  }
-}
-
 int main(int argc, char **argv) {
   struct err err = ERR_INIT;
   cleanup_options struct options options = {.root = NULL};
-  warm_up_iconv();
-  tzset(); /* for the same reason: the first use of a time reads /etc/localtime */
+  tzset(); /* the first use of a time reads /etc/localtime: not that of a container */
   (void)umask(0);
   struct rlimit files;
   if (getrlimit(RLIMIT_NOFILE, &files) == 0) {

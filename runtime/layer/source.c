@@ -1,5 +1,7 @@
 #include "layer/source.h"
 
+#include <archive.h>
+#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
@@ -11,14 +13,12 @@
 
 #define READ_SIZE ((size_t)128 << 10)
 
-/*
- * Two archives in a row: `outer` only undoes the compression (format raw), `inner` reads tar from it. So every
- * uncompressed byte passes us once, for the digest and the limits.
- */
+/* libarchive only undoes the compression (format raw); the tar itself is read by us, every byte of it passing through
+ * the digest and the limits. */
 struct source {
   int fd;
   struct archive *outer;
-  struct archive *inner;
+  struct tar_reader *tar;
   EVP_MD_CTX *digest;
   struct limits limits;
   uint64_t bytes_in;
@@ -26,6 +26,7 @@ struct source {
   uint64_t content;
   uint64_t entries;
   char *buffer;
+  size_t last_read; /* bytes in the buffer */
   bool outer_ended;
   struct err failure; /* of a callback, kept until libarchive returns */
 };
@@ -36,6 +37,7 @@ static la_ssize_t read_input(struct archive *archive, void *context, const void 
     ssize_t size = read(source->fd, source->buffer, READ_SIZE);
     if (size >= 0) {
       source->bytes_in += (uint64_t)size;
+      source->last_read = size > 0 ? (size_t)size : source->last_read;
       *ret_data = source->buffer;
       return size;
     }
@@ -47,55 +49,70 @@ static la_ssize_t read_input(struct archive *archive, void *context, const void 
   }
 }
 
-static int check_sizes(struct source *source) {
+static int check_sizes(const struct source *source, struct err *err) {
   if (source->bytes_out > source->limits.bytes) {
-    return err_set(&source->failure, EFBIG, "the archive unpacks to more than %llu bytes",
-                   (unsigned long long)source->limits.bytes);
+    return err_set(err, EFBIG, "the archive unpacks to more than %llu bytes", (unsigned long long)source->limits.bytes);
   }
   if (source->bytes_out > source->limits.ratio_from && source->bytes_out / source->limits.ratio > source->bytes_in) {
-    return err_set(&source->failure, EFBIG, "the archive unpacks to more than %llu times its size",
+    return err_set(err, EFBIG, "the archive unpacks to more than %llu times its size",
                    (unsigned long long)source->limits.ratio);
   }
   return 0;
 }
 
-static la_ssize_t read_decompressed(struct archive *archive, void *context, const void **ret_data) {
-  struct source *source = context;
-  size_t size = 0;
-  la_int64_t offset = 0;
-  if (source->outer_ended) {
-    return 0;
-  }
-  int r = archive_read_data_block(source->outer, ret_data, &size, &offset);
-  if (r == ARCHIVE_EOF) {
-    source->outer_ended = true;
-    return 0;
-  }
-  if (r != ARCHIVE_OK) {
-    if (source->failure.code == 0) {
-      const char *text = archive_error_string(source->outer);
-      (void)err_set(&source->failure, EINVAL, "the archive's compression is damaged: %s", text != NULL ? text : "?");
-    }
-    archive_set_error(archive, EINVAL, "decompression");
-    return ARCHIVE_FATAL;
-  }
-  source->bytes_out += size;
-  if (EVP_DigestUpdate(source->digest, *ret_data, size) != 1) {
-    (void)err_set(&source->failure, EIO, "cannot hash the archive");
-  } else if (check_sizes(source) == 0) {
-    return (la_ssize_t)size;
-  }
-  archive_set_error(archive, EFBIG, "limit");
-  return ARCHIVE_FATAL;
-}
-
-static int fail(struct source *source, struct archive *archive, const char *doing, struct err *err) {
+static int fail(struct source *source, const char *doing, struct err *err) {
   if (source->failure.code != 0) {
     return err_set(err, source->failure.code, "%s", source->failure.text);
   }
-  const char *text = archive_error_string(archive);
-  int code = archive_errno(archive) == ENOMEM ? ENOMEM : EINVAL;
-  return err_set(err, code, "cannot %s: %s", doing, text != NULL ? text : "the archive is damaged");
+  const char *text = archive_error_string(source->outer);
+  int code = archive_errno(source->outer) == ENOMEM ? ENOMEM : EINVAL;
+  return err_set(err, code, "cannot %s: %s", doing, text != NULL ? text : "it is damaged");
+}
+
+/* Behind the compressed data only zeroes may come. What libarchive has taken but not used is at the end of our buffer.
+ */
+static int check_rest(struct source *source, struct err *err) {
+  uint64_t used = (uint64_t)archive_filter_bytes(source->outer, -1);
+  size_t unused = source->bytes_in > used ? (size_t)(source->bytes_in - used) : 0;
+  size_t size = unused < source->last_read ? unused : source->last_read;
+  const char *at = source->buffer + source->last_read - size;
+  for (;;) {
+    if (size > 0 && (at[0] != '\0' || memcmp(at, at + 1, size - 1) != 0)) {
+      return err_set(err, EINVAL, "cannot read the archive: something follows its compressed data");
+    }
+    const void *data = NULL;
+    la_ssize_t got = read_input(source->outer, source, &data);
+    if (got < 0) {
+      return fail(source, "read the archive", err);
+    }
+    if (got == 0) {
+      return 0;
+    }
+    at = data;
+    size = (size_t)got;
+  }
+}
+
+static int read_decompressed(void *context, const void **ret_data, size_t *ret_size, struct err *err) {
+  struct source *source = context;
+  la_int64_t offset = 0;
+  *ret_size = 0;
+  while (!source->outer_ended && *ret_size == 0) {
+    int r = archive_read_data_block(source->outer, ret_data, ret_size, &offset);
+    if (r == ARCHIVE_EOF) {
+      source->outer_ended = true;
+      *ret_size = 0;
+      return check_rest(source, err);
+    }
+    if (r != ARCHIVE_OK) {
+      return fail(source, "decompress the archive", err);
+    }
+  }
+  source->bytes_out += *ret_size;
+  if (EVP_DigestUpdate(source->digest, *ret_data, *ret_size) != 1) {
+    return err_set(err, EIO, "cannot hash the archive");
+  }
+  return check_sizes(source, err);
 }
 
 /* A decoder that libarchive lacks would be run as a program found in PATH: then it answers ARCHIVE_WARN and we refuse.
@@ -123,14 +140,14 @@ static int open_outer(struct source *source, bool all_filters, struct err *err) 
   (void)archive_read_support_format_raw(source->outer);
   (void)archive_read_support_format_empty(source->outer);
   if (archive_read_open(source->outer, source, NULL, read_input, NULL) != ARCHIVE_OK) {
-    return fail(source, source->outer, "open the archive", err);
+    return fail(source, "open the archive", err);
   }
   struct archive_entry *entry = NULL;
   r = archive_read_next_header(source->outer, &entry);
   if (r == ARCHIVE_EOF) {
     source->outer_ended = true;
   } else if (r != ARCHIVE_OK) {
-    return fail(source, source->outer, "decompress the archive", err);
+    return fail(source, "decompress the archive", err);
   }
   return 0;
 }
@@ -144,19 +161,16 @@ int source_open(int fd, bool all_filters, const struct limits *limits, struct so
   source->limits = *limits;
   source->buffer = malloc(READ_SIZE);
   source->digest = EVP_MD_CTX_new();
-  source->inner = archive_read_new();
-  if (source->buffer == NULL || source->digest == NULL || source->inner == NULL ||
-      EVP_DigestInit_ex(source->digest, EVP_sha256(), NULL) != 1) {
+  if (source->buffer == NULL || source->digest == NULL || EVP_DigestInit_ex(source->digest, EVP_sha256(), NULL) != 1) {
     return err_oom(err);
   }
   int r = open_outer(source, all_filters, err);
   if (r < 0) {
     return r;
   }
-  (void)archive_read_support_format_tar(source->inner);
-  (void)archive_read_support_format_empty(source->inner);
-  if (archive_read_open(source->inner, source, NULL, read_decompressed, NULL) != ARCHIVE_OK) {
-    return fail(source, source->inner, "read the archive", err);
+  r = tar_reader_open(read_decompressed, source, &source->tar, err);
+  if (r < 0) {
+    return r;
   }
   *ret_source = take_ptr(source);
   return 0;
@@ -166,9 +180,7 @@ void source_free(struct source *source) {
   if (source == NULL) {
     return;
   }
-  if (source->inner != NULL) {
-    (void)archive_read_free(source->inner);
-  }
+  tar_reader_free(source->tar);
   if (source->outer != NULL) {
     (void)archive_read_free(source->outer);
   }
@@ -177,59 +189,34 @@ void source_free(struct source *source) {
   free(source);
 }
 
-int source_next(struct source *source, struct archive_entry **ret_entry, struct err *err) {
-  struct archive_entry *entry = NULL;
-  int r = archive_read_next_header(source->inner, &entry);
-  if (r == ARCHIVE_EOF && source->failure.code == 0) {
-    *ret_entry = NULL;
-    return 0;
-  }
-  /* A warning is about a name that is no text of the locale: its bytes are kept, which is what we want. */
-  if (r != ARCHIVE_OK && r != ARCHIVE_WARN) {
-    return fail(source, source->inner, "read the archive", err);
+bool source_is_tar(const struct source *source) {
+  return tar_reader_is_tar(source->tar);
+}
+
+int source_next(struct source *source, const struct tar_item **ret_item, struct err *err) {
+  int r = tar_reader_next(source->tar, ret_item, err);
+  if (r < 0 || *ret_item == NULL) {
+    return r;
   }
   if (++source->entries > source->limits.entries) {
     return err_set(err, E2BIG, "the archive has more than %llu entries", (unsigned long long)source->limits.entries);
   }
-  la_int64_t size = archive_entry_size_is_set(entry) ? archive_entry_size(entry) : 0;
-  if (size < 0) {
-    return err_set(err, EINVAL, "an archive entry has a negative size");
-  }
-  source->content += (uint64_t)size;
+  source->content += (uint64_t)(*ret_item)->size; /* each below 2^63, and the sum is watched: no overflow */
   if (source->content > source->limits.content) {
     return err_set(err, EFBIG, "the files of the archive have more than %llu bytes",
                    (unsigned long long)source->limits.content);
   }
-  *ret_entry = entry;
   return 0;
 }
 
 int source_data(struct source *source, const void **ret_data, size_t *ret_size, int64_t *ret_offset, struct err *err) {
-  la_int64_t offset = 0;
-  int r = archive_read_data_block(source->inner, ret_data, ret_size, &offset);
-  if (r == ARCHIVE_EOF) {
-    return 0;
-  }
-  if (r != ARCHIVE_OK) {
-    return fail(source, source->inner, "read the archive", err);
-  }
-  *ret_offset = offset;
-  return 1;
+  return tar_reader_data(source->tar, ret_data, ret_size, ret_offset, err);
 }
 
 int source_finish(struct source *source, char digest[DIGEST_TEXT_SIZE], struct err *err) {
-  const void *data = NULL;
-  la_ssize_t size;
-  while ((size = read_decompressed(source->inner, source, &data)) > 0) {
-  }
-  if (size < 0) {
-    return fail(source, source->inner, "read the archive", err);
-  }
-  /* What lies behind the compressed data is not part of the layer, but the writer must not see a broken pipe. */
-  while (read_input(source->inner, source, &data) > 0) {
-  }
-  if (source->failure.code != 0) {
-    return fail(source, source->inner, "read the archive", err);
+  int r = tar_reader_finish(source->tar, err);
+  if (r < 0) {
+    return r;
   }
   unsigned char hash[EVP_MAX_MD_SIZE];
   unsigned length = 0;

@@ -1,15 +1,14 @@
 /*
  * An archive on a descriptor: decompressed (gzip, zstd; with `all_filters` also bzip2 and xz), the tar bytes hashed and
- * counted, entries decoded by libarchive's tar reader. Nothing here touches a tree.
+ * counted, its entries read. Nothing here touches a tree.
  */
 #pragma once
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
+#include "layer/tar_read.h"
 
 struct limits {
   uint64_t bytes;   /* of the uncompressed tar */
@@ -36,12 +35,15 @@ static inline void source_free_at(struct source **at) {
 }
 #define cleanup_source __attribute__((cleanup(source_free_at)))
 
-/* Next entry, owned by the source; *ret_entry NULL at the end of the tar. */
-int source_next(struct source *source, struct archive_entry **ret_entry, struct err *err);
+/* Next entry, owned by the source; *ret_item NULL at the end of the tar. */
+int source_next(struct source *source, const struct tar_item **ret_item, struct err *err);
+
+/* After the first entry, or the failure to read it: whether this was a tar at all. */
+bool source_is_tar(const struct source *source);
 
 /* Next piece of the entry's content: 1 with data, 0 at its end. */
 int source_data(struct source *source, const void **ret_data, size_t *ret_size, int64_t *ret_offset, struct err *err);
 
-/* Reads what follows the end of the tar (padding is normal, and part of the digest), then gives the digest of all
- * uncompressed bytes. */
+/* Reads what follows the end of the tar (zeroes are normal, and part of the digest; anything else is refused), then
+ * gives the digest of all uncompressed bytes. */
 int source_finish(struct source *source, char digest[DIGEST_TEXT_SIZE], struct err *err);

@@ -6,30 +6,9 @@
 #include <sys/sysmacros.h>
 
 #include "base/fd.h"
+#include "layer/tar_block.h"
 
-#define BLOCK 512
 #define BUFFER_SIZE ((size_t)256 << 10)
-
-struct block {
-  char name[100];
-  char mode[8];
-  char uid[8];
-  char gid[8];
-  char size[12];
-  char mtime[12];
-  char checksum[8];
-  char type;
-  char link[100];
-  char magic[6];
-  char version[2];
-  char user[32];
-  char group[32];
-  char major[8];
-  char minor[8];
-  char prefix[155];
-  char padding[12];
-};
-_Static_assert(sizeof(struct block) == BLOCK, "a tar header is one block");
 
 int tar_open(int fd, struct tar_out *ret_out, struct err *err) {
   char *buffer = malloc(BUFFER_SIZE);
@@ -70,12 +49,12 @@ int tar_data(struct tar_out *out, const void *data, size_t size, struct err *err
 }
 
 int tar_pad(struct tar_out *out, uint64_t size, struct err *err) {
-  static const char zeroes[BLOCK];
-  return size % BLOCK == 0 ? 0 : tar_data(out, zeroes, BLOCK - size % BLOCK, err);
+  static const char zeroes[TAR_BLOCK];
+  return size % TAR_BLOCK == 0 ? 0 : tar_data(out, zeroes, TAR_BLOCK - size % TAR_BLOCK, err);
 }
 
 int tar_end(struct tar_out *out, struct err *err) {
-  static const char zeroes[2 * BLOCK];
+  static const char zeroes[2 * TAR_BLOCK];
   int r = tar_data(out, zeroes, sizeof(zeroes), err);
   return r < 0 ? r : flush(out, err);
 }
@@ -121,7 +100,7 @@ static void put_text(char *field, size_t width, const char *text) {
   (void)memcpy(field, text, length < width ? length : width);
 }
 
-static int put_times(struct block *block, const struct tar_entry *entry, struct str *records) {
+static int put_times(struct tar_block *block, const struct tar_entry *entry, struct str *records) {
   bool fits = entry->mtime.tv_sec >= 0 && put_number(block->mtime, sizeof(block->mtime), (uint64_t)entry->mtime.tv_sec);
   if (!fits) {
     (void)put_number(block->mtime, sizeof(block->mtime), 0);
@@ -144,7 +123,7 @@ static int put_times(struct block *block, const struct tar_entry *entry, struct 
   return tar_add_record(records, "mtime", text, (size_t)length);
 }
 
-static int fill(struct block *block, const struct tar_entry *entry, struct str *records) {
+static int fill(struct tar_block *block, const struct tar_entry *entry, struct str *records) {
   put_text(block->name, sizeof(block->name), entry->name);
   (void)put_number(block->mode, sizeof(block->mode), entry->mode & 07777);
   block->type = entry->type;
@@ -179,25 +158,25 @@ static int fill(struct block *block, const struct tar_entry *entry, struct str *
   return r;
 }
 
-static int write_block(struct tar_out *out, struct block *block, struct err *err) {
+static int write_block(struct tar_out *out, struct tar_block *block, struct err *err) {
   (void)memset(block->checksum, ' ', sizeof(block->checksum));
   unsigned sum = 0;
-  for (size_t i = 0; i < BLOCK; i++) {
+  for (size_t i = 0; i < TAR_BLOCK; i++) {
     sum += ((const unsigned char *)block)[i];
   }
   (void)snprintf(block->checksum, sizeof(block->checksum), "%06o", sum);
   block->checksum[7] = ' ';
-  return tar_data(out, block, BLOCK, err);
+  return tar_data(out, block, TAR_BLOCK, err);
 }
 
 int tar_header(struct tar_out *out, const struct tar_entry *entry, struct err *err) {
-  struct block block = {0};
+  struct tar_block block = {0};
   cleanup_str struct str records = STR_INIT;
   if (fill(&block, entry, &records) != 0) {
     return err_oom(err);
   }
   if (records.size > 0) {
-    struct block extended = {0};
+    struct tar_block extended = {0};
     put_text(extended.name, sizeof(extended.name), "PaxHeader");
     (void)put_number(extended.mode, sizeof(extended.mode), 0644);
     (void)put_number(extended.uid, sizeof(extended.uid), 0);
