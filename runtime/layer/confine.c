@@ -10,6 +10,9 @@
 
 #include "base/cleanup.h"
 
+/* The whiteout of a file with the longest name is longer than any file's name. */
+#define PART_MAX (NAME_MAX + sizeof(".wh.") - 1)
+
 void tree_close(struct tree *tree) {
   cleanup_close_at(&tree->root);
   cleanup_close_at(&tree->self);
@@ -55,7 +58,7 @@ int confine_clean(const char *path, struct str *ret_path, struct err *err) {
       clean.data[clean.size] = '\0';
       depth -= depth > 0;
     } else if (length > 0 && !(length == 1 && at[0] == '.')) {
-      if (length > NAME_MAX || ++depth > CONFINE_DEPTH || clean.size + length + 2 > PATH_MAX) {
+      if (length > PART_MAX || ++depth > CONFINE_DEPTH || clean.size + length + 2 > PATH_MAX) {
         return err_set(err, ENAMETOOLONG, "path %.200s... is too long or too deep", path);
       }
       if ((clean.size > 0 && str_append(&clean, "/", 1) < 0) || str_append(&clean, at, length) < 0) {

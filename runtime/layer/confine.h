@@ -31,7 +31,7 @@ int tree_open_directory(const char *path, struct tree *ret_tree, struct err *err
 int tree_open_self(int *ret_self, struct err *err);
 
 /* "." and ".." removed as in a rooted path, no leading or trailing slash. Deeper than CONFINE_DEPTH, longer than a path
- * may be, or a part longer than 255 bytes: -ENAMETOOLONG. */
+ * may be, or a part longer than a whiteout of a file can be: -ENAMETOOLONG. */
 int confine_clean(const char *path, struct str *ret_path, struct err *err);
 
 /* openat2 below the root. */

@@ -75,18 +75,18 @@ static int read_field(const char *what, const char *field, size_t width, int64_t
 
 static int read_format(const struct tar_block *block, enum tar_format *ret_format, struct err *err) {
   static const struct tar_block nothing;
-  size_t rest = TAR_BLOCK - offsetof(struct tar_block, magic);
+  bool no_prefix = memcmp(block->prefix, &nothing, sizeof(block->prefix)) == 0;
   if (memcmp(block->magic, "ustar", 6) == 0) {
     *ret_format = TAR_USTAR;
   } else if (memcmp(block->magic, "ustar  ", 8) == 0) {
     *ret_format = TAR_GNU;
-  } else if (memcmp(block->magic, &nothing, rest) == 0) {
+  } else if (memcmp(block->magic, &nothing, 8) == 0 && no_prefix) {
     *ret_format = TAR_V7;
   } else {
     return err_set(err, EINVAL, "its header is in no known form");
   }
   /* Times and offsets of incremental archives: some readers take them for a part of the name. */
-  if (*ret_format == TAR_GNU && block->type != 'S' && memcmp(block->prefix, &nothing, sizeof(block->prefix)) != 0) {
+  if (*ret_format == TAR_GNU && block->type != 'S' && !no_prefix) {
     return err_set(err, EINVAL, "its header is of an incremental archive, which readers take in different ways");
   }
   return 0;

@@ -83,6 +83,9 @@ static int take_piece(struct tar_reader *reader, size_t wanted, const char **ret
   size_t size = reader->left < wanted ? reader->left : wanted;
   *ret_data = reader->chunk;
   *ret_size = size;
+  if (size == 0) {
+    return 0; /* the end: there may be no chunk at all */
+  }
   reader->chunk += size;
   reader->left -= size;
   return 0;

@@ -116,7 +116,7 @@ static int write_tree(const struct tree *tree, const char *path, const char *nam
 
 int verb_diff(const struct options *options, struct err *err) {
   cleanup_tree struct tree tree = TREE_INIT;
-  struct walk_options walk = {.overlay = true, .one_file_system = true};
+  struct walk_options walk = {.overlay = true, .one_file_system = true, .sparse = true};
   int r = need(options->stack.upper, "upper", err);
   if (r == 0) {
     r = tree_open_directory(options->stack.upper, &tree, err);
@@ -127,7 +127,7 @@ int verb_diff(const struct options *options, struct err *err) {
 int verb_pack(const struct options *options, struct err *err) {
   cleanup_tree struct tree tree = TREE_INIT;
   cleanup_tar struct tar_out out = {.fd = -1};
-  struct walk_options walk = {.one_file_system = options->one_file_system};
+  struct walk_options walk = {.one_file_system = options->one_file_system, .sparse = true};
   int r = need(options->root, "root", err);
   if (r == 0) {
     r = tree_open_directory(options->root, &tree, err);

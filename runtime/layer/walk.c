@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "layer/apply.h"
+#include "layer/content.h"
 #include "layer/meta.h"
 
 #define WHITEOUT ".wh."
@@ -19,7 +20,6 @@
 #ifndef MQUEUE_MAGIC
 #define MQUEUE_MAGIC 0x19800202
 #endif
-#define COPY_SIZE ((size_t)256 << 10)
 
 /* A file with several names, by inode: later names become hard links to the first. */
 struct known_file {
@@ -115,31 +115,6 @@ static struct tar_entry describe(const struct stat *at, const char *name, char t
   };
 }
 
-/* Exactly the size of the header: a file that shrinks meanwhile is filled up, one that grows is cut. */
-static int write_content(struct walk *walk, int fd, uint64_t size, const char *name, struct err *err) {
-  uint64_t left = size;
-  while (left > 0) {
-    size_t want = left < COPY_SIZE ? (size_t)left : COPY_SIZE;
-    ssize_t got = read(fd, walk->copy, want);
-    if (got < 0 && errno == EINTR) {
-      continue;
-    }
-    if (got < 0) {
-      return err_errno(err, "cannot read /%s", name);
-    }
-    if (got == 0) {
-      (void)memset(walk->copy, 0, want);
-      got = (ssize_t)want;
-    }
-    int r = tar_data(walk->out, walk->copy, (size_t)got, err);
-    if (r < 0) {
-      return r;
-    }
-    left -= (uint64_t)got;
-  }
-  return tar_pad(walk->out, size, err);
-}
-
 static int write_file(struct walk *walk, int path_fd, const struct stat *at, const char *name, struct err *err) {
   if (at->st_nlink > 1) {
     const char *first = NULL;
@@ -169,9 +144,7 @@ static int write_file(struct walk *walk, int path_fd, const struct stat *at, con
   }
   struct tar_entry entry = describe(at, name, '0');
   entry.size = (uint64_t)at->st_size;
-  entry.extra = &records;
-  r = tar_header(walk->out, &entry, err);
-  return r < 0 ? r : write_content(walk, fd, entry.size, name, err);
+  return content_write(walk->out, fd, &entry, &records, walk->options->sparse, walk->copy, err);
 }
 
 static int write_symlink(struct walk *walk, int path_fd, const struct stat *at, const char *name, struct err *err) {
@@ -337,7 +310,8 @@ int walk_write(const struct tree *tree, const char *path, const char *name, bool
   if (fstat(top, &at) < 0) {
     return err_errno(err, "cannot stat /%s", path);
   }
-  struct walk walk = {.tree = tree, .options = options, .out = out, .device = at.st_dev, .copy = malloc(COPY_SIZE)};
+  struct walk walk = {
+      .tree = tree, .options = options, .out = out, .device = at.st_dev, .copy = malloc(CONTENT_BUFFER)};
   r = walk.copy == NULL ? err_oom(err) : write_node(&walk, top, &at, name, err);
   walk_free(&walk);
   return r;

@@ -15,6 +15,8 @@ struct walk_options {
   /* Stay on the file system of the start (volumes of a container are not part of an export). Without it only the
    * kernel's own file systems and tmpfs below the start are left out. */
   bool one_file_system;
+  /* Holes of files are left out. Only where readers are known to understand: layers, not what docker cp hands out. */
+  bool sparse;
 };
 
 /* Writes what `path` (clean) names and all below. Names in the archive begin with `name`; "" leaves the top entry out
