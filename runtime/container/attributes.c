@@ -5,6 +5,9 @@
 
 #include "sys/syscalls.h"
 
+#define POLICY_FIFO 1
+#define POLICY_RR 2
+
 static int set_limits(pid_t pid, const struct plan_process *process, struct err *err) {
   for (size_t i = 0; i < process->rlimit_count; i++) {
     const struct plan_rlimit *limit = &process->rlimits[i];
@@ -38,7 +41,10 @@ int attributes_apply(pid_t pid, const struct plan_process *process, bool limits,
         .period = from->period,
     };
     if (sys_sched_setattr(pid, &attributes) < 0) {
-      return err_errno(err, "cannot set process.scheduler");
+      bool budget = errno == EPERM && (from->policy == POLICY_FIFO || from->policy == POLICY_RR);
+      return err_errno(err, "cannot set process.scheduler%s",
+                       budget ? " (where cpu.rt_runtime_us exists, the cgroup needs resources.cpu.realtimeRuntime)"
+                              : "");
     }
   }
   if (process->io_priority >= 0 && sys_ioprio_set(pid, process->io_priority) < 0) {

@@ -132,11 +132,14 @@ int step_root(struct setup *setup, struct err *err) {
 /* Found: root complete at `setup->root`. Left: it is "/", nothing of the host is reachable by path. */
 int step_pivot(struct setup *setup, struct err *err) {
   const struct plan *plan = setup->plan;
-  if (fchdir(setup->root) < 0 || sys_pivot_root(".", ".") < 0) {
+  cleanup_close int old = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (old < 0 || fchdir(setup->root) < 0 || sys_pivot_root(".", ".") < 0) {
     return err_errno(err, "cannot make the container's root the root");
   }
-  /* The old root lies on top of the new one now; it must not take the host's mounts along when it goes. */
-  if (mount(NULL, ".", NULL, MS_SLAVE | MS_REC, NULL) < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0) {
+  /* The old root lies on top of the new one now, "." is still the new one. The old one must not take the host's mounts
+     along when it goes; the container's keep what they share with the host. */
+  if (fchdir(old) < 0 || mount(NULL, ".", NULL, MS_SLAVE | MS_REC, NULL) < 0 || umount2(".", MNT_DETACH) < 0 ||
+      chdir("/") < 0) {
     return err_errno(err, "cannot leave the host's root");
   }
   if (plan->root_readonly) {

@@ -169,9 +169,15 @@ static int read_propagation(struct plan *plan, const struct json *linux_object, 
     const char *name;
     unsigned long flags;
   } names[] = {
-      {"private", MS_PRIVATE | MS_REC}, {"rprivate", MS_PRIVATE | MS_REC},      {"slave", MS_SLAVE | MS_REC},
-      {"rslave", MS_SLAVE | MS_REC},    {"shared", MS_SHARED | MS_REC},         {"rshared", MS_SHARED | MS_REC},
-      {"", MS_PRIVATE | MS_REC},        {"unbindable", MS_UNBINDABLE | MS_REC}, {"runbindable", MS_UNBINDABLE | MS_REC},
+      {"", MS_PRIVATE | MS_REC},
+      {"private", MS_PRIVATE},
+      {"rprivate", MS_PRIVATE | MS_REC},
+      {"slave", MS_SLAVE},
+      {"rslave", MS_SLAVE | MS_REC},
+      {"shared", MS_SHARED},
+      {"rshared", MS_SHARED | MS_REC},
+      {"unbindable", MS_UNBINDABLE},
+      {"runbindable", MS_UNBINDABLE | MS_REC},
   };
   const char *text = "";
   if (json_string_at(linux_object, "rootfsPropagation", &text, err) < 0) {

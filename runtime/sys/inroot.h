@@ -15,6 +15,9 @@ int inroot_open(int root, const char *path, int flags, int *ret_fd, struct err *
 /* The same, refusing symbolic links in any component. */
 int inroot_open_plain(int root, const char *path, int flags, int *ret_fd, struct err *err);
 
+/* What is made: a symbolic link to nothing on the way is followed, below the root as ever, and what it names is made.
+ */
+
 /* A directory, made with its parents (mode `mode`) when missing. O_PATH descriptor. */
 int inroot_make_directory(int root, const char *path, mode_t mode, int *ret_fd, struct err *err);
 
