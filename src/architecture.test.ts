@@ -22,6 +22,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   daemon: ['engine', 'api', 'host', 'core'],
   'language-server': ['compose', 'host', 'core'],
   cli: ['stack', 'registry', 'dockerfile', 'compose', 'client', 'api', 'language-server', 'host', 'core'],
+  bundle: [],
   'main.ts': ['cli', 'daemon', 'core'],
 };
 

@@ -138,7 +138,7 @@ export async function startTestDaemon(options: TestDaemonOptions = {}): Promise<
 
 /** The bundle as it is shipped; the sources when `TSCOMPOSE_ENTRY=src` or nothing is bundled. */
 function entryFile(): string {
-  const bundle = join(ROOT, 'dist/tscompose.js');
+  const bundle = join(ROOT, 'dist/tscompose.cjs');
   return process.env['TSCOMPOSE_ENTRY'] !== 'src' && existsSync(bundle) ? bundle : join(ROOT, 'src/main.ts');
 }
 

@@ -1,4 +1,5 @@
 import { styleText } from 'node:util';
+import { openChannel } from './channel.ts';
 
 type Style = Parameters<typeof styleText>[0];
 
@@ -19,29 +20,24 @@ export interface Output {
 export type AnsiMode = 'never' | 'always' | 'auto';
 
 export function processOutput(ansi: AnsiMode, environment: Readonly<Record<string, string | undefined>>): Output {
-  const { stdout, stderr } = process;
-  const colours = ansi === 'always' || (ansi === 'auto' && stdout.isTTY === true && !environment['NO_COLOR']);
-  // `tscompose ps | head` closes our output: that is no error.
-  for (const stream of [stdout, stderr])
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EPIPE') process.exit(0);
-    });
+  const stdout = openChannel(1, () => process.stdout);
+  const stderr = openChannel(2, () => process.stderr);
+  const colours = () => ansi === 'always' || (ansi === 'auto' && stdout.isTerminal && !environment['NO_COLOR']);
   return {
-    isTerminal: stdout.isTTY === true && ansi !== 'never',
+    get isTerminal() {
+      return ansi !== 'never' && stdout.isTerminal;
+    },
     // A terminal without a width (some CI systems) cannot be drawn on.
-    isErrorTerminal: stderr.isTTY === true && ansi !== 'never' && (stderr.columns ?? 0) >= 20,
-    columns: stdout.columns ?? 80,
+    get isErrorTerminal() {
+      return ansi !== 'never' && stderr.isTerminal && (stderr.columns ?? 0) >= 20;
+    },
+    get columns() {
+      return stdout.columns ?? 80;
+    },
     print: (text) => void stdout.write(`${text}\n`),
-    write: (data) => writeTo(stdout, data),
+    write: (data) => stdout.write(data),
     note: (text) => void stderr.write(`${text}\n`),
-    writeError: (data) => writeTo(stderr, data),
-    style: (style, text) => (colours ? styleText(style, text, { validateStream: false }) : text),
+    writeError: (data) => stderr.write(data),
+    style: (style, text) => (colours() ? styleText(style, text, { validateStream: false }) : text),
   };
-}
-
-function writeTo(stream: NodeJS.WriteStream, data: string | Uint8Array): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  if (stream.write(data)) resolve();
-  else stream.once('drain', resolve);
-  return promise;
 }

@@ -16,7 +16,7 @@ export async function runCli(
   const program = buildProgram(async (verb, values, root, options) => {
     const output = processOutput(root.ansi, environment);
     status = await runVerb(verb, { values, root, options, output, environment });
-  });
+  }, verbsMeant(argv));
   try {
     await program.parseAsync([...argv], { from: 'user' });
   } catch (error) {
@@ -61,8 +61,22 @@ function refuseDryRun(verb: Verb): void {
 
 type Act = (verb: Verb, values: readonly string[], root: RootOptions, options: object) => Promise<void>;
 
+/**
+ * The verb that a command line certainly means, all of them otherwise: describing every option of every verb takes longer
+ * than running some of them.
+ */
+function verbsMeant(argv: readonly string[]): readonly Verb[] {
+  const isOption = (word: string | undefined) => word?.startsWith('-') === true;
+  const named = (word: string | undefined) => VERBS.find(({ usage }) => usage.split(' ', 1)[0] === word);
+  // A word after an option may be its value, or the verb after a switch.
+  const at = argv.findIndex((word, index) => !isOption(word) && !isOption(argv[index - 1]));
+  const verb = named(argv[at]);
+  const isCertain = !argv.slice(0, at).some(named) && !argv.includes('-h') && !argv.includes('--help');
+  return verb !== undefined && isCertain ? [verb] : VERBS;
+}
+
 /** The command tree: root options, then one command per verb. */
-export function buildProgram(act: Act): Command {
+export function buildProgram(act: Act, verbs: readonly Verb[] = VERBS): Command {
   const program = new Command('tscompose')
     .description('Define and run stacks of containers, without Docker')
     .version(VERSION, '-v, --version', 'show the version')
@@ -92,7 +106,7 @@ export function buildProgram(act: Act): Command {
     .helpCommand(false)
     .showHelpAfterError('(add --help for the options)')
     .exitOverride();
-  for (const verb of VERBS) addVerb(program, verb, act);
+  for (const verb of verbs) addVerb(program, verb, act);
   return program;
 }
 

@@ -1,8 +1,7 @@
 import { open } from 'node:fs/promises';
 import { get } from 'node:http';
 import { connect } from 'node:net';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { TscError } from '../core/index.ts';
 import {
   CLEAN_ENVIRONMENT,
@@ -110,17 +109,16 @@ function keeperArguments(root: string, place: DaemonPlace): string[] {
   return [
     'keeper',
     ...['--run-dir', place.runDirectory, '--instance', place.instance, '--socket', place.socketPath, '--'],
-    ...[join(root, 'src/launch/node'), join(root, 'dist/tscompose.js'), '--daemon'],
+    ...[join(root, 'src/launch/node'), join(root, 'dist/tscompose.cjs'), '--daemon'],
     ...['--run-dir', place.runDirectory, '--instance', place.instance, '--socket', place.socketPath, ...data],
     ...(level ? ['--log-level', level] : []),
     ...(idle ? ['--idle-exit', idle] : []),
   ];
 }
 
-/** Where package.json is: the bundle lies in dist, the source two levels below the root. */
+/** Where package.json is: the bundle lies in dist/chunks, the source two levels below the root. */
 function packageRoot(): string {
-  const here = dirname(fileURLToPath(import.meta.url));
-  return here.endsWith('/dist') ? dirname(here) : here.replace(/\/(dist|src)\/.*$/, '');
+  return import.meta.dirname.replace(/\/(dist|src)(\/.*)?$/, '');
 }
 
 function inherited(...names: string[]): Record<string, string> {

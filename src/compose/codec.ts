@@ -168,17 +168,30 @@ export function sorted<T>(values: ReadonlyMap<string, T>, write: (value: T) => O
 /** Codecs of all properties of T in the order in which they are written. */
 export type Fields<T> = { readonly [K in Exclude<keyof T, 'extensions'>]-?: Codec<Exclude<T[K], undefined>> };
 
+interface Row {
+  readonly property: string;
+  readonly key: string;
+  readonly codec: Codec<unknown>;
+}
+
 /** An object with known keys; property names are the keys in camel case. Keys that start with `x-` are kept. */
 export function object<T extends object>(fields: Fields<T>): Codec<T> {
-  const rows = Object.entries(fields as Record<string, Codec<unknown>>).map(
-    ([property, codec]) => ({ property, key: snakeCase(property), codec }) as const,
-  );
+  // Made when first used: a load needs a few of the many objects.
+  let made: readonly Row[] | undefined;
+  const rows = () => {
+    made ??= Object.entries(fields as Record<string, Codec<unknown>>).map(
+      ([property, codec]) => ({ property, key: snakeCase(property), codec }) as const,
+    );
+    return made;
+  };
   return {
-    keys: rows.map(({ key }) => key),
+    get keys() {
+      return rows().map(({ key }) => key);
+    },
     read: (node) => {
       if (node?.kind !== 'map') return undefined;
       const made: Record<string, unknown> = {};
-      for (const { property, key, codec } of rows) {
+      for (const { property, key, codec } of rows()) {
         const value = codec.read(node.entries.get(key)?.value);
         if (value !== undefined) made[property] = value;
       }
@@ -190,7 +203,7 @@ export function object<T extends object>(fields: Fields<T>): Codec<T> {
     write: (value) => {
       const values = value as Record<string, unknown>;
       const out = new Map<string, Out>();
-      for (const { property, key, codec } of rows) {
+      for (const { property, key, codec } of rows()) {
         const written = values[property] === undefined ? codec.absent : codec.write(values[property]);
         if (written !== undefined && written !== '') out.set(key, written);
       }

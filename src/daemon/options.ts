@@ -72,7 +72,7 @@ function parseFlags(argv: readonly string[]) {
   }
 }
 
-// The bundle is dist/tscompose.js, the sources are src/: the binaries are dist/native in both cases.
+// The bundle is dist/tscompose.cjs, the sources are src/: the binaries are dist/native in both cases.
 function defaultNativeDir(program: string): string {
   return program.endsWith('/dist') ? join(program, 'native') : join(dirname(program), 'dist', 'native');
 }

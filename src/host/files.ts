@@ -80,8 +80,8 @@ export interface AtomicWriteOptions {
   readonly durable?: boolean;
 }
 
-/** Names of temporary files: random once for each process, then counted. */
-const RUN = randomBytes(3).toString('hex');
+/** Names of temporary files: random once for each process (when the first is needed: loading crypto costs 3 ms), then counted. */
+let run: string | undefined;
 let temporaries = 0;
 
 /** Replaces a file in one step: readers see the old or the new content, never a part. */
@@ -90,9 +90,10 @@ export async function writeAtomically(
   data: string | Uint8Array,
   options: AtomicWriteOptions = {},
 ): Promise<void> {
+  run ??= randomBytes(3).toString('hex');
   temporaries = (temporaries + 1) % 0x1000000;
   const count = temporaries.toString(16).padStart(6, '0');
-  const temporary = join(dirname(path), `.${basename(path)}.${RUN}${count}.tmp`);
+  const temporary = join(dirname(path), `.${basename(path)}.${run}${count}.tmp`);
   const handle = await open(temporary, 'wx', options.mode ?? 0o600);
   try {
     await handle.writeFile(data);

@@ -1,0 +1,63 @@
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { compiledFolder } from '../../src/bundle/open-bundle.ts';
+import { runProgram } from '../../src/host/index.ts';
+
+const ROOT = resolve(import.meta.dirname, '../..');
+const NODE = join(ROOT, 'src/launch/node');
+
+describe('the built command starts', () => {
+  let folder = '';
+  let copies = 0;
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'tsc-start-'));
+    writeFileSync(join(folder, 'compose.yaml'), 'services: {web: {image: "x:1", ports: ["80:80"]}}\n');
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  const copyOfDist = (): string => {
+    const dist = join(folder, `dist${copies++}`);
+    mkdirSync(dist);
+    for (const name of ['main.cjs', 'tscompose.cjs', 'chunks', 'compiled'])
+      cpSync(join(ROOT, 'dist', name), join(dist, name), { recursive: true });
+    return dist;
+  };
+  const config = (dist: string) => runProgram(NODE, [join(dist, 'tscompose.cjs'), 'config'], { cwd: folder });
+
+  it('with compiled code that this Node takes, for all that config runs', async () => {
+    const dist = copyOfDist();
+    const script = `import { openBundle } from ${JSON.stringify(join(ROOT, 'src/bundle/open-bundle.ts'))};
+      process.argv = [process.execPath, 'x', 'config', '-q'];
+      const bundle = openBundle(${JSON.stringify(dist)}, ${JSON.stringify(compiledFolder(dist))});
+      await bundle.load('main.cjs').finished;
+      for (const [file, { script }] of bundle.parts) console.log(file, script.cachedDataRejected);`;
+    const { stdout, stderr } = await runProgram(NODE, ['--input-type=module', '-e', script], { cwd: folder });
+    expect(stderr).toBe('');
+    const lines = stdout.trim().split('\n');
+    expect(lines.filter((line) => line.startsWith('chunks/')).every((line) => line.endsWith(' false'))).toBe(true);
+    expect(lines).toContain('main.cjs undefined');
+    expect(lines.length).toBeGreaterThan(3);
+  });
+
+  it('with the same result without compiled code, and with spoilt code', async () => {
+    const { stdout: expected } = await config(copyOfDist());
+    expect(expected).toContain('published: "80"');
+    const without = copyOfDist();
+    rmSync(join(without, 'compiled'), { recursive: true });
+    expect(await config(without)).toMatchObject({ status: 0, stdout: expected, stderr: '' });
+    expect(existsSync(join(without, 'cache'))).toBe(true);
+    const spoilt = copyOfDist();
+    for (const file of readdirSync(compiledFolder(spoilt))) writeFileSync(join(compiledFolder(spoilt), file), 'spoilt');
+    expect(await config(spoilt)).toMatchObject({ status: 0, stdout: expected, stderr: '' });
+  });
+
+  it('the same under flags of V8 that its compiled code was not made with', async () => {
+    const dist = copyOfDist();
+    const { status, stdout } = await runProgram(NODE, ['--no-opt', join(dist, 'tscompose.cjs'), 'config'], {
+      cwd: folder,
+    });
+    expect({ status, stdout }).toEqual({ status: 0, stdout: (await config(dist)).stdout });
+  });
+});

@@ -1,0 +1,40 @@
+/**
+ * Makes the compiled code of the bundle: runs what commands do in everyday use, then keeps what V8 has compiled by then.
+ * `node precompile.ts DIST`, a step of the build.
+ */
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { compiledFolder, keepCode, openBundle } from './open-bundle.ts';
+import { REHEARSALS, SAMPLE } from './rehearsal.ts';
+
+interface Main {
+  readonly finished: Promise<void>;
+  readonly runCommand: (argv: readonly string[]) => Promise<number>;
+}
+
+const dist = resolve(process.argv[2] ?? 'dist');
+const bundle = openBundle(dist, undefined);
+const folder = mkdtempSync(join(tmpdir(), 'tscompose-precompile-'));
+try {
+  for (const [file, text] of Object.entries(SAMPLE)) writeFileSync(join(folder, file), text);
+  process.chdir(folder);
+  process.argv = [process.execPath, join(dist, 'tscompose.cjs'), '--version'];
+  const main = bundle.load('main.cjs') as Main;
+  await main.finished;
+  for (const argv of REHEARSALS) {
+    const status = await main.runCommand(argv);
+    if (status !== 0) throw new Error(`tscompose ${argv.join(' ')} ended with ${status}`);
+  }
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+// Complete or not there: a half-written folder would be taken for the whole.
+const made = compiledFolder(dist);
+rmSync(`${made}.tmp`, { recursive: true, force: true });
+mkdirSync(`${made}.tmp`, { recursive: true });
+keepCode(bundle, `${made}.tmp`);
+rmSync(made, { recursive: true, force: true });
+renameSync(`${made}.tmp`, made);
+process.exit(0);
