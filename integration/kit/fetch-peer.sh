@@ -1,7 +1,7 @@
 #!/bin/sh
 # Downloads Debian packages of one suite and unpacks them below DIRECTORY/root, without installing anything.
 # usage: fetch-peer.sh CACHE SUITE MIRROR DIRECTORY PACKAGE...
-# `+PACKAGE` brings its python3-* dependencies; `=PACKAGE` stands for the packages it depends on.
+# `+PACKAGE` brings its python3-* dependencies, `@PACKAGE` its golang-* ones; `=PACKAGE` stands for the packages it depends on.
 set -eu
 cache=$1 suite=$2 mirror=$3 directory=$4
 shift 4
@@ -21,11 +21,12 @@ apt-get $options update
 packages=
 for package in "$@"; do
   case $package in
-    +*)
-      package=${package#+}
+    +* | @*)
+      case $package in +*) wanted='^python3-' ;; *) wanted='^golang-' ;; esac
+      package=${package#[+@]}
       # shellcheck disable=SC2086
       packages="$packages $package $(apt-cache $options depends --recurse --no-recommends --no-suggests --no-conflicts \
-        --no-breaks --no-replaces --no-enhances "$package" | grep '^python3-' | tr '\n' ' ')"
+        --no-breaks --no-replaces --no-enhances "$package" | grep "$wanted" | tr '\n' ' ')"
       ;;
     =*)
       # shellcheck disable=SC2086

@@ -1,5 +1,6 @@
 /* The verb table of tscompose-runtime. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cmd/cmd.h"
@@ -9,8 +10,12 @@
 #include "net/net.h"
 #include "sys/process.h"
 
-/* The monitor runs the OCI verbs in children of its own. */
+/* The monitor runs the OCI verbs in children of its own. A service manager that watches the daemon does not watch its
+   containers. */
 static int monitor_with_runtime(int argc, char **argv) {
+  (void)unsetenv("NOTIFY_SOCKET");
+  (void)unsetenv("LISTEN_PID");
+  (void)unsetenv("LISTEN_FDS");
   return monitor_main(argc, argv, oci_main);
 }
 

@@ -51,9 +51,43 @@ static int store(const struct option_spec *option, const char *value, struct err
   return -EINVAL;
 }
 
+/* "--flag=false" as callers in Go write it. */
+static int store_flag(const struct option_spec *option, const char *value, struct err *err) {
+  bool on = value == NULL || strcmp(value, "true") == 0 || strcmp(value, "1") == 0;
+  if (!on && strcmp(value, "false") != 0 && strcmp(value, "0") != 0) {
+    return err_set(err, EINVAL, "--%s: '%s' is not true or false", option->name, value);
+  }
+  if (!on && option->kind == OPTION_REFUSED) {
+    return 0;
+  }
+  int r = store(option, NULL, err);
+  if (r == 0) {
+    *(bool *)option->to = on;
+  }
+  return r;
+}
+
+/* "-it": flags by letter. */
+static int read_cluster(const char *argument, const struct option_spec *table, struct err *err) {
+  char single[3] = {'-', 0, 0};
+  for (const char *letter = argument + 1; *letter != '\0'; letter++) {
+    const char *value = NULL;
+    single[1] = *letter;
+    const struct option_spec *option = find(table, single, &value);
+    if (option == NULL || (option->kind != OPTION_FLAG && option->kind != OPTION_REFUSED)) {
+      return err_set(err, EINVAL, "unknown option %s in %s", single, argument);
+    }
+    int r = store_flag(option, NULL, err);
+    if (r < 0) {
+      return r;
+    }
+  }
+  return 0;
+}
+
 int options_read(int argc, char **argv, const struct option_spec *table, int *ret_next, struct err *err) {
   int i = 1;
-  while (i < argc && argv[i][0] == '-' && argv[i][1] != '\0') {
+  for (; i < argc && argv[i][0] == '-' && argv[i][1] != '\0'; i++) {
     if (strcmp(argv[i], "--") == 0) {
       i++;
       break;
@@ -63,21 +97,17 @@ int options_read(int argc, char **argv, const struct option_spec *table, int *re
     if (option == NULL) {
       return err_set(err, EINVAL, "unknown option %s", argv[i]);
     }
-    bool wants_value = option->kind == OPTION_TEXT || option->kind == OPTION_NUMBER || option->kind == OPTION_LIST;
-    if (!wants_value && value != NULL && option->kind != OPTION_REFUSED) {
-      return err_set(err, EINVAL, "option --%s takes no value", option->name);
+    int r;
+    if (option->kind == OPTION_FLAG || option->kind == OPTION_REFUSED) {
+      r = argv[i][1] != '-' ? read_cluster(argv[i], table, err) : store_flag(option, value, err);
+    } else if (value == NULL && i + 1 >= argc) {
+      r = err_set(err, EINVAL, "option --%s needs a value", option->name);
+    } else {
+      r = store(option, value == NULL ? argv[++i] : value, err);
     }
-    if (wants_value && value == NULL) {
-      if (i + 1 >= argc) {
-        return err_set(err, EINVAL, "option --%s needs a value", option->name);
-      }
-      value = argv[++i];
-    }
-    int r = store(option, value, err);
     if (r < 0) {
       return r;
     }
-    i++;
   }
   *ret_next = i;
   return 0;

@@ -47,11 +47,14 @@ int container_state_text(const struct container *container, enum container_statu
 
 struct create_options {
   const char *root, *id, *bundle, *pid_file, *console_socket;
-  int preserve_fds;
-  bool run;  /* start at once */
-  bool wait; /* `run` in the foreground: the process is our child */
-  bool dry_run;
-  bool no_new_keyring; /* the caller's session keyring stays */
+  const char *notify_socket; /* $NOTIFY_SOCKET of the caller, or NULL */
+  int preserve_fds;          /* from 3 on, those of socket activation among them */
+  int listen_fds;            /* how many the caller's LISTEN_FDS passes on, first */
+  const char *listen_names;  /* LISTEN_FDNAMES or NULL */
+  bool run;                  /* start at once */
+  bool wait;                 /* `run` in the foreground: the process is our child */
+  bool keep;                 /* `run` in the foreground: not deleted at the end */
+  bool no_pivot, no_new_keyring, dry_run;
 };
 
 struct created {
@@ -59,7 +62,17 @@ struct created {
   int pidfd;
 };
 
-int container_create(const struct create_options *options, struct created *ret_created, struct err *err);
+struct console;
+struct notify;
+
+/* What `run` has beside `create`: NULL there. */
+struct running {
+  struct console *console; /* takes the pty; NULL when detached */
+  struct notify *notify;   /* listening when the process starts */
+};
+
+int container_create(const struct create_options *options, struct running *running, struct created *ret_created,
+                     struct err *err);
 
 /* Foreground: forwards signals, waits, deletes. *ret_status: exit status of the process. */
 int container_run(const struct create_options *options, int *ret_status, struct err *err);
@@ -78,9 +91,9 @@ int container_ps(const char *root, const char *id, bool json, char **ret_text, s
 struct exec_options {
   const char *root, *id, *process_file, *pid_file, *console_socket, *cwd, *user;
   const char *apparmor, *process_label; /* NULL: the container's */
-  struct str_list env, add_groups, capabilities;
+  struct str_list env, add_groups, capabilities, cgroups;
   char **args;
-  bool terminal, detach, no_new_privileges;
+  bool terminal, detach, no_new_privileges, ignore_paused;
   int preserve_fds;
 };
 
@@ -100,8 +113,10 @@ struct await_calls {
 };
 /* Hears the child until it is ready; warnings are logged. */
 int container_await_ready(int sync, const struct await_calls *calls, struct err *err);
-/* Waits for a child of ours, passing our signals on to it. Returns its exit status, 128 + signal. */
-int container_supervise(pid_t pid, int pidfd, int *ret_status, struct err *err);
+/* Waits for a child of ours, passing our signals on to it, bytes of the console and words to the service manager (both
+   may be NULL). *ret_status: its exit status, 128 + signal. */
+int container_supervise(pid_t pid, int pidfd, struct console *console, struct notify *notify, int *ret_status,
+                        struct err *err);
 void container_hold_signals(void);
 
 /* The program for linux.seccomp, from <root>/seccomp/<key> when it was compiled before. */

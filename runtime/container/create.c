@@ -16,27 +16,31 @@
 #include "base/log.h"
 #include "container/attributes.h"
 #include "container/between.h"
+#include "container/console.h"
 #include "container/container.h"
 #include "container/namespaces.h"
+#include "container/notify.h"
 #include "sys/process.h"
 #include "sys/syscalls.h"
 
 /* All that a creation in progress owns; what is set is undone when it fails. */
 struct creation {
   const struct create_options *options;
+  struct running *running; /* NULL: `create` */
   struct plan plan;
   char bundle[PATH_MAX];
   char rootfs[PATH_MAX];
   char created[TIME_TEXT_SIZE];
   int directory;
-  bool made_directory, made_cgroup;
+  bool made_directory, made_cgroup, made_pid_file;
   struct cgroup_layout layout;
   struct cgroup cgroup;
   struct seccomp_program seccomp;
   struct seccomp_listener listener;
   int listener_socket;
   struct setup setup;
-  int sync; /* our end */
+  struct str state_head, state_tail; /* the specification's fields before and after status and pid */
+  int sync;                          /* our end */
   int pidfd;
   pid_t pid;
   uint64_t start_time;
@@ -169,10 +173,11 @@ static int read_config(struct creation *creation, struct err *err) {
   if (n < 0 || (size_t)n >= sizeof(creation->rootfs)) {
     return err_code(err, ENAMETOOLONG, "root.path");
   }
-  if (plan->process.args == NULL) {
-    return err_set(err, EINVAL, "config.json: process: missing");
+  if (plan->process.args == NULL && options->run) {
+    return err_set(err, EINVAL, "config.json: process: missing, run needs it");
   }
-  if (plan->process.terminal && options->console_socket == NULL) {
+  bool own_console = creation->running != NULL && creation->running->console != NULL;
+  if (plan->process.terminal && options->console_socket == NULL && !own_console && !options->dry_run) {
     return err_set(err, EINVAL, "process.terminal needs --console-socket: a listening unix socket that takes the pty");
   }
   if (!plan->process.terminal && options->console_socket != NULL) {
@@ -314,57 +319,80 @@ static bool has_own_time(const struct creation *creation) {
   return false;
 }
 
-/* The specification's fields; `full` adds what later verbs need. */
-static int state_text(const struct creation *creation, const char *status, bool full, struct str *out,
+/* The specification's fields but status and pid, made once: hooks, the child and state.json share them. */
+static int write_state_parts(struct creation *creation, struct err *err) {
+  struct str *head = &creation->state_head;
+  struct str *tail = &creation->state_tail;
+  int r = str_add(head, "{\"ociVersion\":");
+  r = r < 0 ? r : json_add_quoted(head, creation->plan.oci_version);
+  r = r < 0 ? r : str_addf(head, ",\"id\":\"%s\"", creation->options->id);
+  r = r < 0 ? r : str_add(tail, ",\"bundle\":");
+  r = r < 0 ? r : json_add_quoted(tail, creation->bundle);
+  r = r < 0 ? r : add_json(tail, "annotations", &creation->plan.annotations);
+  r = r < 0 ? r : str_add(tail, "}");
+  creation->setup.state_head = head->data;
+  creation->setup.state_tail = tail->data;
+  return r < 0 ? err_oom(err) : 0;
+}
+
+static int state_text(const struct creation *creation, const char *status, pid_t pid, struct str *out,
                       struct err *err) {
+  int r = str_addf(out, "%s,\"status\":\"%s\",\"pid\":%d%s", creation->state_head.data, status, (int)pid,
+                   creation->state_tail.data);
+  return r < 0 ? err_oom(err) : 0;
+}
+
+/* state.json: with what later verbs need. */
+static int record_text(const struct creation *creation, const char *status, struct str *out, struct err *err) {
   struct json hooks = json_get(&creation->plan.document, "hooks");
   struct json process = json_get(&creation->plan.document, "process");
-  int r = str_add(out, "{\"ociVersion\":");
-  r = r < 0 ? r : json_add_quoted(out, creation->plan.oci_version);
-  r = r < 0 ? r
-            : str_addf(out, ",\"id\":\"%s\",\"status\":\"%s\",\"pid\":%d,\"bundle\":", creation->options->id, status,
-                       (int)creation->pid);
-  r = r < 0 ? r : json_add_quoted(out, creation->bundle);
-  r = r < 0 ? r : add_json(out, "annotations", &creation->plan.annotations);
-  if (full) {
-    r = r < 0 ? r : str_add(out, ",\"rootfs\":");
-    r = r < 0 ? r : json_add_quoted(out, creation->rootfs);
-    r = r < 0 ? r
-              : str_addf(out, ",\"created\":\"%s\",\"start_time\":%llu", creation->created,
-                         (unsigned long long)creation->start_time);
-    r = r < 0 ? r : add_cgroups(out, &creation->cgroup);
-    if (creation->listener_socket >= 0) {
-      r = r < 0 ? r : str_add(out, ",\"seccomp\":{\"listenerPath\":");
-      r = r < 0 ? r : json_add_quoted(out, creation->listener.path);
-      r = r < 0 ? r : str_add(out, ",\"listenerMetadata\":");
-      r = r < 0 ? r : json_add_quoted(out, creation->listener.metadata == NULL ? "" : creation->listener.metadata);
-      r = r < 0 ? r : str_add(out, "}");
-    }
-    r = r < 0 ? r : add_json(out, "hooks", &hooks);
-    r = r < 0 ? r : add_json(out, "process", &process);
-    r = r < 0 || !creation->setup.own_users ? r : str_add(out, ",\"user_namespace\":true");
-    r = r < 0 || !has_own_time(creation) ? r : str_add(out, ",\"time_namespace\":true");
-    r = r < 0 || creation->plan.personality == PLAN_UNSET
-            ? r
-            : str_addf(out, ",\"personality\":%lld", (long long)creation->plan.personality);
+  int r = state_text(creation, status, creation->pid, out, err);
+  if (r < 0) {
+    return r;
   }
+  out->size--; /* the closing brace */
+  r = str_add(out, ",\"rootfs\":");
+  r = r < 0 ? r : json_add_quoted(out, creation->rootfs);
+  r = r < 0 ? r
+            : str_addf(out, ",\"created\":\"%s\",\"start_time\":%llu", creation->created,
+                       (unsigned long long)creation->start_time);
+  r = r < 0 ? r : add_cgroups(out, &creation->cgroup);
+  if (creation->listener_socket >= 0) {
+    r = r < 0 ? r : str_add(out, ",\"seccomp\":{\"listenerPath\":");
+    r = r < 0 ? r : json_add_quoted(out, creation->listener.path);
+    r = r < 0 ? r : str_add(out, ",\"listenerMetadata\":");
+    r = r < 0 ? r : json_add_quoted(out, creation->listener.metadata == NULL ? "" : creation->listener.metadata);
+    r = r < 0 ? r : str_add(out, "}");
+  }
+  r = r < 0 ? r : add_json(out, "hooks", &hooks);
+  r = r < 0 ? r : add_json(out, "process", &process);
+  r = r < 0 || !creation->setup.own_users ? r : str_add(out, ",\"user_namespace\":true");
+  r = r < 0 || !has_own_time(creation) ? r : str_add(out, ",\"time_namespace\":true");
+  r = r < 0 || creation->plan.personality == PLAN_UNSET
+          ? r
+          : str_addf(out, ",\"personality\":%lld", (long long)creation->plan.personality);
   r = r < 0 ? r : str_add(out, "}");
   return r < 0 ? err_oom(err) : 0;
 }
 
+static int run_hooks(const struct creation *creation, enum hook_kind kind, const char *status, struct err *err) {
+  const struct plan_hooks *hooks = &creation->plan.hooks[kind];
+  cleanup_str struct str text = STR_INIT;
+  int r = hooks->count == 0 ? 0 : state_text(creation, status, creation->pid, &text, err);
+  return r < 0 || hooks->count == 0 ? r : hooks_run(hooks, hook_names[kind], text.data, err);
+}
+
+/* prestart is from the days when it ran between create and start: it is still told so. */
 static int run_runtime_hooks(void *data, struct err *err) {
   struct creation *creation = data;
-  cleanup_str struct str text = STR_INIT;
-  int r = state_text(creation, "creating", false, &text, err);
-  r = r < 0 ? r : hooks_run(&creation->plan.hooks[HOOK_PRESTART], hook_names[HOOK_PRESTART], text.data, err);
-  return r < 0 ? r
-               : hooks_run(&creation->plan.hooks[HOOK_CREATE_RUNTIME], hook_names[HOOK_CREATE_RUNTIME], text.data, err);
+  int r = run_hooks(creation, HOOK_PRESTART, "created", err);
+  return r < 0 ? r : run_hooks(creation, HOOK_CREATE_RUNTIME, "creating", err);
 }
 
 static int hand_over_listener(void *data, int listener, struct err *err) {
   struct creation *creation = data;
   cleanup_str struct str text = STR_INIT;
-  int r = state_text(creation, "creating", false, &text, err);
+  int r = state_text(creation, "creating", creation->pid, &text, err);
   struct seccomp_handover handover = {.socket = creation->listener_socket,
                                       .listener = &creation->listener,
                                       .oci_version = creation->plan.oci_version,
@@ -382,12 +410,14 @@ static int record(struct creation *creation, struct err *err) {
   }
   creation->start_time = stat.start_time;
   time_now(creation->created, sizeof(creation->created));
-  r = state_text(creation, creation->options->run ? "running" : "created", true, &text, err);
+  r = record_text(creation, creation->options->run ? "running" : "created", &text, err);
   r = r < 0 ? r : file_write_atomic(creation->directory, "state.json", text.data, text.size, 0600, 0, err);
   if (r == 0 && creation->seccomp.count > 0) {
     r = seccomp_store(creation->directory, "seccomp", &creation->seccomp, err);
   }
-  return r < 0 ? r : container_write_pid_file(creation->options->pid_file, creation->pid, err);
+  r = r < 0 ? r : container_write_pid_file(creation->options->pid_file, creation->pid, err);
+  creation->made_pid_file = r == 0 && creation->options->pid_file != NULL;
+  return r;
 }
 
 static void undo(struct creation *creation) {
@@ -403,6 +433,59 @@ static void undo(struct creation *creation) {
     snprintf(path, sizeof(path), "%s/%s", creation->options->root, creation->options->id);
     (void)file_remove_tree(AT_FDCWD, path, NULL);
   }
+  if (creation->made_pid_file) {
+    (void)unlink(creation->options->pid_file);
+  }
+  /* The specification: a container that got as far as having hooks ends with those of its end. */
+  const struct plan_hooks *hooks = &creation->plan.hooks[HOOK_POSTSTOP];
+  cleanup_str struct str text = STR_INIT;
+  if (creation->pid > 0 && hooks->count > 0 && state_text(creation, "stopped", 0, &text, NULL) == 0) {
+    hooks_run_all(hooks, hook_names[HOOK_POSTSTOP], text.data);
+  }
+}
+
+/* What the caller's environment has for the container, and nothing else of it: the service manager's sockets. */
+static int plan_service(struct creation *creation, struct err *err) {
+  const struct create_options *options = creation->options;
+  struct plan *plan = &creation->plan;
+  if (options->notify_socket != NULL) {
+    char root[PATH_MAX], directory[PATH_MAX];
+    if (realpath(options->root, root) == NULL) {
+      return err_errno(err, "cannot find %s", options->root);
+    }
+    int n = snprintf(directory, sizeof(directory), "%s/%s", root, options->id);
+    int r = n < 0 || (size_t)n >= sizeof(directory)
+                ? err_code(err, ENAMETOOLONG, "--root")
+                : notify_plan(creation->directory, directory, options->notify_socket, plan, err);
+    if (r < 0) {
+      return r;
+    }
+  }
+  if (options->listen_fds == 0) {
+    return 0;
+  }
+  /* The process id is only known to the process. */
+  size_t names = options->listen_names == NULL ? 0 : strlen(options->listen_names) + 1;
+  char *count = arena_get(&plan->arena, 32);
+  char *pid = arena_get(&plan->arena, 32);
+  char *text = arena_get(&plan->arena, names + 32);
+  if (count == NULL || pid == NULL || text == NULL) {
+    return err_oom(err);
+  }
+  snprintf(count, 32, "LISTEN_FDS=%d", options->listen_fds);
+  creation->setup.listen_pid = stpcpy(pid, "LISTEN_PID=");
+  snprintf(text, names + 32, "LISTEN_FDNAMES=%s", options->listen_names == NULL ? "" : options->listen_names);
+  const char *const more[] = {count, pid, text};
+  return plan_add_environment(&plan->arena, &plan->process.env, more, options->listen_names == NULL ? 2 : 3, err);
+}
+
+static int open_console(struct creation *creation, struct err *err) {
+  if (creation->options->console_socket != NULL) {
+    return container_connect(creation->options->console_socket, "console socket", &creation->setup.console_socket, err);
+  }
+  return creation->plan.process.terminal
+             ? console_open(creation->running->console, &creation->setup.console_socket, err)
+             : 0;
 }
 
 /* The listener is met before anything is made: without it the container could not make the calls it decides about. */
@@ -424,18 +507,37 @@ static int prepare_seccomp(struct creation *creation, struct err *err) {
 }
 
 static int prepare(struct creation *creation, struct err *err) {
-  const struct create_options *options = creation->options;
-  struct setup *setup = &creation->setup;
   int r = make_directory(creation, err);
-  if (r == 0 && options->console_socket != NULL) {
-    r = container_connect(options->console_socket, "console socket", &setup->console_socket, err);
-  }
-  r = r < 0 ? r : labels_check(setup, err);
+  r = r < 0 ? r : plan_service(creation, err);
+  r = r < 0 ? r : open_console(creation, err);
+  r = r < 0 ? r : labels_check(&creation->setup, err);
   r = r < 0 ? r : prepare_seccomp(creation, err);
   r = r < 0 ? r : make_start_fifo(creation, err);
-  r = r < 0 ? r : namespaces_open(setup, err);
+  r = r < 0 ? r : namespaces_open(&creation->setup, err);
   r = r < 0 ? r : make_cgroups(creation, err);
   return r;
+}
+
+/* `run`: what must be there before the process is. */
+static int prepare_run(struct creation *creation, struct err *err) {
+  struct running *running = creation->running;
+  if (running == NULL) {
+    return 0;
+  }
+  int r = creation->options->notify_socket == NULL ? 0 : notify_listen(creation->directory, running->notify, err);
+  bool own_console = running->console != NULL && running->console->pair >= 0;
+  return r < 0 || !own_console ? r : console_attach(running->console, err);
+}
+
+/* `run`: the child's end of the pair closes when its program is executed, or when that failed and it is gone. */
+static void run_poststart(const struct creation *creation) {
+  enum sync_kind kind = SYNC_FAILED;
+  cleanup_str struct str text = STR_INIT;
+  (void)sync_receive(creation->sync, &kind, NULL, NULL);
+  if (process_wait_gone(creation->pidfd, 0, NULL) == -ETIMEDOUT &&
+      state_text(creation, "running", creation->pid, &text, NULL) == 0) {
+    hooks_run_all(&creation->plan.hooks[HOOK_POSTSTART], hook_names[HOOK_POSTSTART], text.data);
+  }
 }
 
 static int build(struct creation *creation, struct err *err) {
@@ -445,7 +547,11 @@ static int build(struct creation *creation, struct err *err) {
   r = r < 0 ? r : container_await_ready(creation->sync, &calls, err);
   r = r < 0 ? r : attributes_apply(creation->pid, &creation->plan.process, creation->setup.own_users, err);
   r = r < 0 ? r : record(creation, err);
+  r = r < 0 ? r : prepare_run(creation, err);
   r = r < 0 ? r : sync_send(creation->sync, SYNC_COMMIT, NULL, err);
+  if (r == 0 && creation->setup.hold_sync) {
+    run_poststart(creation);
+  }
   return r;
 }
 
@@ -472,10 +578,12 @@ static void close_all(struct creation *creation) {
   }
 }
 
-int container_create(const struct create_options *options, struct created *ret_created, struct err *err) {
+int container_create(const struct create_options *options, struct running *running, struct created *ret_created,
+                     struct err *err) {
   struct creation creation;
   memset(&creation, 0, sizeof(creation));
   creation.options = options;
+  creation.running = running;
   creation.directory = creation.sync = creation.pidfd = creation.listener_socket = -1;
   struct setup *setup = &creation.setup;
   setup->plan = &creation.plan;
@@ -485,6 +593,7 @@ int container_create(const struct create_options *options, struct created *ret_c
   setup->id = options->id;
   setup->bundle = creation.bundle;
   setup->preserve_fds = options->preserve_fds;
+  setup->no_pivot = options->no_pivot;
   setup->keep_keyring = options->no_new_keyring;
   setup->sync = setup->start_fifo = setup->start_error = setup->console_socket = -1;
   setup->root = setup->null_file = setup->terminal = setup->apparmor = setup->selinux = -1;
@@ -501,9 +610,8 @@ int container_create(const struct create_options *options, struct created *ret_c
     return r;
   }
   setup->personality = creation.plan.personality;
-  cleanup_str struct str hook_state = STR_INIT;
-  r = state_text(&creation, "creating", false, &hook_state, err);
-  setup->state_text = hook_state.data;
+  setup->hold_sync = options->run && creation.plan.hooks[HOOK_POSTSTART].count > 0;
+  r = write_state_parts(&creation, err);
   r = r < 0 ? r : build(&creation, err);
   if (r < 0) {
     undo(&creation);
@@ -514,6 +622,8 @@ int container_create(const struct create_options *options, struct created *ret_c
     close(creation.pidfd);
   }
   close_all(&creation);
+  str_free(&creation.state_head);
+  str_free(&creation.state_tail);
   free(creation.seccomp.filters);
   plan_free(&creation.plan);
   return r;

@@ -21,7 +21,9 @@ static void run_poststop(const struct container *container) {
   int r = plan_read_hooks(&plan, &container->document, &err);
   if (r == 0 && plan.hooks[HOOK_POSTSTOP].count > 0) {
     r = container_state_text(container, CONTAINER_STOPPED, &text, &err);
-    r = r < 0 ? r : hooks_run(&plan.hooks[HOOK_POSTSTOP], hook_names[HOOK_POSTSTOP], text, &err);
+    if (r == 0) {
+      hooks_run_all(&plan.hooks[HOOK_POSTSTOP], hook_names[HOOK_POSTSTOP], text);
+    }
   }
   arena_free(&plan.arena);
   if (r < 0) {

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "container/attributes.h"
 #include "container/between.h"
+#include "container/console.h"
 #include "container/container.h"
 #include "sys/process.h"
 #include "sys/syscalls.h"
@@ -38,7 +39,8 @@ struct entry {
   char *state; /* for the listener */
   struct setup setup;
   struct container container;
-  int init; /* pidfd */
+  struct console console; /* a terminal without --console-socket */
+  int init;               /* pidfd */
   int group;
   int pid_directory;
   char pid_name[NAME_MAX + 1];
@@ -64,30 +66,6 @@ static int parse_user(struct plan_process *process, const char *text, struct err
   }
   process->uid = (uid_t)uid;
   process->gid = (gid_t)gid;
-  return 0;
-}
-
-static int add_environment(struct entry *entry, struct err *err) {
-  const struct str_list *more = &entry->options->env;
-  struct plan_text_list *env = &entry->process.env;
-  const char **items = arena_get(&entry->arena, (env->count + more->count + 1) * sizeof(char *));
-  if (items == NULL) {
-    return err_oom(err);
-  }
-  size_t count = 0;
-  for (size_t i = 0; i < env->count; i++) {
-    items[count++] = env->items[i];
-  }
-  for (size_t i = 0; i < more->count; i++) {
-    size_t length = strcspn(more->items[i], "=") + 1;
-    size_t at = 0;
-    while (at < count && strncmp(items[at], more->items[i], length) != 0) {
-      at++;
-    }
-    items[at] = more->items[i];
-    count += at == count;
-  }
-  *env = (struct plan_text_list){items, count};
   return 0;
 }
 
@@ -150,7 +128,9 @@ static int read_process(struct entry *entry, struct err *err) {
     entry->process.selinux_label = options->process_label;
   }
   r = options->user == NULL ? 0 : parse_user(&entry->process, options->user, err);
-  r = r < 0 ? r : add_environment(entry, err);
+  r = r < 0 ? r
+            : plan_add_environment(&entry->arena, &entry->process.env, (const char *const *)options->env.items,
+                                   options->env.count, err);
   return r < 0 ? r : add_groups_and_capabilities(entry, err);
 }
 
@@ -193,6 +173,63 @@ static int prepare_seccomp(struct entry *entry, enum container_status status, st
   return r < 0 ? r : container_connect(entry->listener.path, "seccomp listener", &entry->listener_socket, err);
 }
 
+static int open_console(struct entry *entry, struct err *err) {
+  const struct exec_options *options = entry->options;
+  if (options->console_socket != NULL && !entry->process.terminal) {
+    return err_set(err, EINVAL, "--console-socket needs a terminal: --tty or process.terminal");
+  }
+  if (options->console_socket != NULL) {
+    return container_connect(options->console_socket, "console socket", &entry->setup.console_socket, err);
+  }
+  if (entry->process.terminal && options->detach) {
+    return err_set(err, EINVAL, "a terminal in the background needs --console-socket");
+  }
+  return entry->process.terminal ? console_open(&entry->console, &entry->setup.console_socket, err) : 0;
+}
+
+static bool has_controller(const struct cgroup_place *place, const char *names, size_t length) {
+  for (const char *name = names; name < names + length;) {
+    size_t size = strcspn(name, ",:");
+    if (size == strlen(place->controllers) && strncmp(place->controllers, name, size) == 0) {
+      return true;
+    }
+    name += size + 1;
+  }
+  return false;
+}
+
+/* --cgroup [CONTROLLER[,…]:]PATH: groups below the container's own that exist already. */
+static int choose_cgroups(struct cgroup *cgroup, const struct str_list *wanted, struct err *err) {
+  for (size_t i = 0; i < wanted->count; i++) {
+    const char *text = wanted->items[i];
+    const char *colon = strchr(text, ':');
+    char path[512];
+    int r = cgroup_path_clean(colon == NULL ? text : colon + 1, path, sizeof(path), NULL);
+    if (r < 0) {
+      return err_set(err, EINVAL, "--cgroup %s: expected a path below the container's cgroup", text);
+    }
+    size_t chosen = 0;
+    for (size_t k = 0; k < cgroup->count; k++) {
+      struct cgroup_place *place = &cgroup->places[k];
+      if (colon != NULL && !has_controller(place, text, (size_t)(colon - text))) {
+        continue;
+      }
+      if (strlen(place->directory) + strlen(path) >= sizeof(place->directory)) {
+        return err_code(err, ENAMETOOLONG, "--cgroup %s", text);
+      }
+      strcat(place->directory, path);
+      if (access(place->directory, F_OK) < 0) {
+        return err_errno(err, "--cgroup %s: %s", text, place->directory);
+      }
+      chosen++;
+    }
+    if (chosen == 0) {
+      return err_set(err, EINVAL, "--cgroup %s: the container has no such hierarchy", text);
+    }
+  }
+  return 0;
+}
+
 static int prepare(struct entry *entry, struct err *err) {
   const struct exec_options *options = entry->options;
   struct container *container = &entry->container;
@@ -201,7 +238,12 @@ static int prepare(struct entry *entry, struct err *err) {
     return r;
   }
   enum container_status status = container_status(container);
-  if (status != CONTAINER_RUNNING && status != CONTAINER_CREATED) {
+  if (status == CONTAINER_PAUSED && !options->ignore_paused) {
+    return err_set(err, EINVAL,
+                   "cannot execute in container %s: it is paused; --ignore-paused does, when it is resumed",
+                   options->id);
+  }
+  if (status == CONTAINER_CREATING || status == CONTAINER_STOPPED) {
     return err_set(err, EINVAL, "cannot execute in container %s: it is %s", options->id,
                    container_status_names[status]);
   }
@@ -211,12 +253,7 @@ static int prepare(struct entry *entry, struct err *err) {
   if (r < 0) {
     return r;
   }
-  if (entry->process.terminal != (options->console_socket != NULL)) {
-    return err_set(err, EINVAL, "a terminal needs --console-socket, and the other way round");
-  }
-  if (options->console_socket != NULL) {
-    r = container_connect(options->console_socket, "console socket", &entry->setup.console_socket, err);
-  }
+  r = open_console(entry, err);
   r = r < 0 ? r : labels_check(&entry->setup, err);
   r = r < 0 ? r : prepare_seccomp(entry, status, err);
   r = r < 0 ? r : open_pid_directory(entry, err);
@@ -231,7 +268,12 @@ static int prepare(struct entry *entry, struct err *err) {
       log_warn("oomScoreAdj is not applied: %s", why.text);
     }
   }
-  entry->group = cgroup_join_target(&container->cgroup, container->pid);
+  r = choose_cgroups(&container->cgroup, &options->cgroups, err);
+  if (r < 0) {
+    return r;
+  }
+  entry->group = options->cgroups.count > 0 ? cgroup_clone_target(&container->cgroup)
+                                            : cgroup_join_target(&container->cgroup, container->pid);
   return cgroup_open_entries(&container->cgroup, entry->group >= 0, entry->setup.entries, err);
 }
 
@@ -335,13 +377,16 @@ static int enter(struct entry *entry, int *ret_status, struct err *err) {
   r = container_await_ready(entry->sync, &calls, err);
   r = r < 0 ? r : apply_attributes(entry, err);
   r = r < 0 ? r : write_pid(entry, err);
+  if (r == 0 && entry->console.pair >= 0) {
+    r = console_attach(&entry->console, err);
+  }
   r = r < 0 ? r : sync_send(entry->sync, SYNC_COMMIT, NULL, err);
   if (r < 0) {
     (void)sys_pidfd_send_signal(pidfd, SIGKILL);
     return r;
   }
   *ret_status = 0;
-  return entry->options->detach ? 0 : container_supervise(entry->pid, pidfd, ret_status, err);
+  return entry->options->detach ? 0 : container_supervise(entry->pid, pidfd, &entry->console, NULL, ret_status, err);
 }
 
 int container_exec(const struct exec_options *options, int *ret_status, struct err *err) {
@@ -349,6 +394,7 @@ int container_exec(const struct exec_options *options, int *ret_status, struct e
   memset(&entry, 0, sizeof(entry));
   entry.options = options;
   entry.container = (struct container)CONTAINER_INIT;
+  entry.console = (struct console){.pair = -1, .outer = -1};
   entry.init = entry.group = entry.pid_directory = entry.sync = entry.listener_socket = -1;
   memset(entry.setup.entries, -1, sizeof(entry.setup.entries));
   struct setup *setup = &entry.setup;
@@ -359,6 +405,7 @@ int container_exec(const struct exec_options *options, int *ret_status, struct e
   setup->root = setup->null_file = setup->terminal = setup->apparmor = setup->selinux = -1;
   setup->root_tree = -1;
   int r = enter(&entry, ret_status, err);
+  console_close(&entry.console);
   /* The process is about to end: descriptors go with it. */
   container_close(&entry.container);
   free(entry.seccomp.filters);

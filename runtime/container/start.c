@@ -9,8 +9,10 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "container/container.h"
+#include "container/notify.h"
+#include "sys/process.h"
 
-static int run_poststart(const struct container *container) {
+static void run_poststart(const struct container *container) {
   struct plan plan;
   memset(&plan, 0, sizeof(plan));
   struct err err = ERR_INIT;
@@ -18,13 +20,14 @@ static int run_poststart(const struct container *container) {
   int r = plan_read_hooks(&plan, &container->document, &err);
   if (r == 0 && plan.hooks[HOOK_POSTSTART].count > 0) {
     r = container_state_text(container, CONTAINER_RUNNING, &text, &err);
-    r = r < 0 ? r : hooks_run(&plan.hooks[HOOK_POSTSTART], hook_names[HOOK_POSTSTART], text, &err);
+    if (r == 0) {
+      hooks_run_all(&plan.hooks[HOOK_POSTSTART], hook_names[HOOK_POSTSTART], text);
+    }
   }
   arena_free(&plan.arena);
   if (r < 0) {
-    log_warn("%s", err.text); /* The specification: logged, the container goes on. */
+    log_warn("%s", err.text);
   }
-  return 0;
 }
 
 int container_start(const char *root, const char *id, struct err *err) {
@@ -32,6 +35,9 @@ int container_start(const char *root, const char *id, struct err *err) {
   int r = container_open(root, id, true, &container, err);
   if (r < 0) {
     return r;
+  }
+  if (container.process.value == NULL) {
+    return err_set(err, EINVAL, "cannot start container %s: its config.json has no process", id);
   }
   enum container_status status = container_status(&container);
   if (status != CONTAINER_CREATED) {
@@ -42,8 +48,10 @@ int container_start(const char *root, const char *id, struct err *err) {
   if (fifo < 0) {
     return err_set(err, ESRCH, "cannot start container %s: its process is gone", id);
   }
+  struct notify notify = NOTIFY_INIT;
   (void)signal(SIGPIPE, SIG_IGN);
-  r = fd_write_all(fifo, "s", 1, err);
+  r = notify_listen(container.directory, &notify, err);
+  r = r < 0 ? r : fd_write_all(fifo, "s", 1, err);
   if (r < 0) {
     return r;
   }
@@ -56,5 +64,11 @@ int container_start(const char *root, const char *id, struct err *err) {
   if (file_read_line(container.directory, "start-error", why, sizeof(why), NULL) == 0 && why[0] != '\0') {
     return err_set(err, ENOEXEC, "%s", why);
   }
-  return run_poststart(&container);
+  run_poststart(&container);
+  cleanup_close int pidfd = -1;
+  if (notify.socket >= 0 && process_open(container.pid, container.start_time, &pidfd, NULL) == 0) {
+    notify_wait_ready(&notify, container.pid, pidfd);
+  }
+  notify_close(&notify);
+  return 0;
 }

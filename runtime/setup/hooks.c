@@ -5,10 +5,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/log.h"
 #include "setup/setup.h"
 #include "sys/syscalls.h"
 
@@ -20,6 +22,10 @@ static _Noreturn void run_child(const struct plan_hook *hook, int input) {
   if (dup2(input, STDIN_FILENO) < 0 || chdir("/") < 0) {
     _exit(127);
   }
+  /* A caller in the foreground holds signals back; a hook must be stoppable. */
+  sigset_t none;
+  sigemptyset(&none);
+  (void)sigprocmask(SIG_SETMASK, &none, NULL);
   execve(hook->path, (char *const *)args, (char *const *)env);
   _exit(127);
 }
@@ -49,26 +55,36 @@ static int wait_for(pid_t pid, const struct plan_hook *hook, struct err *err) {
                                   : err_set(err, ECHILD, "%s ended with status %d", hook->path, WEXITSTATUS(status));
 }
 
-static int run_one(const struct plan_hook *hook, const char *state_text, struct err *err) {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) < 0) {
-    return err_errno(err, "cannot make a pipe");
+/* A file in memory instead of a pipe: a hook that never reads cannot hold us up, however long the state is. */
+static int open_input(const char *state_text, int *ret_fd, struct err *err) {
+  cleanup_close int fd = memfd_create("state", MFD_CLOEXEC);
+  if (fd < 0) {
+    return err_errno(err, "cannot make a file for the state");
   }
-  cleanup_close int read_end = ends[0];
-  cleanup_close int write_end = ends[1];
+  int r = fd_write_all(fd, state_text, strlen(state_text), err);
+  if (r < 0) {
+    return r;
+  }
+  if (lseek(fd, 0, SEEK_SET) < 0) {
+    return err_errno(err, "cannot rewind the state");
+  }
+  *ret_fd = take_fd(&fd);
+  return 0;
+}
+
+static int run_one(const struct plan_hook *hook, const char *state_text, struct err *err) {
+  cleanup_close int input = -1;
+  int r = open_input(state_text, &input, err);
+  if (r < 0) {
+    return r;
+  }
   pid_t pid = fork();
   if (pid < 0) {
     return err_errno(err, "cannot fork");
   }
   if (pid == 0) {
-    run_child(hook, read_end);
+    run_child(hook, input);
   }
-  close(take_fd(&read_end));
-  /* A hook may not read its input: a broken pipe is no failure. */
-  void (*old)(int) = signal(SIGPIPE, SIG_IGN);
-  (void)fd_write_all(write_end, state_text, strlen(state_text), NULL);
-  (void)signal(SIGPIPE, old);
-  close(take_fd(&write_end));
   return wait_for(pid, hook, err);
 }
 
@@ -82,7 +98,28 @@ int hooks_run(const struct plan_hooks *hooks, const char *kind, const char *stat
   return 0;
 }
 
+void hooks_run_all(const struct plan_hooks *hooks, const char *kind, const char *state_text) {
+  for (size_t i = 0; i < hooks->count; i++) {
+    struct err err = ERR_INIT;
+    if (run_one(&hooks->items[i], state_text, &err) < 0) {
+      log_warn("%s hook: %s", kind, err.text);
+    }
+  }
+}
+
+int hooks_run_inside(const struct setup *setup, enum hook_kind kind, const char *status, struct err *err) {
+  const struct plan_hooks *hooks = &setup->plan->hooks[kind];
+  cleanup_str struct str text = STR_INIT;
+  if (hooks->count == 0) {
+    return 0;
+  }
+  if (str_addf(&text, "%s,\"status\":\"%s\",\"pid\":%d%s", setup->state_head, status, (int)getpid(),
+               setup->state_tail) < 0) {
+    return err_oom(err);
+  }
+  return hooks_run(hooks, hook_names[kind], text.data, err);
+}
+
 int step_container_hooks(struct setup *setup, struct err *err) {
-  const struct plan_hooks *hooks = &setup->plan->hooks[HOOK_CREATE_CONTAINER];
-  return hooks->count == 0 ? 0 : hooks_run(hooks, hook_names[HOOK_CREATE_CONTAINER], setup->state_text, err);
+  return hooks_run_inside(setup, HOOK_CREATE_CONTAINER, "creating", err);
 }

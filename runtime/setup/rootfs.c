@@ -129,9 +129,7 @@ int step_root(struct setup *setup, struct err *err) {
   return 0;
 }
 
-/* Found: root complete at `setup->root`. Left: it is "/", nothing of the host is reachable by path. */
-int step_pivot(struct setup *setup, struct err *err) {
-  const struct plan *plan = setup->plan;
+static int pivot(const struct setup *setup, struct err *err) {
   cleanup_close int old = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (old < 0 || fchdir(setup->root) < 0 || sys_pivot_root(".", ".") < 0) {
     return err_errno(err, "cannot make the container's root the root");
@@ -141,6 +139,25 @@ int step_pivot(struct setup *setup, struct err *err) {
   if (fchdir(old) < 0 || mount(NULL, ".", NULL, MS_SLAVE | MS_REC, NULL) < 0 || umount2(".", MNT_DETACH) < 0 ||
       chdir("/") < 0) {
     return err_errno(err, "cannot leave the host's root");
+  }
+  return 0;
+}
+
+/* --no-pivot, for a host whose root is an initial ramfs, which cannot be pivoted from. The host's mounts stay below in
+   this namespace, out of sight but not gone. */
+static int move_root(const struct setup *setup, struct err *err) {
+  if (fchdir(setup->root) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0) {
+    return err_errno(err, "cannot move the container's root over the root");
+  }
+  return 0;
+}
+
+/* Found: root complete at `setup->root`. Left: it is "/", nothing of the host is reachable by path. */
+int step_pivot(struct setup *setup, struct err *err) {
+  const struct plan *plan = setup->plan;
+  int r = setup->no_pivot ? move_root(setup, err) : pivot(setup, err);
+  if (r < 0) {
+    return r;
   }
   if (plan->root_readonly) {
     /* The last moment to make it; what is wrong with it, the step that enters it says. */

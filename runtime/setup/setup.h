@@ -48,8 +48,9 @@ struct setup {
   const struct cgroup *cgroup;
   const struct seccomp_program *seccomp; /* NULL: none */
   const char *id;
-  const char *bundle;              /* absolute */
-  const char *state_text;          /* for hooks that run in the child */
+  const char *bundle; /* absolute */
+  /* What hooks in the child are told, without status and pid in the middle. */
+  const char *state_head, *state_tail;
   bool in_v2_cgroup;               /* clone3 did it */
   bool joined_pid;                 /* exec and joined pid namespaces: /proc/self of the host is no longer ours */
   bool joined_all;                 /* namespaces were joined before this process was made */
@@ -66,6 +67,9 @@ struct setup {
   int preserve_fds;
   bool set_apparmor; /* the profile is to be set: AppArmor is there */
   bool keep_keyring; /* the caller's session keyring stays */
+  bool no_pivot;
+  bool hold_sync;   /* the pair stays open until execution */
+  char *listen_pid; /* 16 bytes of the environment for our process id, or NULL */
   /* What steps hand on. */
   int root;      /* O_PATH of the container's root */
   int null_file; /* verified /dev/null of the host */
@@ -141,6 +145,10 @@ bool setup_seccomp_is_last(const struct setup *setup);
 
 /* Hooks: fixed environment, state on stdin. Also used by the verbs. */
 int hooks_run(const struct plan_hooks *hooks, const char *kind, const char *state_text, struct err *err);
+/* Every one of them; a failure is only a warning. */
+void hooks_run_all(const struct plan_hooks *hooks, const char *kind, const char *state_text);
+/* Those the container's first process runs; the state has its own pid, as it is called there. */
+int hooks_run_inside(const struct setup *setup, enum hook_kind kind, const char *status, struct err *err);
 
 /* Before the child is made: trees that it cannot open (sources.c, rootfs.c). */
 int setup_open_sources(struct setup *setup, struct err *err);

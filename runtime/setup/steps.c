@@ -108,6 +108,9 @@ static void wait_for_start(const struct setup *setup) {
 static void execute(struct setup *setup) {
   static const char *const empty[] = {NULL};
   const char *const *env = setup->process->env.items == NULL ? empty : (const char *const *)setup->process->env.items;
+  if (setup->listen_pid != NULL) {
+    snprintf(setup->listen_pid, 16, "%d", (int)getpid());
+  }
   execve(setup->program, (char *const *)setup->process->args, (char *const *)env);
   int code = errno;
   char text[600];
@@ -121,8 +124,7 @@ static void execute(struct setup *setup) {
 /* After `start`: what the specification puts there, and what must be last. */
 static int last_steps(const struct setup *setup, struct err *err) {
   if (setup->plan != NULL) {
-    const struct plan_hooks *hooks = &setup->plan->hooks[HOOK_START_CONTAINER];
-    int r = hooks->count == 0 ? 0 : hooks_run(hooks, hook_names[HOOK_START_CONTAINER], setup->state_text, err);
+    int r = hooks_run_inside(setup, HOOK_START_CONTAINER, "created", err);
     if (r < 0) {
       return r;
     }
@@ -141,7 +143,9 @@ _Noreturn void child_main(struct setup *setup, const struct step *steps) {
       kind != SYNC_COMMIT) {
     _exit(1);
   }
-  close(setup->sync);
+  if (!setup->hold_sync) {
+    close(setup->sync);
+  }
   wait_for_start(setup);
   if (last_steps(setup, &err) < 0) {
     ssize_t written = write(setup->start_error >= 0 ? setup->start_error : STDERR_FILENO, err.text, strlen(err.text));

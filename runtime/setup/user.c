@@ -179,6 +179,9 @@ static bool is_program(const char *path, int *why) {
 
 /* As execvp does it, with the container's PATH, so that a missing program fails `create`, not the start. */
 int step_program(struct setup *setup, struct err *err) {
+  if (setup->process->args == NULL) {
+    return 0; /* Created without a process; `start` refuses. */
+  }
   const char *name = setup->process->args[0];
   int why = ENOENT;
   if (strchr(name, '/') != NULL) {

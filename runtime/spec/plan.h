@@ -16,6 +16,8 @@
 #include "base/str.h"
 
 #define PLAN_UNSET INT64_MIN
+/* The newest version of the specification whose words are known here. */
+#define PLAN_VERSION "1.2.1"
 
 struct arena {
   void *last;
@@ -277,6 +279,9 @@ int plan_read_scheduling(struct arena *arena, const struct json *object, struct 
 /* process.json of exec, or the `process` object. */
 int plan_read_process(struct arena *arena, const struct json *object, struct plan_process *ret_process,
                       struct err *err);
+/* Adds "NAME=value" items; one of the same name is replaced. */
+int plan_add_environment(struct arena *arena, struct plan_text_list *env, const char *const *more, size_t more_count,
+                         struct err *err);
 int plan_read_mounts(struct plan *plan, const struct json *document, struct err *err);
 int plan_read_resources(struct plan *plan, const struct json *linux_object, struct err *err);
 /* The `resources` object without its device rules: what `update` takes. */

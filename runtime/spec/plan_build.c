@@ -305,25 +305,48 @@ static int check_whole(const struct plan *plan, struct err *err) {
   return 0;
 }
 
+/* Semantic versioning: a newer minor is compatible, a newer major is not. */
 static int check_version(const struct json *document, const char **ret_version, struct err *err) {
   int r = json_need_string(document, "ociVersion", ret_version, err);
   if (r < 0) {
     return r;
+  }
+  const char *at = *ret_version;
+  for (int part = 0; part < 3; part++) {
+    size_t digits = strspn(at, "0123456789");
+    char after = at[digits];
+    bool ended = part == 2 && (after == '\0' || after == '-' || after == '+');
+    if (digits == 0 || (!ended && (part == 2 || after != '.'))) {
+      return err_set(err, EINVAL, "ociVersion: '%s' is not a version: expected 1.2.0 or the like", *ret_version);
+    }
+    at += digits + (ended ? 0 : 1);
   }
   return str_starts(*ret_version, "1.")
              ? 0
              : err_set(err, ENOTSUP, "ociVersion: %s is not supported, 1.x is", *ret_version);
 }
 
+/* What asks for another kind of machine is not a Linux container, even when there is a `linux` beside it. */
+static int refuse_platforms(const struct json *document, struct err *err) {
+  static const char *const keys[] = {"windows", "solaris", "zos", "vm", "freebsd"};
+  for (size_t i = 0; i < array_length(keys); i++) {
+    if (json_get(document, keys[i]).value != NULL) {
+      return err_set(err, ENOTSUP, "%s: this runtime makes Linux containers", keys[i]);
+    }
+  }
+  return 0;
+}
+
 int plan_build(struct json *document, struct plan *ret_plan, struct err *err) {
   struct plan plan;
   memset(&plan, 0, sizeof(plan));
   plan.document = *document;
+  plan.process.cwd = "/";
   document->value = NULL;
   struct json root, process;
   int r = json_is_object(&plan.document) ? 0 : err_set(err, EINVAL, "config.json: expected an object");
   if (r < 0 || (r = check_version(&plan.document, &plan.oci_version, err)) < 0 ||
-      (r = json_object_at(&plan.document, "root", &root, err)) < 0 ||
+      (r = refuse_platforms(&plan.document, err)) < 0 || (r = json_object_at(&plan.document, "root", &root, err)) < 0 ||
       (r = json_need_string(&root, "path", &plan.root_path, err)) < 0 ||
       (r = json_bool_at(&root, "readonly", &plan.root_readonly, err)) < 0 ||
       (r = json_string_at(&plan.document, "hostname", &plan.hostname, err)) < 0 ||

@@ -166,6 +166,29 @@ static int read_console(const struct json *object, struct plan_process *process,
   return 0;
 }
 
+int plan_add_environment(struct arena *arena, struct plan_text_list *env, const char *const *more, size_t more_count,
+                         struct err *err) {
+  const char **items = arena_get(arena, (env->count + more_count + 1) * sizeof(char *));
+  if (items == NULL) {
+    return err_oom(err);
+  }
+  size_t count = env->count;
+  if (count > 0) {
+    memcpy(items, env->items, count * sizeof(char *));
+  }
+  for (size_t i = 0; i < more_count; i++) {
+    size_t length = strcspn(more[i], "=") + 1;
+    size_t at = 0;
+    while (at < count && strncmp(items[at], more[i], length) != 0) {
+      at++;
+    }
+    items[at] = more[i];
+    count += at == count;
+  }
+  *env = (struct plan_text_list){items, count};
+  return 0;
+}
+
 int plan_read_process(struct arena *arena, const struct json *object, struct plan_process *ret_process,
                       struct err *err) {
   struct plan_process process;

@@ -30,7 +30,10 @@ static void refuses(const char *text, const char *why) {
 static void test_refusals(void) {
   refuses("[]", "expected an object");
   refuses("{}", "ociVersion: missing");
-  refuses("{\"ociVersion\":\"2.0\"}", "2.0 is not supported");
+  refuses("{\"ociVersion\":\"2.0.0\"}", "2.0.0 is not supported");
+  refuses("{\"ociVersion\":\"1.0\"}", "is not a version");
+  refuses("{\"ociVersion\":\"1.x.0\"}", "is not a version");
+  refuses(START "\"linux\":{" NAMESPACES "},\"vm\":{}}", "vm: this runtime makes Linux containers");
   refuses("{\"ociVersion\":\"1.0.2\"}", "path: missing");
   refuses(START "\"linux\":{}}", "mount namespace is needed");
   refuses(START "\"linux\":{" NAMESPACES "},\"mounts\":{}}", "mounts: expected an array");
