@@ -115,22 +115,40 @@ int cgroup_check_needs(const struct cgroup *cgroup, const struct cgroup_layout *
   return 0;
 }
 
+static bool serves(const struct cgroup *cgroup, const struct cgroup_place *place, const struct need *need) {
+  bool on_v1 = need->v1 != NULL && v1_place_of(cgroup, need->v1) != NULL;
+  return place->v2 ? !on_v1 : on_v1 && cgroup_place_has(place, need->v1);
+}
+
 const char *cgroup_first_need(const struct cgroup *cgroup, const struct cgroup_place *place,
                               const struct plan_resources *resources) {
   struct need needs[NEEDS];
   list_needs(resources, needs);
   for (size_t i = 0; i < NEEDS; i++) {
-    const struct need *need = &needs[i];
     /* Without rights over the host's devices the rules protect nothing that file permissions do not. */
-    if (!need->asked || (need->v1 != NULL && strcmp(need->v1, "devices") == 0)) {
-      continue;
-    }
-    bool on_v1 = need->v1 != NULL && v1_place_of(cgroup, need->v1) != NULL;
-    if (place->v2 ? !on_v1 : on_v1 && cgroup_place_has(place, need->v1)) {
-      return place->v2 ? need->v2 : need->v1;
+    bool devices = needs[i].v1 != NULL && strcmp(needs[i].v1, "devices") == 0;
+    if (needs[i].asked && !devices && serves(cgroup, place, &needs[i])) {
+      return place->v2 ? needs[i].v2 : needs[i].v1;
     }
   }
   return NULL;
+}
+
+bool cgroup_has_needs(const struct cgroup *cgroup, const struct cgroup_place *place,
+                      const struct plan_resources *resources) {
+  struct need needs[NEEDS];
+  list_needs(resources, needs);
+  for (size_t i = 0; i < NEEDS; i++) {
+    if (needs[i].asked && serves(cgroup, place, &needs[i])) {
+      return true;
+    }
+  }
+  /* What is only warned about. */
+  return cgroup_place_has(place, "memory") && (is_set(resources->memory_kernel) || resources->memory_hierarchical == 0);
+}
+
+bool cgroup_has_level(const struct cgroup_place *place) {
+  return !place->v2 && cgroup_place_has(place, "cpuset");
 }
 
 void cgroup_v2_wanted(const struct cgroup *cgroup, const struct plan_resources *resources, char *buffer,

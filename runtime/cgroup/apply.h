@@ -14,6 +14,13 @@ int cgroup_check_needs(const struct cgroup *cgroup, const struct cgroup_layout *
 const char *cgroup_first_need(const struct cgroup *cgroup, const struct cgroup_place *place,
                               const struct plan_resources *resources);
 
+/* Is anything asked of the place, device rules included? */
+bool cgroup_has_needs(const struct cgroup *cgroup, const struct cgroup_place *place,
+                      const struct plan_resources *resources);
+
+/* Has it a controller that must be filled at every level? */
+bool cgroup_has_level(const struct cgroup_place *place);
+
 /* "hugetlb,io": what is asked of v2. */
 void cgroup_v2_wanted(const struct cgroup *cgroup, const struct plan_resources *resources, char *buffer,
                       size_t capacity);

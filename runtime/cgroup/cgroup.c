@@ -105,13 +105,51 @@ int cgroup_find(const struct cgroup_layout *layout, const char *path, struct cgr
   return 0;
 }
 
+/* A group just made below parents that are there. -ENODATA: a parent is not ready, the long way has to be gone. */
+static int open_leaf(const struct cgroup_place *place, int *ret_fd, struct err *err) {
+  char above[sizeof(place->directory)];
+  cleanup_close int fd = open(place->directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0) {
+    return err_errno(err, "cannot open cgroup %s", place->directory);
+  }
+  if (cgroup_has_level(place)) {
+    snprintf(above, sizeof(above), "%s", place->directory);
+    *strrchr(above, '/') = '\0';
+    cleanup_close int parent = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (parent < 0 || cgroup_apply_level(place, parent, fd, NULL) < 0) {
+      return -ENODATA;
+    }
+  }
+  *ret_fd = take_fd(&fd);
+  return 0;
+}
+
+/* *ret_made: the group was not there before. */
 static int create_one(const struct cgroup_hierarchy *hierarchy, const struct cgroup *cgroup,
-                      const struct cgroup_place *place, const struct plan_resources *resources, struct err *err) {
+                      const struct cgroup_place *place, const struct plan_resources *resources, bool *ret_made,
+                      struct err *err) {
   cleanup_close int fd = -1;
-  char wanted[128];
-  cgroup_v2_wanted(cgroup, resources, wanted, sizeof(wanted));
+  char wanted[128] = "";
+  if (place->v2) {
+    cgroup_v2_wanted(cgroup, resources, wanted, sizeof(wanted));
+  }
   /* With v1 controllers beside it, only what is asked of v2 is switched on for the groups above. */
-  int r = make_directories(hierarchy, place, cgroup_is_v2_only(cgroup) ? NULL : wanted, &fd, err);
+  bool delegates = place->v2 && (cgroup_is_v2_only(cgroup) || wanted[0] != '\0');
+  *ret_made = mkdir(place->directory, 0755) == 0;
+  if (!*ret_made && errno == EEXIST && cgroup_has_processes(place)) {
+    return err_set(err, EBUSY, "cgroup %s has processes already; delete what runs there first", place->directory);
+  }
+  int r = -ENODATA;
+  if (*ret_made && !delegates) {
+    /* Most hierarchies are only entered. */
+    if (!place->v2 && !cgroup_has_level(place) && !cgroup_has_needs(cgroup, place, resources)) {
+      return 0;
+    }
+    r = open_leaf(place, &fd, err);
+  }
+  if (r == -ENODATA) {
+    r = make_directories(hierarchy, place, cgroup_is_v2_only(cgroup) ? NULL : wanted, &fd, err);
+  }
   r = r < 0 ? r : check_type(place, fd, err);
   const struct cgroup_writer to = {.fd = fd, .journal = NULL};
   return r < 0 ? r : cgroup_apply(cgroup, place, &to, resources, err);
@@ -138,18 +176,23 @@ static int leave_out(const struct cgroup *cgroup, struct cgroup_place *place, co
 int cgroup_create(const struct cgroup_layout *layout, const char *path, const struct plan_resources *resources,
                   struct cgroup *ret_cgroup, struct err *err) {
   struct cgroup cgroup;
+  bool made[CGROUP_HIERARCHIES] = {false};
   size_t left_out = 0;
   int r = cgroup_find(layout, path, &cgroup, err);
   r = r < 0 ? r : cgroup_check_needs(&cgroup, layout, resources, err);
   if (r < 0) {
     return r;
   }
-  if (cgroup_is_populated(&cgroup)) {
-    return err_set(err, EBUSY, "cgroup %s has processes already; delete what runs there first", path);
-  }
   for (size_t i = 0; i < layout->count; i++) {
     struct cgroup_place *place = &cgroup.places[i];
-    r = create_one(&layout->items[i], &cgroup, place, resources, err);
+    r = create_one(&layout->items[i], &cgroup, place, resources, &made[i], err);
+    if (r == -EBUSY && !made[i] && cgroup_has_processes(place)) {
+      /* Somebody else's: only what is ours goes. */
+      for (size_t k = 0; k < i; k++) {
+        (void)(made[k] && rmdir(cgroup.places[k].directory));
+      }
+      return r;
+    }
     r = r < 0 ? leave_out(&cgroup, place, resources, r, err) : 0;
     left_out += place->directory[0] == '\0';
     if (r < 0) {

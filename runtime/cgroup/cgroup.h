@@ -102,8 +102,8 @@ const struct cgroup_place *cgroup_v2_place(const struct cgroup *cgroup);
 /* Sends a signal to every process inside. */
 int cgroup_signal(const struct cgroup *cgroup, int signal, struct err *err);
 
-/* true when a process of the container, other than a zombie, is inside. */
-bool cgroup_is_populated(const struct cgroup *cgroup);
+/* true when a process, other than a zombie, is in this very group. */
+bool cgroup_has_processes(const struct cgroup_place *place);
 
 /* Stops or continues every process inside, and waits until it is so. */
 int cgroup_freeze(const struct cgroup *cgroup, bool freeze, struct err *err);

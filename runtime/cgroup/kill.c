@@ -21,20 +21,11 @@ static void place_file(const struct cgroup_place *place, const char *file, char 
   snprintf(buffer, PLACE_FILE, "%s/%s", place->directory, file);
 }
 
-static bool has_processes(const struct cgroup_place *place) {
+bool cgroup_has_processes(const struct cgroup_place *place) {
   char file[PLACE_FILE], text[32];
   place_file(place, "cgroup.procs", file);
   cleanup_close int fd = open(file, O_RDONLY | O_CLOEXEC);
   return fd >= 0 && read(fd, text, sizeof(text)) > 0;
-}
-
-bool cgroup_is_populated(const struct cgroup *cgroup) {
-  for (size_t i = 0; i < cgroup->count; i++) {
-    if (cgroup->places[i].directory[0] != '\0' && has_processes(&cgroup->places[i])) {
-      return true;
-    }
-  }
-  return false;
 }
 
 /* Groups made by the container itself too, deepest first. */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/mount.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,11 +10,14 @@
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/str.h"
+#include "sys/mountfd.h"
 #include "sys/syscalls.h"
 
 #ifndef F_SEAL_EXEC
@@ -105,6 +109,24 @@ static int copy_sealed(int source, int *ret_fd, struct err *err) {
   return 0;
 }
 
+/* Root of a mount of its own that is read-only: our doing in an earlier life, or as good. */
+static bool is_readonly_mount(int self) {
+  struct statx about;
+  struct statfs file_system;
+  return statx(self, "", AT_EMPTY_PATH, 0, &about) == 0 && (about.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0 &&
+         fstatfs(self, &file_system) == 0 && (file_system.f_flags & ST_RDONLY) != 0;
+}
+
+/* A read-only mount of nothing but the binary, attached nowhere: whoever opens the program through /proc/PID/exe comes
+   by it and cannot write, and nobody can reach it to change that. Costs no copy; needs rights over mounts. */
+static int clone_readonly(int source) {
+  cleanup_close int tree = mountfd_clone(source, "", /* recursive= */ 0);
+  if (tree < 0 || mountfd_setattr(tree, 0, MOUNT_ATTR_RDONLY, 0, 0) < 0) {
+    return -1;
+  }
+  return is_readonly_mount(tree) ? take_fd(&tree) : -1;
+}
+
 int process_reexec_sealed(char **argv, struct err *err) {
   cleanup_close int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
   if (self < 0) {
@@ -112,8 +134,12 @@ int process_reexec_sealed(char **argv, struct err *err) {
   }
   int seals = fcntl(self, F_GET_SEALS);
   const int needed = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW;
-  if (seals >= 0 && (seals & needed) == needed) {
+  if ((seals >= 0 && (seals & needed) == needed) || is_readonly_mount(self)) {
     return 0;
+  }
+  cleanup_close int tree = clone_readonly(self);
+  if (tree >= 0) {
+    sys_execveat(tree, "", argv, environ, AT_EMPTY_PATH);
   }
   cleanup_close int copy = -1;
   int r = copy_sealed(self, &copy, err);

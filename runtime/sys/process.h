@@ -24,8 +24,8 @@ int process_open(pid_t pid, uint64_t start_time, int *ret_pidfd, struct err *err
  */
 int process_wait_gone(int pidfd, int timeout_ms, struct err *err);
 
-/* Continues as a sealed in-memory copy of this binary, unless this is one already. The container can then
-   neither see nor overwrite the host's file through /proc/PID/exe. */
+/* Continues from a read-only mount of this binary alone, or where that may not be made from a sealed copy in memory.
+   The container can then neither see nor overwrite the host's file through /proc/PID/exe. */
 int process_reexec_sealed(char **argv, struct err *err);
 
 /* Remembers where the command line lies; first thing in main. */

@@ -14,6 +14,9 @@ static int cpuset_level(int parent_fd, int fd, struct err *err) {
     int r = file_read_line(fd, files[i], text, sizeof(text), err);
     if (r == 0 && text[0] == '\0') {
       r = file_read_line(parent_fd, files[i], text, sizeof(text), err);
+      if (r == 0 && text[0] == '\0') {
+        return err_set(err, ENODATA, "the cpuset above has no %s", files[i]);
+      }
       r = r < 0 ? r : file_write_existing(fd, files[i], text, err);
     }
     if (r < 0) {

@@ -34,8 +34,8 @@ static int write_both(const struct cgroup_writer *to, const struct plan_resource
   if (limit != PLAN_UNSET && limit < 0 && swap == PLAN_UNSET) {
     swap = -1;
   }
-  int64_t now = cgroup_read_number(to->fd, SWAP);
-  bool swap_first = limit != PLAN_UNSET && swap != PLAN_UNSET && (swap < 0 || (now != PLAN_UNSET && swap > now));
+  bool both = limit != PLAN_UNSET && swap != PLAN_UNSET;
+  bool swap_first = both && (swap < 0 || swap > cgroup_read_number(to->fd, SWAP));
   int r = swap_first ? write_swap(to, swap, err) : write_limit(to, limit, err);
   if (r < 0) {
     return r;
@@ -44,8 +44,8 @@ static int write_both(const struct cgroup_writer *to, const struct plan_resource
 }
 
 static int check_usage(int fd, const struct plan_resources *from, struct err *err) {
-  int64_t used = cgroup_read_number(fd, "memory.usage_in_bytes");
-  if (from->memory_check && from->memory_limit > 0 && used > from->memory_limit) {
+  int64_t used = from->memory_check ? cgroup_read_number(fd, "memory.usage_in_bytes") : PLAN_UNSET;
+  if (from->memory_limit > 0 && used > from->memory_limit) {
     return err_set(err, EBUSY, "linux.resources.memory.limit: %lld bytes are in use, more than the new limit of %lld",
                    (long long)used, (long long)from->memory_limit);
   }

@@ -52,8 +52,7 @@ int cgroup_v2_cpu(const struct cgroup_writer *to, const struct plan_resources *f
     r = cgroup_write_number(to, "cpu.weight", cgroup_v2_weight(from->cpu_shares), err);
   }
   /* A burst above the quota is refused, so a smaller one comes before a smaller quota and a larger one after. */
-  int64_t burst_now = cgroup_read_number(to->fd, "cpu.max.burst");
-  bool burst_first = from->cpu_burst != PLAN_UNSET && burst_now != PLAN_UNSET && from->cpu_burst < burst_now;
+  bool burst_first = from->cpu_burst != PLAN_UNSET && from->cpu_burst < cgroup_read_number(to->fd, "cpu.max.burst");
   r = r < 0 || !burst_first ? r : cgroup_write_number(to, "cpu.max.burst", from->cpu_burst, err);
   r = r < 0 ? r : bandwidth(to, from, err);
   r = r < 0 || burst_first ? r : cgroup_write_number(to, "cpu.max.burst", from->cpu_burst, err);

@@ -25,8 +25,8 @@ static int refuse_v1(const struct plan_resources *from, struct err *err) {
 }
 
 static int check_usage(int fd, const struct plan_resources *from, struct err *err) {
-  int64_t used = cgroup_read_number(fd, "memory.current");
-  if (from->memory_check && from->memory_limit > 0 && used > from->memory_limit) {
+  int64_t used = from->memory_check ? cgroup_read_number(fd, "memory.current") : PLAN_UNSET;
+  if (from->memory_limit > 0 && used > from->memory_limit) {
     return err_set(err, EBUSY, "linux.resources.memory.limit: %lld bytes are in use, more than the new limit of %lld",
                    (long long)used, (long long)from->memory_limit);
   }
