@@ -131,7 +131,6 @@ describe('a running container', () => {
     { name: 'clone3', number: 435 },
     { name: 'pidfd_open', number: 434 },
     { name: 'close_range', number: 436 },
-    { name: 'memfd_create', number: 319 },
     { name: 'execveat', number: 322 },
   ])('is not entered without $name', async ({ name, number }) => {
     const { bundle } = await startedPause();
