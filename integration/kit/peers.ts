@@ -11,6 +11,7 @@ export type PeerName =
   | 'docker-compose-2'
   | 'linux-6.1'
   | 'apparmor-parser'
+  | 'uidmap'
   | 'crun'
   | 'runc';
 
@@ -45,6 +46,8 @@ const SOURCES: Readonly<Record<PeerName, PeerSource>> = {
   // A directory: vmlinuz and config, with the modules beside it below lib/modules.
   'linux-6.1': { suite: 'bookworm', packages: ['=linux-image-cloud-amd64'], program: 'boot' },
   'apparmor-parser': { suite: 'bookworm', packages: ['apparmor'], program: 'sbin/apparmor_parser' },
+  // newuidmap and newgidmap.
+  uidmap: { suite: 'bookworm', packages: ['uidmap'], program: 'usr/bin/newuidmap' },
   crun: {
     suite: 'forky',
     packages: ['crun', 'libc6', 'libcap2', 'libjson-c5', 'libseccomp2', 'libsystemd0', '=libblake3-0', 'libblake3-0'],

@@ -247,6 +247,12 @@ static int prepare(struct entry *entry, struct err *err) {
     return err_set(err, EINVAL, "cannot execute in container %s: it is %s", options->id,
                    container_status_names[status]);
   }
+  if (status == CONTAINER_CREATED && geteuid() != 0) {
+    return err_set(err, EPERM,
+                   "cannot execute in container %s before it is started: an unprivileged user may enter a running one "
+                   "only",
+                   options->id);
+  }
   entry->setup.personality = container->personality;
   r = read_process(entry, err);
   r = r < 0 ? r : process_open(container->pid, container->start_time, &entry->init, err);

@@ -67,7 +67,7 @@ static int bind_node(int parent, const char *name, const struct plan_device *dev
   if (target < 0 || fstat(target, &at) < 0) {
     return err_errno(err, "cannot open %s", device->path);
   }
-  if (!S_ISREG(at.st_mode)) {
+  if (S_ISLNK(at.st_mode) || S_ISDIR(at.st_mode)) {
     return err_set(err, EPERM, "refused: %s of the container's root file system is not a file", device->path);
   }
   cleanup_close int tree = mountfd_clone(source, "", 0);
