@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { logs } from './area-logs.ts';
 import { type Contender, callOk, memoryOf, runAgainst } from './contender.ts';
 import { type Measure, timed } from './measure.ts';
 
@@ -133,4 +134,4 @@ function stackOf(size: number): string {
 }
 
 /** The areas by the name given on the command line. */
-export const AREAS: Readonly<Record<string, Area>> = { engine, compose };
+export const AREAS: Readonly<Record<string, Area>> = { engine, compose, logs };

@@ -9,6 +9,7 @@ import { type Contender, callOk } from './contender.ts';
 import { startDockerd } from './dockerd.ts';
 import { formatResults, type Measure, type Result, runMeasure } from './measure.ts';
 import { modelMeasures } from './model.ts';
+import { openMonitors } from './monitors.ts';
 import { hybridCover, openRuntimes } from './runtimes.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
@@ -18,7 +19,7 @@ async function main(argv: readonly string[]): Promise<void> {
   const jsonAt = argv.indexOf('--json');
   const jsonFile = jsonAt < 0 ? undefined : argv[jsonAt + 1];
   const names = argv.filter((_, index) => jsonAt < 0 || (index !== jsonAt && index !== jsonAt + 1));
-  const known = [...Object.keys(AREAS), 'model', 'runtime'];
+  const known = [...Object.keys(AREAS), 'model', 'runtime', 'monitor'];
   const areas = names.length > 0 ? names : known;
   const unknown = areas.filter((name) => !known.includes(name));
   if (unknown.length > 0) throw new Error(`unknown area ${unknown.join(', ')}; areas: ${known.join(', ')}`);
@@ -29,6 +30,7 @@ async function main(argv: readonly string[]): Promise<void> {
   try {
     if (areas.includes('model')) await runModelArea({ directory, jsonFile });
     if (areas.includes('runtime')) await runRuntimeArea({ directory, jsonFile });
+    if (areas.includes('monitor')) await runMonitorArea({ directory, jsonFile });
     const withEngines = areas.filter((name) => name in AREAS);
     if (withEngines.length === 0) return;
     const dockerd = await startDockerd(directory, runDirectory);
@@ -81,6 +83,17 @@ async function runRuntimeArea(place: Place): Promise<void> {
   try {
     console.log('\nruntime');
     for (const measure of measures) await runOne('runtime', measure, names, place);
+  } finally {
+    await close();
+  }
+}
+
+/** Monitors alone, over one runtime. */
+async function runMonitorArea(place: Place): Promise<void> {
+  const { measures, names, close } = await openMonitors();
+  try {
+    console.log('\nmonitor');
+    for (const measure of measures) await runOne('monitor', measure, names, place);
   } finally {
     await close();
   }

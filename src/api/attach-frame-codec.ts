@@ -13,13 +13,17 @@ const HEADER = 8;
 /** Largest payload a decoder accepts; writers of the Engine API stay far below. */
 export const MAX_FRAME = 16 << 20;
 
+/** The eight header bytes of a frame of this length. */
+export function formatAttachHeader(stream: FrameStream, length: number): Buffer {
+  const header = Buffer.allocUnsafe(HEADER);
+  header.writeUInt32BE(stream << 24, 0);
+  header.writeUInt32BE(length, 4);
+  return header;
+}
+
 /** The eight header bytes followed by the data. */
 export function formatAttachFrame(stream: FrameStream, data: Uint8Array): Buffer {
-  const frame = Buffer.allocUnsafe(HEADER + data.length);
-  frame.writeUInt32BE(stream << 24, 0);
-  frame.writeUInt32BE(data.length, 4);
-  frame.set(data, HEADER);
-  return frame;
+  return Buffer.concat([formatAttachHeader(stream, data.length), data]);
 }
 
 /** Cuts a byte stream into frames; keeps what is incomplete until the next `push`. */

@@ -7,6 +7,7 @@ export {
   AttachFrameDecoder,
   type FrameStream,
   formatAttachFrame,
+  formatAttachHeader,
   MAX_FRAME,
 } from './attach-frame-codec.ts';
 export type * from './container.ts';

@@ -20,6 +20,6 @@ export type {
 export type * from './images/index.ts';
 export type * from './layers/index.ts';
 export { openLayerTool } from './layers/index.ts';
-export type { LogFrame, LogQuery } from './logs/index.ts';
+export type { LogFrame, LogFrames, LogQuery } from './logs/index.ts';
 export type * from './network/index.ts';
 export type * from './volumes/index.ts';

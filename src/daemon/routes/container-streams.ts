@@ -1,7 +1,7 @@
 import type { ContainerStats as WireStats } from '../../api/index.ts';
-import { formatAttachFrame } from '../../api/index.ts';
+import { formatAttachHeader } from '../../api/index.ts';
 import { TscError } from '../../core/index.ts';
-import type { AttachSession, ContainerStats, LogFrame } from '../../engine/index.ts';
+import type { AttachSession, ContainerStats, LogFrame, LogFrames } from '../../engine/index.ts';
 import { parseDetachKeys, watchDetachKeys } from '../detach-keys.ts';
 import { type ApiResponse, type HijackSession, json, stream } from '../http-message.ts';
 import { type Route, type RouteCall, route } from '../match-route.ts';
@@ -54,15 +54,29 @@ function readTail(text: string | null): number | undefined {
   return Number.isSafeInteger(lines) && lines >= 0 ? lines : undefined;
 }
 
-async function* formatLog(
-  frames: AsyncIterable<LogFrame>,
-  format: { readonly timestamps: boolean; readonly details: boolean; readonly tty: boolean },
-): AsyncGenerator<Buffer> {
-  for await (const frame of frames) {
-    const prefix = `${format.timestamps ? `${frame.time} ` : ''}${format.details ? ' ' : ''}`;
-    const data = prefix === '' ? frame.data : Buffer.concat([Buffer.from(prefix), frame.data]);
-    yield format.tty ? data : formatAttachFrame(frame.stream === 'stderr' ? 2 : 1, data);
-  }
+interface LogFormat {
+  readonly timestamps: boolean;
+  readonly details: boolean;
+  readonly tty: boolean;
+}
+
+async function* formatLog(frames: LogFrames, format: LogFormat): AsyncGenerator<Buffer> {
+  for await (const batch of frames.batches ?? singles(frames)) yield formatBatch(batch, format);
+}
+
+async function* singles(frames: AsyncIterable<LogFrame>): AsyncGenerator<readonly LogFrame[]> {
+  for await (const frame of frames) yield [frame];
+}
+
+/** One piece for many lines: a write for each would cost more than all the rest. */
+function formatBatch(batch: readonly LogFrame[], format: LogFormat): Buffer {
+  return Buffer.concat(
+    batch.flatMap((frame) => {
+      const prefix = `${format.timestamps ? `${frame.time} ` : ''}${format.details ? ' ' : ''}`;
+      const data = prefix === '' ? frame.data : Buffer.concat([Buffer.from(prefix), frame.data]);
+      return format.tty ? [data] : [formatAttachHeader(frame.stream === 'stderr' ? 2 : 1, data.length), data];
+    }),
+  );
 }
 
 async function attach({ request, services, param, version }: RouteCall): Promise<ApiResponse> {

@@ -1,6 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import type { ContainerId, ExecId } from '../../core/index.ts';
-import type { LogFrame, LogQuery } from '../logs/index.ts';
+import type { LogFrames, LogQuery } from '../logs/index.ts';
 import type { ContainerDetails, ContainerSpec, EndpointSettings, Resources, RestartPolicy } from './container.ts';
 
 export interface AttachOptions {
@@ -132,7 +132,7 @@ export interface ContainerService {
   attach(ref: string, options: AttachOptions): Promise<AttachSession>;
   resize(ref: string, rows: number, columns: number): Promise<void>;
   /** Frames in order; ends at the end of the log, or with `follow` when the container stops or the signal fires. */
-  logs(ref: string, query: LogQuery): Promise<AsyncIterable<LogFrame>>;
+  logs(ref: string, query: LogQuery): Promise<LogFrames>;
   /** Resolves when the container has come to rest or ended, or the patience is over. */
   awaitRest(ref: string, patience: RestPatience): Promise<RestState>;
   top(ref: string, args?: readonly string[]): Promise<ProcessTable>;

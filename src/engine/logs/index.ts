@@ -3,5 +3,5 @@
  */
 
 export { nanosecondsOf } from './log-line.ts';
-export type { LogFrame, LogQuery } from './log-query.ts';
+export type { LogFrame, LogFrames, LogQuery } from './log-query.ts';
 export { type LogSource, readLogs } from './read-logs.ts';

@@ -18,3 +18,8 @@ export interface LogFrame {
   readonly time: string;
   readonly data: Buffer;
 }
+
+/** Frames in order, one by one or, for many, as they were read: a step of an iterator costs more than a line. */
+export interface LogFrames extends AsyncIterable<LogFrame> {
+  readonly batches?: AsyncIterable<readonly LogFrame[]>;
+}

@@ -98,6 +98,30 @@ describe('reading', () => {
     expect(await texts()).toEqual(['a\n', 'b1', 'b2\n', 'c']);
   });
 
+  it('gives every text back as it was written, whatever form its line has', async () => {
+    const all = [
+      'plain\n',
+      'no newline',
+      '\n',
+      '',
+      'ü€😀\n',
+      '"quoted","stream":"stderr"\n',
+      'a\\n\n',
+      '\\\n',
+      '\ttab\n',
+      '\u0000\n',
+      'two\nlines\n',
+    ];
+    writeFileSync(path, all.map((text, n) => record(text, n)).join(''));
+    expect(await texts()).toEqual(all);
+    const odd = [
+      '{"stream":"stderr","time":"2026-01-01T00:00:00Z","log":"order\\n"}',
+      '{"log":"more\\n","stream":"stdout","attrs":{},"time":"x"}',
+    ];
+    writeFileSync(path, `${odd.join('\n')}\n`);
+    expect(await texts()).toEqual(['order\n', 'more\n']);
+  });
+
   it('filters by stream and time', async () => {
     writeFileSync(path, record('o\n', 1) + record('e\n', 2, 'stderr') + record('p\n', 3));
     expect(await texts({ stderr: false })).toEqual(['o\n', 'p\n']);

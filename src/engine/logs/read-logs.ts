@@ -3,7 +3,7 @@ import { watchDirectory } from '../../host/index.ts';
 import { findTail } from './find-tail.ts';
 import { closeAll, type LogFile, openLogFiles, openNewer } from './log-files.ts';
 import { nanosecondsOf, parseLogLine } from './log-line.ts';
-import type { LogFrame, LogQuery } from './log-query.ts';
+import type { LogFrame, LogFrames, LogQuery } from './log-query.ts';
 
 const BLOCK = 256 << 10;
 const NEWLINE = 0x0a;
@@ -19,18 +19,32 @@ export interface LogSource {
  * Reads a log in order, oldest line first. With `tail` only the needed end of the files is read. With `follow` it goes on
  * until the source is finished or the signal fires; rotation meanwhile is followed by the files' identity, not their names.
  */
-export async function* readLogs(source: LogSource, query: LogQuery): AsyncGenerator<LogFrame> {
+export function readLogs(source: LogSource, query: LogQuery): LogFrames {
+  const batches = readBatches(source, query);
+  return { batches, [Symbol.asyncIterator]: () => oneByOne(batches) };
+}
+
+async function* oneByOne(batches: AsyncIterable<readonly LogFrame[]>): AsyncGenerator<LogFrame> {
+  for await (const frames of batches) yield* frames;
+}
+
+async function* readBatches(source: LogSource, query: LogQuery): AsyncGenerator<readonly LogFrame[]> {
   const wanted = (frame: LogFrame) => (frame.stream === 'stderr' ? query.stderr : query.stdout);
   const bounded = query.since !== undefined || query.until !== undefined;
   for await (const lines of readLines(source, query)) {
+    if (query.signal?.aborted) return;
+    const frames: LogFrame[] = [];
+    let ended = false;
     for (const line of lines) {
-      if (query.signal?.aborted) return;
       const frame = parseLogLine(line);
       if (!frame || !wanted(frame)) continue;
       const place = bounded ? placeInRange(frame, query) : 'inside';
-      if (place === 'after') return;
-      if (place === 'inside') yield frame;
+      ended = place === 'after';
+      if (ended) break;
+      if (place === 'inside') frames.push(frame);
     }
+    if (frames.length > 0) yield frames;
+    if (ended) return;
   }
 }
 
@@ -77,8 +91,8 @@ async function* drain(position: Position): AsyncGenerator<readonly string[]> {
     const bytes = pending.length === 0 ? block : Buffer.concat([pending, block]);
     const end = bytes.lastIndexOf(NEWLINE);
     pending = Buffer.from(bytes.subarray(end + 1));
-    // Bytes of UTF-8 above 0x7f never look like a newline, so cutting at newlines keeps characters whole.
-    if (end >= 0) yield bytes.toString('utf8', 0, end).split('\n');
+    // Bytes as characters: decoding is for the few who need text. Bytes of UTF-8 never look like a newline.
+    if (end >= 0) yield bytes.toString('latin1', 0, end).split('\n');
   }
   position.rest = pending.toString('latin1');
 }
