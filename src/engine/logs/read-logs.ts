@@ -29,23 +29,29 @@ async function* oneByOne(batches: AsyncIterable<readonly LogFrame[]>): AsyncGene
 }
 
 async function* readBatches(source: LogSource, query: LogQuery): AsyncGenerator<readonly LogFrame[]> {
-  const wanted = (frame: LogFrame) => (frame.stream === 'stderr' ? query.stderr : query.stdout);
-  const bounded = query.since !== undefined || query.until !== undefined;
   for await (const lines of readLines(source, query)) {
     if (query.signal?.aborted) return;
-    const frames: LogFrame[] = [];
-    let ended = false;
-    for (const line of lines) {
-      const frame = parseLogLine(line);
-      if (!frame || !wanted(frame)) continue;
-      const place = bounded ? placeInRange(frame, query) : 'inside';
-      ended = place === 'after';
-      if (ended) break;
-      if (place === 'inside') frames.push(frame);
-    }
+    const { frames, ended } = selectFrames(lines, query);
     if (frames.length > 0) yield frames;
     if (ended) return;
   }
+}
+
+/** What of the lines is asked for; `ended` when a line is behind the range. */
+function selectFrames(
+  lines: readonly string[],
+  query: LogQuery,
+): { readonly frames: LogFrame[]; readonly ended: boolean } {
+  const bounded = query.since !== undefined || query.until !== undefined;
+  const frames: LogFrame[] = [];
+  for (const line of lines) {
+    const frame = parseLogLine(line);
+    if (!frame || !query[frame.stream]) continue;
+    const place = bounded ? placeInRange(frame, query) : 'inside';
+    if (place === 'after') return { frames, ended: true };
+    if (place === 'inside') frames.push(frame);
+  }
+  return { frames, ended: false };
 }
 
 function placeInRange(frame: LogFrame, query: LogQuery): 'before' | 'inside' | 'after' {
