@@ -83,7 +83,10 @@ static int need_sandbox(struct keeper *keeper, const struct json *request, struc
 }
 
 static int add_path(const struct sandbox *sandbox, struct str *fields) {
-  return str_addf(fields, ",\"path\":\"/proc/%d/fd/%d\"", getpid(), sandbox->fds.netns);
+  int r = str_addf(fields, ",\"path\":\"/proc/%d/fd/%d\"", getpid(), sandbox->fds.netns);
+  return r < 0 || sandbox->fds.users < 0
+             ? r
+             : str_addf(fields, ",\"users\":\"/proc/%d/fd/%d\"", getpid(), sandbox->fds.users);
 }
 
 /* The sandbox has its descriptors: its name server is told of it. */

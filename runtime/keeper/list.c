@@ -9,7 +9,11 @@ static int add_sandboxes(const struct keeper *keeper, struct str *out) {
       continue;
     }
     if (str_addf(out, "%s{\"name\":", comma) < 0 || json_add_quoted(out, sandbox->name) < 0 ||
-        str_addf(out, ",\"path\":\"/proc/%d/fd/%d\"}", getpid(), sandbox->fds.netns) < 0) {
+        str_addf(out, ",\"path\":\"/proc/%d/fd/%d\"", getpid(), sandbox->fds.netns) < 0) {
+      return -1;
+    }
+    if ((sandbox->fds.users >= 0 && str_addf(out, ",\"users\":\"/proc/%d/fd/%d\"", getpid(), sandbox->fds.users) < 0) ||
+        str_add(out, "}") < 0) {
       return -1;
     }
     comma = ",";

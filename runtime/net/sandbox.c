@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "net/link.h"
 #include "net/names_rules.h"
+#include "net/users.h"
 #include "sys/netlink.h"
 
 /* How long a child may work. */
@@ -36,6 +37,7 @@ struct work {
   int host_nl;
   int inner_ns;
   int inner_nl;
+  int users; /* owner of inner_ns; -1: the host's */
 };
 
 enum task { TASK_MAKE, TASK_ADOPT, TASK_LINK, TASK_UNLINK };
@@ -72,6 +74,23 @@ static int open_namespace(const char *path, int *ret_fd, struct err *err) {
   return 0;
 }
 
+/* The network alone, or with the user namespace that owns it; from outside we have rights over both. */
+static int make_namespace(const struct order *order, struct work *work, struct err *err) {
+  struct json maps;
+  int r = json_object_at(order->config, "users", &maps, err);
+  if (r < 0) {
+    return r;
+  }
+  if (r > 0) {
+    r = users_make(&maps, &work->users, &work->inner_ns, err);
+    return r < 0 ? r : go(work->inner_ns, err);
+  }
+  if (unshare(CLONE_NEWNET) < 0) {
+    return err_errno(err, "cannot create a network namespace");
+  }
+  return open_namespace("/proc/self/ns/net", &work->inner_ns, err);
+}
+
 /* Namespaces: afterwards the child is in the sandbox and holds a netlink socket of each side. */
 static int enter(const struct order *order, struct work *work, struct err *err) {
   int r = open_namespace("/proc/self/ns/net", &work->host_ns, err);
@@ -82,16 +101,14 @@ static int enter(const struct order *order, struct work *work, struct err *err) 
     return r;
   }
   if (order->task == TASK_MAKE) {
-    if (unshare(CLONE_NEWNET) < 0) {
-      return err_errno(err, "cannot create a network namespace");
-    }
-    r = open_namespace("/proc/self/ns/net", &work->inner_ns, err);
+    r = make_namespace(order, work, err);
   } else {
     work->inner_ns = order->netns;
     if (order->task == TASK_ADOPT) {
       char path[64];
       snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)order->pid);
       r = open_namespace(path, &work->inner_ns, err);
+      r = r < 0 ? r : users_of(order->pid, &work->users, err);
     }
     if (r == 0) {
       r = go(work->inner_ns, err);
@@ -350,7 +367,7 @@ static int perform(const struct order *order, const struct work *work, struct sa
 
 static void run_child(const struct order *order, int socket) {
   (void)alarm(WORK_SECONDS); /* whatever it hangs on, the keeper must not hang with it */
-  struct work work = {.host_ns = -1, .host_nl = -1, .inner_ns = -1, .inner_nl = -1};
+  struct work work = {.host_ns = -1, .host_nl = -1, .inner_ns = -1, .inner_nl = -1, .users = -1};
   struct sandbox_fds fds = SANDBOX_FDS_NONE;
   struct report report = {.err = ERR_INIT};
   int r = enter(order, &work, &report.err);
@@ -360,6 +377,7 @@ static void run_child(const struct order *order, int socket) {
   if (r >= 0) {
     report.err.code = 0;
     fds.netns = order->task == TASK_MAKE || order->task == TASK_ADOPT ? work.inner_ns : -1;
+    fds.users = work.users;
     for (size_t i = 0; i < SANDBOX_FD_COUNT; i++) {
       report.open[i] = (&fds.netns)[i] >= 0;
       if (report.open[i]) {

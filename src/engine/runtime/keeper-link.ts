@@ -62,6 +62,12 @@ interface Pending {
   readonly room: Room;
 }
 
+/** Namespace paths for config.json; `users` when the network belongs to a user namespace of its own. */
+export interface SandboxPaths {
+  readonly path: string;
+  readonly users?: string;
+}
+
 /**
  * The daemon's end of the keeper's control stream. Every call rejects with a TscError whose kind is the keeper's error code;
  * a taken port is `network/in-use`. When the stream ends all calls reject with `keeper/unavailable`.
@@ -113,12 +119,12 @@ export class KeeperLink implements AsyncDisposable {
   }
 
   /** Makes a network namespace; `path` can be used as a namespace path in config.json. */
-  async createSandbox(name: string, config: object): Promise<{ readonly path: string }> {
+  async createSandbox(name: string, config: object): Promise<SandboxPaths> {
     return pathOf(await this.#request('sandbox.create', { name, config }, 'network'));
   }
 
   /** Takes the namespace of a running container over, after a keeper was lost. */
-  async adoptSandbox(name: string, pid: number, names: boolean): Promise<{ readonly path: string }> {
+  async adoptSandbox(name: string, pid: number, names: boolean): Promise<SandboxPaths> {
     return pathOf(await this.#request('sandbox.adopt', { name, pid, names }, 'network'));
   }
 
@@ -232,8 +238,9 @@ export class KeeperLink implements AsyncDisposable {
   }
 }
 
-function pathOf(reply: Readonly<Record<string, unknown>>): { readonly path: string } {
-  return { path: String(reply['path']) };
+function pathOf(reply: Readonly<Record<string, unknown>>): SandboxPaths {
+  const users = reply['users'];
+  return { path: String(reply['path']), ...(typeof users === 'string' && { users }) };
 }
 
 /** A status as from waitpid(2). */
