@@ -135,7 +135,7 @@ describe('create, start, kill, delete', () => {
     expect(await bundle.runtime('resume', bundle.id)).toMatchObject({ status: 0 });
     await until('the end', async () => (await stateOf(bundle)).status === 'stopped');
     expect(output()).toContain('caught 15');
-    await bundle.runtime('delete', bundle.id);
+    expect(await bundle.runtime('delete', bundle.id)).toMatchObject({ status: 0, stderr: '' });
   });
 });
 
@@ -335,7 +335,7 @@ describe('terminal', () => {
     const shown = await text;
     expect(shown).toContain('tty 1 1 1 31x77 fg=1');
     expect(shown).toMatch(/\/dev\/console: mode=20620 .* rdev=136:0/);
-    await bundle.runtime('delete', bundle.id);
+    expect(await bundle.runtime('delete', bundle.id)).toMatchObject({ status: 0, stderr: '' });
   });
 });
 
@@ -364,7 +364,7 @@ describe('init', () => {
     await bundle.runtime('kill', bundle.id, 'TERM');
     await until('the end', async () => (await stateOf(bundle)).status === 'stopped');
     expect(output()).toContain('caught 15');
-    await bundle.runtime('delete', bundle.id);
+    expect(await bundle.runtime('delete', bundle.id)).toMatchObject({ status: 0, stderr: '' });
   });
 });
 
@@ -387,7 +387,7 @@ describe('hooks', () => {
     await create(bundle);
     await bundle.runtime('start', bundle.id);
     await until('the end', async () => (await stateOf(bundle)).status === 'stopped');
-    await bundle.runtime('delete', bundle.id);
+    expect(await bundle.runtime('delete', bundle.id)).toMatchObject({ status: 0, stderr: '' });
     expect(readFileSync(join(log, 'order'), 'utf8')).toBe(
       'prestart\ncreateRuntime\ncreateContainer\npoststart\npoststop\n',
     );
@@ -410,7 +410,7 @@ describe('interruptions', () => {
     const result = await bundle.runtime('start', bundle.id);
     expect(result).toMatchObject({ status: 1, stderr: 'error: cannot execute /bin/garbage: Exec format error\n' });
     await until('the end', async () => (await stateOf(bundle)).status === 'stopped');
-    await bundle.runtime('delete', bundle.id);
+    expect(await bundle.runtime('delete', bundle.id)).toMatchObject({ status: 0, stderr: '' });
   });
 
   test('a create that is killed leaves what delete --force removes', async () => {

@@ -203,6 +203,10 @@ int step_mounts(struct setup *setup, struct err *err) {
   mode_t mask = umask(0);
   int r = 0;
   for (size_t i = 0; r == 0 && i < setup->plan->mount_count; i++) {
+    const struct plan_mount *mount = &setup->plan->mounts[i];
+    if (mount->ignored != NULL) {
+      setup_warn(setup, "mount %s: option '%s' means nothing to a bind mount", mount->destination, mount->ignored);
+    }
     r = mount_one(setup, i, err);
     if (r < 0) {
       err_prefix(err, "%s", setup->plan->mounts[i].destination);

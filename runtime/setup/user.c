@@ -39,6 +39,9 @@ int step_rlimits(struct setup *setup, struct err *err) {
 static int check_held(const struct plan_capabilities *want, uint64_t held, const struct setup *setup,
                       struct plan_capabilities *ret_use) {
   *ret_use = *want;
+  if (want->unknown != NULL) {
+    setup_warn(setup, "capability %s is not known here: the container goes without", want->unknown);
+  }
   uint64_t missing = (want->bounding | want->permitted | want->effective) & ~held;
   for (int c = 0; c <= LAST_CAPABILITY; c++) {
     if ((missing >> c & 1) != 0) {

@@ -20,7 +20,9 @@ static int read_options(struct arena *arena, struct plan_mount *mount, const str
     }
   }
   if (mount->bind && mount->data.count > 0) {
-    return err_set(err, EINVAL, "%s.options: '%s' means nothing to a bind mount", item->path, mount->data.items[0]);
+    /* The kernel never heard of them either: other runtimes pass them on to where nobody reads them. */
+    mount->ignored = mount->data.items[0];
+    mount->data = (struct plan_text_list){NULL, 0};
   }
   return 0;
 }

@@ -26,6 +26,10 @@ static const struct {
     {"uts", CLONE_NEWUTS},  {"cgroup", CLONE_NEWCGROUP}, {"user", CLONE_NEWUSER},   {"time", CLONE_NEWTIME},
 };
 
+const char *plan_namespace_name(size_t index) {
+  return index < array_length(kinds) ? kinds[index].name : NULL;
+}
+
 const struct plan_namespace *plan_namespace(const struct plan *plan, int flag) {
   for (size_t i = 0; i < plan->namespace_count; i++) {
     if (plan->namespaces[i].flag == flag) {

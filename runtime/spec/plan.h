@@ -71,6 +71,7 @@ struct plan_mount {
   bool id_mapped; /* through the maps below, or, without, those of the container's user namespace */
   bool id_mapped_recursive;
   struct plan_id_maps uid_maps, gid_maps;
+  const char *ignored;        /* an option that means nothing to a bind mount, or NULL: told of when it is made */
   struct plan_text_list data; /* options of the file system itself: "key" or "key=value" */
 };
 
@@ -96,6 +97,7 @@ struct plan_rlimit {
 struct plan_capabilities {
   bool given;
   uint64_t bounding, effective, permitted, inheritable, ambient;
+  const char *unknown; /* a name no kernel known here has, or NULL: told of, not granted */
 };
 
 struct plan_scheduler {
@@ -256,6 +258,8 @@ int plan_build(struct json *document, struct plan *ret_plan, struct err *err);
 void plan_free(struct plan *plan);
 
 /* The namespace of this kind, or NULL: the runtime's own is shared. */
+/* The kinds that can be asked for, by index; NULL at the end. */
+const char *plan_namespace_name(size_t index);
 const struct plan_namespace *plan_namespace(const struct plan *plan, int flag);
 
 /* The kind of namespace (CLONE_NEW…) a sysctl belongs to; 0: none. */

@@ -59,7 +59,8 @@ static int read_rlimits(struct arena *arena, const struct json *object, struct p
   return 0;
 }
 
-static int read_set(const struct json *object, const char *key, uint64_t *ret_set, struct err *err) {
+static int read_set(const struct json *object, const char *key, const char **unknown, uint64_t *ret_set,
+                    struct err *err) {
   struct json array;
   size_t count = 0;
   int r = json_array_at(object, key, &array, &count, err);
@@ -75,10 +76,12 @@ static int read_set(const struct json *object, const char *key, uint64_t *ret_se
     if (r < 0) {
       return r;
     }
-    /* Names this kernel generation does not have are left out, as the specification asks. */
+    /* Names this kernel generation does not have are left out with a warning, as the specification asks. */
     int number = capability_number(name);
     if (number >= 0) {
       set |= UINT64_C(1) << number;
+    } else {
+      *unknown = name;
     }
   }
   *ret_set = set;
@@ -92,11 +95,11 @@ static int read_capabilities(const struct json *object, struct plan_capabilities
     return r;
   }
   capabilities->given = true;
-  if (read_set(&sets, "bounding", &capabilities->bounding, err) < 0 ||
-      read_set(&sets, "effective", &capabilities->effective, err) < 0 ||
-      read_set(&sets, "permitted", &capabilities->permitted, err) < 0 ||
-      read_set(&sets, "inheritable", &capabilities->inheritable, err) < 0 ||
-      read_set(&sets, "ambient", &capabilities->ambient, err) < 0) {
+  if (read_set(&sets, "bounding", &capabilities->unknown, &capabilities->bounding, err) < 0 ||
+      read_set(&sets, "effective", &capabilities->unknown, &capabilities->effective, err) < 0 ||
+      read_set(&sets, "permitted", &capabilities->unknown, &capabilities->permitted, err) < 0 ||
+      read_set(&sets, "inheritable", &capabilities->unknown, &capabilities->inheritable, err) < 0 ||
+      read_set(&sets, "ambient", &capabilities->unknown, &capabilities->ambient, err) < 0) {
     return -EINVAL;
   }
   if ((capabilities->effective & ~capabilities->permitted) != 0) {

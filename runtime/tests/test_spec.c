@@ -41,9 +41,6 @@ static void test_refusals(void) {
           "mounts[0].options[0]: expected a string");
   refuses(START "\"linux\":{" NAMESPACES "},\"mounts\":[{\"destination\":\"/x\",\"options\":[\"bind\"]}]}",
           "source: missing");
-  refuses(START "\"linux\":{" NAMESPACES
-                "},\"mounts\":[{\"destination\":\"/x\",\"source\":\"/\",\"options\":[\"bind\",\"size=1\"]}]}",
-          "means nothing to a bind mount");
   refuses(START "\"linux\":{" NAMESPACES ",\"intelRdt\":{}}}", "intelRdt is not supported");
   refuses(START "\"linux\":{" NAMESPACES ",\"sysctl\":{\"kernel.shmmax\":\"1\"}}}", "shares that namespace");
   refuses(START "\"linux\":{" NAMESPACES ",\"sysctl\":{\"vm.swappiness\":\"1\"}}}", "would change the host");
