@@ -19,6 +19,8 @@ export const RUNTIME = process.env['TSCOMPOSE_RUNTIME'] ?? join(ROOT, 'dist/nati
 export const PAYLOAD = join(ROOT, 'dist/native/payload');
 /** Asks a seccomp filter from inside and outside. */
 export const PROBE = join(ROOT, 'dist/native/probe');
+/** What a hostile container does to the runtime that works on it. */
+export const ATTACK = join(ROOT, 'dist/native/attack');
 /** Its first instruction is a system call, its exit status the errno. */
 export const FIRST = join(ROOT, 'dist/native/first');
 

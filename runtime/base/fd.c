@@ -90,6 +90,25 @@ int fd_close_from(int first, struct err *err) {
   return 0;
 }
 
+int fd_close_but(int first, int *keep, size_t count, struct err *err) {
+  for (size_t i = 1; i < count; i++) {
+    for (size_t k = i; k > 0 && keep[k] < keep[k - 1]; k--) {
+      int swap = keep[k];
+      keep[k] = keep[k - 1];
+      keep[k - 1] = swap;
+    }
+  }
+  for (size_t i = 0; i < count; i++) {
+    if (keep[i] >= first) {
+      if (keep[i] > first && close_range((unsigned)first, (unsigned)keep[i] - 1, 0) < 0) {
+        return err_errno(err, "cannot close descriptors");
+      }
+      first = keep[i] + 1;
+    }
+  }
+  return fd_close_from(first, err);
+}
+
 int fd_cloexec_from(int first, struct err *err) {
   if (close_range((unsigned)first, UINT_MAX, CLOSE_RANGE_CLOEXEC) == 0) {
     return 0;

@@ -21,6 +21,9 @@ int fd_read_exact(int fd, void *data, size_t size, struct err *err);
 /* Closes every descriptor from `first` on. */
 int fd_close_from(int first, struct err *err);
 
+/* The same but those of `keep`, of which any may be -1; sorts them. */
+int fd_close_but(int first, int *keep, size_t count, struct err *err);
+
 /* Marks every descriptor from `first` on close-on-exec. */
 int fd_cloexec_from(int first, struct err *err);
 

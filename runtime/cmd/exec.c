@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "cmd/cmd.h"
 #include "container/container.h"
+#include "sys/process.h"
 
 static int check(int argc, int next, const struct exec_options *options, struct err *err) {
   if (next >= argc) {
@@ -43,6 +44,7 @@ int verb_exec(const struct call *call, int argc, char **argv, int *ret_status, s
     options.id = argv[next];
     options.args = argv + next + 1;
     r = harden(call, options.preserve_fds, err);
+    process_clear_environment();
     r = r < 0 ? r : container_exec(&options, ret_status, err);
   }
   str_list_free(&options.env);

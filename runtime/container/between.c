@@ -83,7 +83,7 @@ static int make_early(const struct between *between, int link, struct err *err) 
 
 static int make_first(const struct between *between, pid_t *ret_pid, struct err *err) {
   uint64_t flags = CLONE_PARENT | (between->made & ~(uint64_t)(CLONE_NEWUSER | CLONE_NEWTIME));
-  pid_t pid = sys_clone3(flags, 0, between->group, NULL);
+  pid_t pid = sys_clone3(flags, 0, between->executes ? -1 : between->group, NULL);
   if (pid < 0) {
     return err_errno(err, "cannot make the container's first process");
   }
@@ -91,20 +91,27 @@ static int make_first(const struct between *between, pid_t *ret_pid, struct err 
   return 0;
 }
 
+/* What is left is born with the child: its socket, the terminal's, the caller's own. */
+static int close_all_but(const struct setup *setup, int link, struct err *err) {
+  int keep[] = {setup->sync, setup->console_socket, link};
+  return fd_close_but(3 + setup->preserve_fds, keep, array_length(keep), err);
+}
+
 _Noreturn static void go(const struct between *between, int link) {
   struct setup *setup = between->setup;
   struct err err = ERR_INIT;
   bool done[array_length(setup->namespace_fds)] = {false};
   pid_t pid = -1;
-  int r = 0;
   (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (between->joined_init >= 0 && setns(between->joined_init, between->joined) < 0) {
+  int r = between->executes ? cgroup_enter_entries(setup->entries, &err) : 0;
+  if (r == 0 && between->joined_init >= 0 && setns(between->joined_init, between->joined) < 0) {
     r = err_errno(&err, "cannot join the namespaces of container %s", setup->id);
   }
   r = r < 0 ? r : join_paths(setup, false, done, &err);
   r = r < 0 ? r : join_users(between, &err);
   r = r < 0 ? r : make_early(between, link, &err);
   r = r < 0 ? r : join_paths(setup, true, done, &err);
+  r = r < 0 || !between->executes ? r : close_all_but(setup, link, &err);
   r = r < 0 ? r : make_first(between, &pid, &err);
   if (r == 0 && pid == 0) {
     close(link);
@@ -190,7 +197,7 @@ int between_clone(const struct between *between, pid_t *ret_pid, int *ret_pidfd,
   cleanup_close int theirs = ends[1];
   cleanup_close int helper_fd = -1;
   pid_t pid = -1;
-  pid_t helper = sys_clone3(0, SIGCHLD, -1, &helper_fd);
+  pid_t helper = sys_clone3(0, SIGCHLD, between->executes ? between->group : -1, &helper_fd);
   if (helper < 0) {
     return err_errno(err, "cannot make a process");
   }

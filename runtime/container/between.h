@@ -1,7 +1,7 @@
 /*
  * The go-between: a process that lives between the runtime and the container's first process when that one shall be in
- * a user or time namespace of its own. It leaves the runtime's user namespace, which cannot be undone, while the
- * runtime stays outside and keeps its rights:
+ * a user or time namespace of its own, and always at exec. It leaves the runtime's user namespace, which cannot be
+ * undone, while the runtime stays outside and keeps its rights:
  *
  *   runtime                      go-between                                   first process
  *   fork ----------------------> join by path what the host owns
@@ -11,6 +11,9 @@
  *   id maps, clock offsets
  *          --- BETWEEN_MAP ----> join the rest, clone3(CLONE_PARENT) --------> steps
  *          <-- BETWEEN_MADE ---- leave
+ *
+ * At exec it also enters the cgroups and closes all that the child has no use for, before it is there: whoever may
+ * trace (CAP_SYS_PTRACE) inside the container sees the child from its first moment, and every descriptor it holds.
  *
  * What fails is told as SYNC_FAILED on the socket of the first process.
  */
@@ -28,6 +31,7 @@ struct between {
   bool join_users; /* setup->namespace_fds has a user namespace */
   int joined_init; /* exec: pidfd of the process whose namespaces are joined; -1 */
   int joined;      /* exec: which ones */
+  bool executes;   /* exec: enters group and setup->entries itself, the child holds nothing of the host */
   int group;       /* v2 group for clone3, or -1 */
   int peer;        /* our end of setup->sync */
   void (*child)(struct setup *setup);

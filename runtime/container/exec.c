@@ -1,7 +1,7 @@
 /*
- * exec: this process joins the container's namespaces by its init's pidfd in one call, then makes one child, which is
- * thereby in the pid namespace. Not dumpable, every descriptor close-on-exec: nothing in the container can look into
- * either.
+ * exec: a go-between (between.h) joins the container's namespaces by its init's pidfd in one call, then makes one
+ * child, which is thereby in the pid namespace. Not dumpable, and the child has no descriptor of the host: nothing in
+ * the container gets anything by looking into it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -284,44 +284,7 @@ static int prepare(struct entry *entry, struct err *err) {
 }
 
 _Noreturn static void run_child(struct setup *setup) {
-  struct err why = ERR_INIT;
-  if (cgroup_enter_entries(setup->entries, &why) < 0) {
-    (void)sync_send(setup->sync, SYNC_FAILED, &why, NULL);
-    _exit(1);
-  }
   child_main(setup, exec_steps);
-}
-
-/* A user namespace cannot be left again, and we have work to do outside: a process between us and the child enters. */
-static int clone_between(struct entry *entry, int namespaces, pid_t *ret_pid, int *ret_pidfd, struct err *err) {
-  const struct between between = {
-      .setup = &entry->setup,
-      .joined_init = entry->init,
-      .joined = namespaces,
-      .group = entry->group,
-      .peer = entry->sync,
-      .child = run_child,
-  };
-  return between_clone(&between, ret_pid, ret_pidfd, err);
-}
-
-static int clone_directly(struct entry *entry, int namespaces, pid_t *ret_pid, int *ret_pidfd, struct err *err) {
-  if (setns(entry->init, namespaces) < 0) {
-    return err_errno(err, "cannot join the namespaces of container %s", entry->options->id);
-  }
-  uint64_t flags = entry->options->detach && getpid() != 1 ? CLONE_PARENT : 0;
-  pid_t pid = sys_clone3(flags, flags != 0 ? 0 : SIGCHLD, entry->group, ret_pidfd);
-  if (pid < 0) {
-    return err_errno(err, "cannot make a process in container %s", entry->options->id);
-  }
-  if (pid == 0) {
-    close(entry->sync);
-    run_child(&entry->setup);
-  }
-  close(entry->setup.sync);
-  entry->setup.sync = -1;
-  *ret_pid = pid;
-  return 0;
 }
 
 static int join_and_clone(struct entry *entry, int *ret_pidfd, struct err *err) {
@@ -339,8 +302,16 @@ static int join_and_clone(struct entry *entry, int *ret_pidfd, struct err *err) 
     return r;
   }
   entry->setup.own_users = container->own_users;
-  return container->own_users ? clone_between(entry, namespaces | CLONE_NEWUSER, &entry->pid, ret_pidfd, err)
-                              : clone_directly(entry, namespaces, &entry->pid, ret_pidfd, err);
+  const struct between between = {
+      .setup = &entry->setup,
+      .joined_init = entry->init,
+      .joined = namespaces | (container->own_users ? CLONE_NEWUSER : 0),
+      .executes = true,
+      .group = entry->group,
+      .peer = entry->sync,
+      .child = run_child,
+  };
+  return between_clone(&between, &entry->pid, ret_pidfd, err);
 }
 
 /* The child is in its cgroups now. */

@@ -54,23 +54,7 @@ const struct step exec_steps[] = {
    filter may be loaded: profiles older than close_range do not allow it. */
 int step_close(struct setup *setup, struct err *err) {
   int keep[] = {setup->sync, setup->start_fifo, setup->start_error, setup->apparmor, setup->selinux};
-  for (size_t i = 1; i < array_length(keep); i++) {
-    for (size_t k = i; k > 0 && keep[k] < keep[k - 1]; k--) {
-      int swap = keep[k];
-      keep[k] = keep[k - 1];
-      keep[k - 1] = swap;
-    }
-  }
-  int from = 3 + setup->preserve_fds;
-  for (size_t i = 0; i < array_length(keep); i++) {
-    if (keep[i] >= from) {
-      if (keep[i] > from && close_range((unsigned)from, (unsigned)keep[i] - 1, 0) < 0) {
-        return err_errno(err, "cannot close descriptors");
-      }
-      from = keep[i] + 1;
-    }
-  }
-  return fd_close_from(from, err);
+  return fd_close_but(3 + setup->preserve_fds, keep, array_length(keep), err);
 }
 
 int steps_run(const struct step *steps, struct setup *setup, struct err *err) {

@@ -150,6 +150,13 @@ int process_reexec_sealed(char **argv, struct err *err) {
   return err_errno(err, "cannot execute the in-memory copy of the runtime");
 }
 
+void process_clear_environment(void) {
+  for (char **word = environ; word != NULL && *word != NULL; word++) {
+    memset(*word, 0, strlen(*word));
+  }
+  environ = NULL;
+}
+
 static char *command_line;
 static size_t command_line_size;
 

@@ -28,6 +28,9 @@ int process_wait_gone(int pidfd, int timeout_ms, struct err *err);
    The container can then neither see nor overwrite the host's file through /proc/PID/exe. */
 int process_reexec_sealed(char **argv, struct err *err);
 
+/* Empties the environment where /proc shows it: a container may look into what is made for it. */
+void process_clear_environment(void);
+
 /* Remembers where the command line lies; first thing in main. */
 void process_keep_title(int argc, char **argv);
 

