@@ -103,8 +103,11 @@ function openedOnUse(open: () => object): object {
     {},
     {
       get: (_, key) => Reflect.get(open(), key),
-      // What is set on an object that inherits from the module stays there.
-      set: (_, key, value, receiver) => Reflect.set(open(), key, value, receiver === stand ? open() : receiver),
+      // What is set on an object that inherits from the module stays there, and does not open it.
+      set: (_, key, value, receiver) =>
+        receiver === stand
+          ? Reflect.set(open(), key, value)
+          : Reflect.defineProperty(receiver, key, { value, writable: true, enumerable: true, configurable: true }),
       has: (_, key) => Reflect.has(open(), key),
       ownKeys: () => Reflect.ownKeys(open()),
       getOwnPropertyDescriptor: (_, key) => {

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { compiledFolder, keepCode, openBundle } from './open-bundle.ts';
 import { REHEARSALS, SAMPLE } from './rehearsal.ts';
+import { openRehearsalEngine } from './rehearsal-engine.ts';
 
 interface Main {
   readonly finished: Promise<void>;
@@ -19,9 +20,13 @@ const folder = mkdtempSync(join(tmpdir(), 'tscompose-precompile-'));
 try {
   for (const [file, text] of Object.entries(SAMPLE)) writeFileSync(join(folder, file), text);
   process.chdir(folder);
+  const socket = join(folder, 'engine.sock');
+  const engine = await openRehearsalEngine(socket);
+  process.env['DOCKER_HOST'] = `unix://${socket}`;
   process.argv = [process.execPath, join(dist, 'tscompose.cjs'), '--version'];
   const main = bundle.load('main.cjs') as Main;
   await main.finished;
+  engine.unref();
   for (const argv of REHEARSALS) {
     const status = await main.runCommand(argv);
     if (status !== 0) throw new Error(`tscompose ${argv.join(' ')} ended with ${status}`);

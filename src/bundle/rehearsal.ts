@@ -21,6 +21,19 @@ volumes: {data: }
 networks:
   default: {}
 `,
+  'stack.yaml': `name: rehearsal
+services:
+  web:
+    image: web:1
+    ports: ["80"]
+    environment: {A: "\${A:-1}"}
+    depends_on: [db]
+  db:
+    image: db:1
+    volumes: ["data:/data", "./data:/more:ro"]
+    restart: always
+volumes: {data: }
+`,
   '.env': 'A=1\nB="two"\n',
 };
 
@@ -29,4 +42,14 @@ export const REHEARSALS: readonly (readonly string[])[] = [
   ['config', '-q'],
   ['config'],
   ['config', '--format', 'json'],
+  ...[
+    ['up', '-d'],
+    ['up', '-d'],
+    ['ps'],
+    ['logs'],
+    ['run', '--rm', '-T', '--no-interactive', 'web', 'true'],
+    ['stop'],
+    ['start'],
+    ['down'],
+  ].map((words) => ['-f', 'stack.yaml', '--progress', 'quiet', ...words]),
 ];
