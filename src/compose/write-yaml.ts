@@ -19,6 +19,10 @@ function isUnprintable(text: string): boolean {
   );
 }
 
+// What most texts are: a word or a path, which is plain unless a reader knows the word. Spares a dozen tests each.
+const SIMPLE = /^[A-Za-z_][\w./-]*$/;
+const KNOWN_WORDS = /^(?:null|true|false|y|yes|on|n|no|off)$/i;
+
 /** Block style with two spaces, lists indented; strings quoted only where a reader would take them for something else. */
 export function writeYaml(value: Out): string {
   const shown = dropJsonOnly(value);
@@ -84,6 +88,7 @@ function formatNumber(value: number): string {
 
 /** `depth` is where the lines of a block would stand; undefined where no block may (keys). */
 function writeString(text: string, depth: number | undefined): string {
+  if (SIMPLE.test(text) && !KNOWN_WORDS.test(text)) return text;
   if (text.includes('\n')) {
     const block = depth !== undefined && !/ (?:\n|$)/.test(text) && !isUnprintable(text);
     return block ? writeBlock(text, depth) : writeDouble(text);

@@ -104,7 +104,8 @@ async function showProject(context: Context, project: Project, request: Request)
     return renderProject(await pinImages(context, project), { format: request.chosen });
   }
   const projection = PROJECTIONS.find((name) => request[name]);
-  if (projection === undefined && request.hash === undefined) return renderProject(project, { format: request.chosen });
+  if (projection === undefined && request.hash === undefined)
+    return request.quiet ? '' : renderProject(project, { format: request.chosen });
   const { project: projections, showHashes } = await import('./config-projections.ts');
   return projection === undefined ? showHashes(project, request.hash ?? '*') : projections[projection](project);
 }
