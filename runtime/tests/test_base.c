@@ -23,6 +23,12 @@ static void test_errors(void) {
   check(err_prefix(&err, "%s", longer) == -EINVAL);
   check(strlen(err.text) < sizeof(err.text));
   check(err_set(NULL, EIO, "x") == -EIO);
+  check(err_code(&err, EIO, "cannot use %s", longer) == -EIO);
+  check(strlen(err.text) == sizeof(err.text) - 1);
+  check_contains(err.text, "aaa…: Input/output error");
+  check(err_prefix(&err, "one step") == -EIO && err_prefix(&err, "another") == -EIO);
+  check_contains(err.text, "another: one step: cannot use aaa");
+  check_contains(err.text, "aaa…: Input/output error");
 }
 
 static void test_json_quoting(void) {
