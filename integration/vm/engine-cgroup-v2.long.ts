@@ -54,8 +54,18 @@ const scenarios: Record<string, string> = {
     same "$(cat $(group)/memory.max)" 50331648; same "$(cat $(group)/memory.swap.max)" 50331648
     same "$(cat $(group)/pids.max)" 30; same "$(cat $(group)/cpu.max)" '25000 100000'`,
   'an out-of-memory kill is told': `
-    fails tscompose --profile hog up -d --no-deps hog 2>up; has up '137 (killed: out of memory)'
+    fails tscompose --profile hog up -d --wait --no-deps hog 2>up; has up '137 (killed: out of memory)'
     api GET /containers/shop-hog-1/json >hog; has hog '"OOMKilled":true'`,
+  'an exec that takes too much memory is told while its container goes on': `
+    api POST '/containers/create?name=tight' '{"Image":"busybox","Cmd":["sleep","1000"],"HostConfig":{"Memory":16777216,"MemorySwap":16777216}}'
+    api POST /containers/tight/start; api POST /containers/tight/exec '{"Cmd":["tail","/dev/zero"],"AttachStdout":true}' >exec; cat exec
+    e=$(sed -n 's/.*"Id":"\\([0-9a-f]*\\)".*/\\1/p' exec); api POST /exec/$e/start '{"Detach":false}' >/dev/null; sleep 1
+    api GET /containers/tight/json >tight; has tight '"OOMKilled":true'; has tight '"Status":"running"'`,
+  'a monitor has few rights, and the loss of one ends its container': `
+    p=$(sed -n 's/.*"Pid":\\([0-9]*\\).*/\\1/p' tight | head -1); m=$(sed -n 's/^PPid:[^0-9]*//p' /proc/$p/status); cat /proc/$m/status
+    same "$(cat /proc/$m/comm)" tsc-monitor; grep -q '^CapEff:.*0000000000000022$' /proc/$m/status; grep -q '^Seccomp:.*2$' /proc/$m/status
+    kill -9 $m; sleep 2; fails test -e /proc/$p; api GET /containers/tight/json >tight; has tight '"ExitCode":255'; has tight 'monitor lost'
+    api DELETE /containers/tight`,
   'the stack outlives a killed daemon': `
     api GET /tscompose/info >info; old=$(sed -n 's/.*"pid":\\([0-9]*\\).*/\\1/p' info); kill -9 $old; sleep 1
     same "$(wget -q -O- http://127.0.0.1:8080/)" page; tscompose ps >ps; has ps healthy
