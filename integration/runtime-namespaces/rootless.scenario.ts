@@ -172,6 +172,33 @@ describe('an unprivileged user', () => {
   });
 });
 
+describe('a runtime that is itself in a user namespace', () => {
+  test.each([
+    ['runs containers that share it', false],
+    ['runs containers with one of their own inside', true],
+  ])('%s', async (_name, nested) => {
+    const name = nested ? 'nested' : 'shared';
+    const words = ['id', 'stat', '/dev/null', 'cat', '/proc/self/uid_map', 'mounts'];
+    const directory = bundle(name, words, (config) => {
+      config.linux['uidMappings'] = own(0);
+      config.linux['gidMappings'] = own(0);
+      if (nested) return;
+      config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== 'user');
+      delete config.linux['uidMappings'];
+      delete config.linux['gidMappings'];
+    });
+    const inner = ['--root', join(directory, 'state'), 'run', '--bundle', directory, name];
+    const enter = ['/usr/bin/unshare', '-Urm', '--pid', '--fork', '--mount-proc', join(place, 'runtime'), ...inner];
+    const result = await runProgram('/usr/bin/setpriv', [...asUser.slice(1), ...enter]);
+    expect(result).toMatchObject({ status: 0 });
+    expect(result.stderr).toContain(NO_CGROUP);
+    expect(result.stdout).toMatch(/^uid=0 gid=0 groups= /);
+    expect(result.stdout).toContain('stat /dev/null: mode=20666');
+    expect(fields(result.stdout.split('\n')[2] ?? '')[0]).toEqual(['0', nested ? '0' : String(USER), '1']);
+    for (const path of ['/proc', '/sys', '/dev/mqueue', '/dev/pts']) expect(result.stdout).toContain(` / ${path} `);
+  });
+});
+
 const helper = await peer('uidmap');
 
 describe.skipIf('reason' in helper)('with newuidmap and newgidmap', () => {

@@ -86,6 +86,10 @@ static int make_node(const struct setup *setup, int dev, const struct plan_devic
   }
   if (mknodat(parent, name, device->type | device->mode, device->number) < 0) {
     struct stat at;
+    /* The runtime itself may be in a user namespace. */
+    if (errno == EPERM && device->type != S_IFIFO) {
+      return bind_node(parent, name, device, err);
+    }
     bool same = errno == EEXIST && fstatat(parent, name, &at, AT_SYMLINK_NOFOLLOW) == 0 &&
                 (at.st_mode & S_IFMT) == device->type && at.st_rdev == device->number;
     return same ? 0 : err_errno(err, "cannot make device %s", device->path);

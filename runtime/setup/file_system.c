@@ -156,5 +156,5 @@ static int make_tmpfs(const struct setup *setup, const struct plan_mount *mount,
 int setup_make_file_system(const struct setup *setup, const struct plan_mount *mount, int *ret_tree, struct err *err) {
   int r = str_equal(mount->type, "tmpfs") ? make_tmpfs(setup, mount, ret_tree, err)
                                           : make_file_system(setup->plan, mount, ret_tree, err);
-  return r < 0 && setup->own_users ? make_for_users(setup, mount, r, ret_tree, err) : r;
+  return r < 0 ? make_for_users(setup, mount, r, ret_tree, err) : r;
 }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "setup/idmap.h"
 #include "setup/setup.h"
 #include "sys/inroot.h"
 #include "sys/syscalls.h"
@@ -67,8 +69,8 @@ static int set_groups(const struct setup *setup, const gid_t *groups, size_t cou
   if (sys_setgroups(count, groups) == 0) {
     return 0;
   }
-  /* A user namespace whose maps were written without privileges: nobody in it may drop a group. */
-  if (errno == EPERM && setup->own_users) {
+  /* With the right to: a user namespace whose maps were written without privileges, where nobody may drop a group. */
+  if (errno == EPERM && idmap_holds(CAP_SETGID)) {
     return setup->process->group_count == 0
                ? 0
                : err_set(err, EPERM,
