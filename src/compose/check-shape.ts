@@ -244,16 +244,19 @@ function scalarProblem(node: Scalar, schema: Schema): { code: string; message: s
     return { code: 'compose/invalid-value', message: `does not accept ${shown}` };
   }
   const value = node.value;
-  if (typeof value === 'number' && (value < (schema.minimum ?? -Infinity) || value > (schema.maximum ?? Infinity))) {
-    return {
-      code: 'compose/invalid-value',
-      message: `must be between ${schema.minimum} and ${schema.maximum ?? 'any'}`,
-    };
-  }
+  const range = rangeProblem(node, schema);
+  if (range !== undefined) return { code: 'compose/invalid-value', message: range };
   const format = FORMATS.get(schema.format ?? '');
   if (typeof value !== 'string' || format === undefined || format.accepts(value)) return undefined;
   const hint = /^\d+,\d+$/.test(value) ? { hint: `write a point: ${value.replace(',', '.')}` } : {};
   return { code: 'compose/invalid-value', message: `must be ${format.expected}, not ${shown}`, ...hint };
+}
+
+function rangeProblem({ value, text }: Scalar, { minimum, maximum }: Schema): string | undefined {
+  const number = typeof value === 'number' ? value : typeof value === 'string' ? Number(text) : Number.NaN;
+  if (!(number < (minimum ?? -Infinity)) && !(number > (maximum ?? Infinity))) return undefined;
+  if (maximum === undefined) return `must be at least ${minimum}, not ${text}`;
+  return `must be between ${minimum} and ${maximum}, not ${text}`;
 }
 
 /** Older YAML readers take digits and a colon for a number to the base of 60; the same file then publishes another port. */

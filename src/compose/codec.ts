@@ -63,6 +63,15 @@ export const amount: Codec<number> = {
   write: (value) => (value === 0 ? undefined : value),
 };
 
+/** A number of which the whole part counts. */
+export const whole: Codec<number> = scalar(
+  (value) => Math.trunc(Number(value.trim())),
+  (value) => value,
+);
+
+/** A whole number for which zero means not set. */
+export const wholeAmount: Codec<number> = { read: whole.read, write: amount.write };
+
 /** Cores: single precision, as engines count them. */
 export const cores: Codec<number> = {
   read: number.read,
@@ -222,6 +231,10 @@ export function shownInJson<T extends object>(codec: Codec<T>, empty: ReadonlyMa
       node?.kind === 'map' && node.entries.values().every((entry) => isNull(entry.value))
         ? undefined
         : codec.read(node),
+    write: (value) => {
+      const out = codec.write(value);
+      return out instanceof Map && out.size === 0 ? { jsonOnly: empty } : out;
+    },
     absent: { jsonOnly: empty },
   };
 }

@@ -20,7 +20,7 @@ export interface DotenvResult {
   readonly unset: readonly string[];
 }
 
-const KEY = /[A-Za-z0-9_.[\]-]*/y;
+const KEY = /[\p{L}\p{N}_.[\]-]*/uy;
 const ESCAPE = /\\([abfnrtv$"\\]|0\d{0,3})/g;
 const ESCAPED: ReadonlyMap<string, string> = new Map([
   ['a', '\x07'],
@@ -46,18 +46,24 @@ export function parseDotenv(text: string, lookup: Lookup, earlier: Lookup = () =
 }
 
 /** `format: raw`: split at the first `=`, nothing else. */
-export function parseRawEnv(text: string): DotenvEntry[] {
-  const lines = text.replace(/^\uFEFF/, '').split(/\r?\n/);
-  return lines.flatMap((line) => {
+export function parseRawEnv(text: string): DotenvResult {
+  const entries: DotenvEntry[] = [];
+  const problems: DotenvProblem[] = [];
+  for (const [index, line] of text
+    .replace(/^\uFEFF/, '')
+    .split(/\r?\n/)
+    .entries()) {
     const trimmed = line.trimStart();
-    if (trimmed === '' || trimmed.startsWith('#')) return [];
+    if (trimmed === '' || trimmed.startsWith('#')) continue;
     const equals = trimmed.indexOf('=');
-    return [
-      equals < 0
-        ? { key: trimmed.trim(), value: null }
-        : { key: trimmed.slice(0, equals).trim(), value: trimmed.slice(equals + 1) },
-    ];
-  });
+    const key = equals < 0 ? trimmed : trimmed.slice(0, equals);
+    const column = line.length - trimmed.length + 1;
+    if (key === '') problems.push({ message: 'a variable name is missing before this', line: index + 1, column });
+    else if (/\s/.test(key))
+      problems.push({ message: `the name ${JSON.stringify(key)} has a blank`, line: index + 1, column });
+    else entries.push({ key, value: equals < 0 ? null : trimmed.slice(equals + 1) });
+  }
+  return { entries, problems, unset: [] };
 }
 
 class DotenvReader {
@@ -115,7 +121,7 @@ class DotenvReader {
     let next = start + key.length;
     while (this.#text[next] === ' ' || this.#text[next] === '\t') next++;
     const separator = this.#text[next];
-    if (key !== '' && (separator === undefined || separator === '\n' || separator === '#')) {
+    if (key !== '' && (separator === undefined || separator === '\n')) {
       this.#at = this.#lineEnd();
       if (!this.#values.has(key)) this.#values.set(key, null);
       return;
@@ -128,7 +134,7 @@ class DotenvReader {
       return;
     }
     this.#at = next + 1;
-    while (this.#text[this.#at] === ' ' || this.#text[this.#at] === '\t') this.#at++;
+    while (/[^\S\n]/.test(this.#text[this.#at] ?? '')) this.#at++;
     const value = this.#value();
     if (value !== undefined) this.#values.set(key, value);
   }
@@ -138,7 +144,7 @@ class DotenvReader {
     if (quote === "'" || quote === '"') return this.#quoted(quote);
     const start = this.#at;
     let raw = this.#text.slice(start, this.#lineEnd());
-    const comment = raw.search(/\s#/);
+    const comment = raw.indexOf(' #');
     if (comment >= 0) raw = raw.slice(0, comment);
     this.#at = this.#lineEnd();
     return this.#expand(raw.trimEnd(), start);

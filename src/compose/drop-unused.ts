@@ -26,8 +26,5 @@ const USES: Readonly<Record<string, (service: Node) => string[]>> = {
       childText(mount, 'type') === 'volume' ? (childText(mount, 'source') ?? []) : [],
     ),
   secrets: (service) => [...sourcesOf(service, 'secrets'), ...sourcesOf(child(service, 'build'), 'secrets')],
-  configs: (service) => [
-    ...sourcesOf(service, 'configs'),
-    ...[childText(child(service, 'credential_spec'), 'config') ?? []].flat(),
-  ],
+  configs: (service) => sourcesOf(service, 'configs'),
 };

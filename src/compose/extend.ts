@@ -1,6 +1,6 @@
 import { dirname } from 'node:path/posix';
 import { type LoadContext, loadLayer } from './load-context.ts';
-import { merge, mergeService } from './merge.ts';
+import { dropTags, merge, mergeService } from './merge.ts';
 import {
   child,
   childMap,
@@ -94,12 +94,17 @@ class Extension {
       return own;
     }
     const base = await this.resolve(target, [...chain, link]);
-    return base ? mergeService(withEntry(base, 'extends', undefined), own) : own;
+    // What the base resets is reset in the base; it says nothing about what earlier files give this service.
+    return base ? mergeService(dropTags(withEntry(base, 'extends', undefined)), own) : own;
   }
 
   async #target(place: Place, extension: Mapping): Promise<Place | undefined> {
     const name = childText(extension, 'service');
-    if (name === undefined) return undefined;
+    if (name === undefined) {
+      const message = `extends of service ${place.name} needs the key service`;
+      this.#report(extension, 'compose/missing-key', message, 'name the service to start from');
+      return undefined;
+    }
     const fileNode = child(extension, 'file');
     if (fileNode?.kind !== 'scalar' || fileNode.text === '') {
       return this.#named(name, { ...place, name }, extension);
@@ -141,7 +146,7 @@ class Extension {
     layers.set(file, loading);
     const documents = await loading;
     if (documents) this.#context.journal.extended.set(file, documents);
-    return documents?.reduce<Mapping | undefined>((base, over) => merge(base, over), undefined);
+    return documents?.reduce<Mapping | undefined>((base, over) => merge(base, over, { keepTags: true }), undefined);
   }
 
   #named(name: string, place: Place, extension: Mapping): Place | undefined {

@@ -51,7 +51,7 @@ export async function include(
     included = merge(included, model);
   }
   const own = withEntry(tree, 'include', undefined);
-  return included ? layUnder(withEntry(included, 'name', undefined), own) : own;
+  return included ? layUnder(definitionsOf(included), own) : own;
 }
 
 /** The own document keeps its tags: they may also speak of earlier `-f` files. */
@@ -138,6 +138,11 @@ async function withEnvironment(entry: Node, base: string, context: LoadContext):
 }
 
 const SECTIONS = ['services', 'networks', 'volumes', 'secrets', 'configs', 'models'];
+
+/** Name and `x-` keys of an included model are its own. */
+function definitionsOf(model: Mapping): Mapping {
+  return { ...model, entries: new Map([...model.entries].filter(([key]) => SECTIONS.includes(key))) };
+}
 
 function reportClashes(before: Mapping, added: Mapping, context: LoadContext): void {
   for (const section of SECTIONS) {

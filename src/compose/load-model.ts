@@ -4,6 +4,7 @@ import { loadOrThrow } from './load.ts';
 import type { LoadOptions } from './load-options.ts';
 import { ALL_STAGES, type OptionalStage } from './load-tree.ts';
 import { narrowProject } from './narrow.ts';
+import { child, childText } from './node.ts';
 import { renderProject } from './render.ts';
 import { renderTree } from './render-tree.ts';
 
@@ -11,6 +12,8 @@ import { renderTree } from './render-tree.ts';
 export interface Model {
   /** Names of its services. */
   readonly services: readonly string[];
+  /** Their images, as they are written; of a built one without a name, the name it gets. */
+  readonly images: readonly string[];
   readonly warnings: readonly Diagnostic[];
   readonly sources: ReadonlyMap<string, string>;
   render(format: 'yaml' | 'json'): string;
@@ -27,7 +30,8 @@ export async function loadModel(options: LoadOptions, without: readonly Optional
   if (keepsTemplates) stages.delete('select-profiles');
   const { loaded, warnings, run } = await loadOrThrow({ ...options, purpose: 'show' }, stages);
   const services = [...loaded.active.entries.keys()];
-  const found = { services, warnings, sources: run.sources };
+  const imageOf = (name: string) => childText(child(loaded.active, name), 'image') ?? `${loaded.facts.name}-${name}`;
+  const found = { services, images: services.map(imageOf), warnings, sources: run.sources };
   if (keepsTemplates) return { ...found, render: (format) => renderTree(loaded.tree, format) };
   const project = narrowProject(
     bind(loaded.tree, loaded.active, loaded.inactive, loaded.facts),

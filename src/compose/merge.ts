@@ -48,7 +48,8 @@ function mergeNodes(base: Node | undefined, over: Node, rules: Rules, options: M
   if (over.tag === 'override') return options.keepTags ? over : settle(over, options);
   if (base === undefined || base.tag === 'reset') return settle(over, options);
   if (rules?.rule) return rules.rule(base, over, (below, top) => mergeNodes(below, top, undefined, options) ?? below);
-  if (isNull(over) && base.kind !== 'scalar') return base;
+  // A key without a value says nothing new.
+  if (isNull(over)) return base;
   if (base.kind === 'map' && over.kind === 'map') return mergeMappings(base, over, rules, options);
   if (base.kind === 'list' && over.kind === 'list') return append(base, over, options);
   return settle(over, options);
@@ -59,10 +60,16 @@ function append(base: Sequence, over: Sequence, options: MergeOptions): Sequence
   return { ...over, items: [...base.items, ...added], ...(base.tag !== undefined && { tag: base.tag }) };
 }
 
+/** Carries out the tags of a tree that nothing is below. */
+export function dropTags(tree: Mapping): Mapping {
+  const settled = settle(tree, {});
+  return settled?.kind === 'map' ? settled : tree;
+}
+
 /** Takes the tags away that have nothing to act on. */
 function settle(node: Node, options: MergeOptions): Node | undefined {
   if (options.keepTags) return node;
-  if (node.tag === 'reset') return undefined;
+  if (node.tag === 'reset' || (node.tag === 'override' && isNull(node))) return undefined;
   if (node.kind === 'scalar') return node.tag === undefined ? node : { ...node, ...untagged(node) };
   if (!hasTags(node)) return node;
   if (node.kind === 'list') {

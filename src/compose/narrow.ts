@@ -8,8 +8,12 @@ export function narrowProject(project: Project, names: readonly string[]): Proje
   const add = (name: string): void => {
     const service = project.services.get(name);
     if (!service || chosen.has(name)) return;
-    chosen.set(name, service);
-    for (const other of service.dependsOn.keys()) add(other);
+    // A dependency that is not required and not there is none.
+    const dependsOn = new Map(
+      [...service.dependsOn].filter(([other, { required }]) => required || project.services.has(other)),
+    );
+    chosen.set(name, dependsOn.size === service.dependsOn.size ? service : { ...service, dependsOn });
+    for (const other of dependsOn.keys()) add(other);
   };
   for (const name of names) add(name);
   const all = [...chosen.values()];
@@ -24,13 +28,18 @@ export function narrowProject(project: Project, names: readonly string[]): Proje
   };
   return {
     ...project,
-    services: new Map([...project.services].filter(([name]) => chosen.has(name))),
+    services: new Map([...project.services.keys()].flatMap((name) => entryOf(chosen, name))),
     networks: keep(project.networks, used.networks),
     volumes: keep(project.volumes, used.volumes),
     secrets: keep(project.secrets, used.secrets),
     configs: keep(project.configs, used.configs),
     models: keep(project.models, used.models),
   };
+}
+
+function entryOf<T>(all: ReadonlyMap<string, T>, name: string): readonly (readonly [string, T])[] {
+  const value = all.get(name);
+  return value === undefined ? [] : [[name, value]];
 }
 
 function keep<T>(all: ReadonlyMap<string, T>, names: readonly (string | undefined)[]): ReadonlyMap<string, T> {

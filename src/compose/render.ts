@@ -6,7 +6,7 @@ import type { Project } from './project.ts';
 import { writeJson } from './write-json.ts';
 import { writeYaml } from './write-yaml.ts';
 
-/** Writes the model as `docker compose config` does; the text loads again to the same model. Ends with a newline. */
+/** Writes the model as `docker compose config` does; the text loads again to the same model. */
 export function renderProject(project: Project, options: { readonly format: 'yaml' | 'json' }): string {
   const sections: [string, Out | undefined][] = [
     ['services', sorted(project.services, (value) => service.write(value))],
@@ -43,7 +43,7 @@ export function renderVariables(
       use.name,
       { Name: use.name, DefaultValue: use.default, PresenceValue: use.alternate, Required: use.required },
     ]);
-    return `${JSON.stringify(Object.fromEntries(rows), undefined, 4)}\n`;
+    return `${JSON.stringify(Object.fromEntries(rows), undefined, 4)}\n\n`;
   }
   const out = new Map(
     variables.map((use) => [

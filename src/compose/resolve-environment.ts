@@ -1,4 +1,4 @@
-import { type DotenvEntry, parseDotenv, parseRawEnv } from './dotenv.ts';
+import { type DotenvEntry, type DotenvResult, parseDotenv, parseRawEnv } from './dotenv.ts';
 import { type LoadContext, readSource } from './load-context.ts';
 import {
   child,
@@ -92,7 +92,7 @@ async function addFile(item: Node, { variables, own }: ServiceVariables, context
   const source = await readSource(path, '/', positionOf(written), context);
   if (!source) return;
   const format = childText(item, 'format');
-  if (format !== undefined && format !== 'raw') {
+  if (format !== undefined && format !== '' && format !== 'raw') {
     const message = `unknown env_file format ${JSON.stringify(format)}`;
     context.findings.add({
       code: 'compose/invalid-value',
@@ -106,20 +106,18 @@ async function addFile(item: Node, { variables, own }: ServiceVariables, context
   const text = source.text;
   // A file's own lines and bare keys see the caller's variables, then what the service's own environment says.
   const lookup = (name: string) => context.lookup(name) ?? textOf(own.get(name));
-  const entries = format === 'raw' ? parseRawEnv(text) : dotenvEntries(path, text, variables, { ...context, lookup });
+  const earlier = (name: string) => textOf(variables.get(name));
+  const parsed = format === 'raw' ? parseRawEnv(text) : parseDotenv(text, lookup, earlier);
+  const entries = reported(path, parsed, context);
   for (const { key, value } of entries) {
     const found = value ?? lookup(key);
     if (found !== undefined) variables.set(key, scalarAt(item, found));
   }
 }
 
-function dotenvEntries(
-  path: string,
-  text: string,
-  variables: ReadonlyMap<string, Node>,
-  context: LoadContext,
-): readonly DotenvEntry[] {
-  const { entries, problems, unset } = parseDotenv(text, context.lookup, (name) => textOf(variables.get(name)));
+/** The entries of a file, its problems told. */
+function reported(path: string, parsed: DotenvResult, context: LoadContext): readonly DotenvEntry[] {
+  const { entries, problems, unset } = parsed;
   for (const { message, line, column } of problems) {
     context.findings.add({
       code: 'compose/invalid-env-file',
@@ -142,7 +140,9 @@ async function addLabels(item: Node, labels: Map<string, Node>, context: LoadCon
   const path = absolutePath(item.text, item.source.base, context.home);
   const source = await readSource(path, '/', positionOf(item), context);
   if (!source) return;
-  for (const { key, value } of dotenvEntries(path, source.text, new Map(), context)) {
+  // Labels see the lines above, not the caller's variables.
+  const parsed = parseDotenv(source.text, () => undefined);
+  for (const { key, value } of reported(path, parsed, context)) {
     if (value !== null) labels.set(key, scalarAt(item, value));
   }
 }

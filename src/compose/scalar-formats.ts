@@ -1,6 +1,6 @@
 import { parseByteSize, parseDuration } from '../core/index.ts';
 
-const DURATION_WORDS = /^\s*(?:\d+(?:\.\d+)?\s*(?:ns|us|µs|ms|s|m|h|d|w))+\s*$/;
+const DURATION_WORDS = /^(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h|d|w))+$/;
 
 /** What the string forms of typed values accept; each returns why the text is refused, or undefined. */
 export const FORMATS: ReadonlyMap<string, { readonly expected: string; readonly accepts: (text: string) => boolean }> =
@@ -14,8 +14,8 @@ export const FORMATS: ReadonlyMap<string, { readonly expected: string; readonly 
     ['count', { expected: 'a whole number or "all"', accepts: (text) => text === 'all' || /^[-+]?\d+$/.test(text) }],
   ]);
 
-const TRUE_WORDS = new Set(['true', '1', 't', 'y', 'yes', 'on']);
-const FALSE_WORDS = new Set(['false', '0', 'f', 'n', 'no', 'off']);
+const TRUE_WORDS = new Set(['true', 'y', 'yes', 'on']);
+const FALSE_WORDS = new Set(['false', 'n', 'no', 'off']);
 
 /** Booleans as text; the YAML 1.1 words are accepted too. */
 export function readBoolean(text: string): boolean | undefined {
@@ -36,9 +36,8 @@ export function readBytes(text: string): number | undefined {
 /** Nanoseconds; days and weeks are known besides the units of the engine. */
 export function readDuration(text: string): number | undefined {
   if (DURATION_WORDS.test(text)) {
-    const plain = text.replace(/\s+/g, '');
-    const days = [...plain.matchAll(/(\d+(?:\.\d+)?)([dw])/g)];
-    const rest = plain.replace(/\d+(?:\.\d+)?[dw]/g, '');
+    const days = [...text.matchAll(/(\d+(?:\.\d+)?)([dw])/g)];
+    const rest = text.replace(/\d+(?:\.\d+)?[dw]/g, '');
     const long = days.reduce((sum, [, amount, unit]) => sum + Number(amount) * (unit === 'w' ? 7 : 1) * 86_400e9, 0);
     return long + (rest === '' ? 0 : parseDuration(rest));
   }

@@ -1,11 +1,11 @@
 import { FreeKeys, isJsonOnly, type Out } from './codec.ts';
 
 /**
- * Indented JSON. Written by hand, for objects of the language would move keys such as `1` to the front and swallow
+ * Indented JSON without a final newline, as the reference writes it. Written by hand, for objects of the language would move keys such as `1` to the front and swallow
  * `__proto__`.
  */
 export function writeJson(value: Out): string {
-  return `${write(value, '')}\n`;
+  return write(value, '');
 }
 
 function write(value: Out, indent: string): string {

@@ -104,8 +104,8 @@ function looksTyped(text: string): boolean {
 }
 
 function mayBePlain(text: string): boolean {
-  if (/^[#,[\]{}&*!|>'"%@`]/.test(text) || /^[-?:](?:\s|$)/.test(text)) return false;
-  if (/^\s|\s$/.test(text) || /:(?:\s|$)/.test(text) || /\s#/.test(text)) return false;
+  if (/^[#,[\]{}&*!|>'"%@`]/.test(text) || /^[-?:](?: |$)/.test(text)) return false;
+  if (/^ | $/.test(text) || /:(?: |$)/.test(text) || text.includes(' #')) return false;
   return !/^(?:---|\.\.\.)/.test(text);
 }
 

@@ -5,13 +5,13 @@ import {
   renderVariables,
   type VariableUse,
 } from '../../compose/index.ts';
-import { TscError } from '../../core/index.ts';
+import { sortTopologically, TscError } from '../../core/index.ts';
 
 type Projection = 'services' | 'volumes' | 'networks' | 'images' | 'profiles' | 'models' | 'environment';
 
 /** The parts of a project that `config` prints alone, one line each. */
 export const project: Readonly<Record<Projection, (project: Project) => string>> = {
-  services: ({ services }) => lines([...services.keys()].sort()),
+  services: ({ services }) => lines(inOrder(services)),
   volumes: ({ volumes }) => lines([...volumes.keys()].sort()),
   networks: ({ networks }) => lines([...networks.keys()].sort()),
   images: ({ name, services }) =>
@@ -23,6 +23,15 @@ export const project: Readonly<Record<Projection, (project: Project) => string>>
   models: ({ models }) => lines([...models.values()].flatMap(({ model }) => model ?? [])),
   environment: ({ environment }) => lines([...environment].map(([name, value]) => `${name}=${value}`).sort()),
 };
+
+/** Each after those it depends on. */
+function inOrder(services: Project['services']): readonly string[] {
+  const names = [...services.keys()].sort();
+  const sorted = sortTopologically(names, (name) =>
+    [...(services.get(name)?.dependsOn.keys() ?? [])].filter((other) => services.has(other)),
+  );
+  return 'cycle' in sorted ? names : sorted.order;
+}
 
 /** `--hash`: what decides whether a container is recreated, as one digest per service. */
 export async function showHashes(project: Project, which: string): Promise<string> {

@@ -85,15 +85,21 @@ async function show(context: Context, services: readonly string[], request: Requ
   const without = leftOut(request);
   const projects = PROJECTIONS.some((name) => request[name]) || request.hash !== undefined;
   // Without variables only the names of services are certain.
-  if (without.length > 0 && (!projects || (request.services && request.interpolate === false))) {
+  const names =
+    request.interpolate === false && (request.services ? 'services' : request.images ? 'images' : undefined);
+  if (without.length > 0 && (!projects || names)) {
     const model = await loadModel(context.loadOptions(services, 'show'), without);
-    const text = request.services ? model.services.map((name) => `${name}\n`).join('') : model.render(request.chosen);
+    const text = names ? model[names].map((name) => `${name}\n`).join('') : model.render(request.chosen);
     return { ...model, text };
   }
-  const { project, ...found } = await loadProject(context.loadOptions(services, 'show'));
-  const text = await showProject(context, narrowProject(project, services), request);
+  const asked = UNNARROWED.some((name) => request[name]) ? [] : services;
+  const { project, ...found } = await loadProject(context.loadOptions(asked, 'show'));
+  const text = await showProject(context, narrowProject(project, asked), request);
   return { ...found, text };
 }
+
+/** Lists of the whole project, whatever services are named. */
+const UNNARROWED = ['services', 'volumes', 'networks'] as const;
 
 const PROJECTIONS = ['services', 'volumes', 'networks', 'images', 'profiles', 'models', 'environment'] as const;
 

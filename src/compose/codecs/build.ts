@@ -25,6 +25,8 @@ export const build: Codec<Build> = object<Build>({
   dockerfileInline: text,
   entitlements: list(text),
   args: textMap,
+  provenance: text,
+  sbom: text,
   ssh,
   labels: textMap,
   cacheFrom: list(text),
@@ -43,6 +45,4 @@ export const build: Codec<Build> = object<Build>({
   ulimits: map(ulimit),
   platforms: list(text),
   privileged: flag,
-  provenance: text,
-  sbom: text,
 });

@@ -10,6 +10,7 @@ import {
   shownInJson,
   text,
   textMap,
+  whole,
 } from '../codec.ts';
 import type {
   Deploy,
@@ -37,7 +38,7 @@ export const deviceRequest: Codec<DeviceRequest> = object<DeviceRequest>({
 });
 
 const genericResource = object<GenericResource>({
-  discreteResourceSpec: object<NonNullable<GenericResource['discreteResourceSpec']>>({ kind: text, value: number }),
+  discreteResourceSpec: object<NonNullable<GenericResource['discreteResourceSpec']>>({ kind: text, value: whole }),
 });
 
 const resourceSet = object<ResourceSet>({

@@ -22,7 +22,7 @@ export const fileGrant: Codec<FileGrant> = object<FileGrant>({
   mode: fileMode,
 });
 
-const limits = object<{ readonly soft: number; readonly hard: number }>({ soft: amount, hard: amount });
+const limits = object<{ readonly soft: number; readonly hard: number }>({ soft: number, hard: number });
 
 export const ulimit: Codec<Ulimit> = {
   read: (node) => {
@@ -33,5 +33,8 @@ export const ulimit: Codec<Ulimit> = {
     const value = number.read(node);
     return value === undefined ? undefined : { soft: value, hard: value, single: true };
   },
-  write: ({ single, ...rest }): Out | undefined => (single ? rest.soft : limits.write(rest)),
+  write: ({ single, ...rest }): Out | undefined => {
+    if (!single) return limits.write(rest);
+    return rest.soft === 0 ? new Map([...Object.entries(rest)]) : rest.soft;
+  },
 };

@@ -15,6 +15,7 @@ import {
   text,
   textMap,
   variables,
+  whole,
   word,
 } from '../codec.ts';
 import type {
@@ -57,7 +58,7 @@ export const healthcheck: Codec<Healthcheck> = object<Healthcheck>({
   test: healthTest,
   timeout: duration,
   interval: duration,
-  retries: number,
+  retries: whole,
   startPeriod: duration,
   startInterval: duration,
   disable: flag,

@@ -36,6 +36,18 @@ function pairs(bare: null | ''): CanonicalRule {
   };
 }
 
+/** `[a=b]` to `{a: b}`; items in `bare` may go without a value. */
+function assignments(form: string, bare: readonly string[]): CanonicalRule {
+  return (node, findings) => {
+    for (const item of scalars(node)) {
+      if (item.template || item.text.includes('=') || bare.includes(item.text)) continue;
+      const message = `${JSON.stringify(item.text)} has no value`;
+      report(item, 'compose/invalid-value', message, findings, `write ${form}`);
+    }
+    return pairs('')(node, findings);
+  };
+}
+
 /** `x` to `[x]`. */
 const list: CanonicalRule = (node) => (node.kind === 'scalar' && !isNull(node) ? sequenceAt(node, [node]) : node);
 
@@ -116,7 +128,8 @@ const mount: CanonicalRule = (node, findings) => {
     ...optional('source', spec.source),
     ['target', scalarAt(node, spec.target)],
     ...optional('read_only', spec.readOnly),
-    [spec.type, mappingAt(node, options)],
+    // One of one or two characters is only a target to the reference, in whose output it has no options.
+    ...(node.text.length <= 2 ? [] : [[spec.type, mappingAt(node, options)] as const]),
   ]);
 };
 
@@ -194,28 +207,34 @@ const gpus: CanonicalRule = (node) =>
     : node;
 
 /** `external: {name: x}` to `external: true` with the name one level up. */
-const external: CanonicalRule = (node) => {
+const external: CanonicalRule = (node, findings) => {
   const value = child(node, 'external');
   if (node.kind !== 'map' || value?.kind !== 'map') return node;
   const name = child(value, 'name');
   const flagged: Mapping = withEntry(node, 'external', scalarAt(value, true));
-  return name === undefined ? flagged : withEntry(flagged, 'name', name);
+  if (name === undefined) return flagged;
+  const own = child(node, 'name');
+  if (own?.kind === 'scalar' && name.kind === 'scalar' && own.text !== name.text) {
+    const message = `name and external.name differ: ${own.text} and ${name.text}`;
+    report(name, 'compose/conflict', message, findings, 'keep name and write external: true');
+  }
+  return withEntry(flagged, 'name', name);
 };
 
-function report(at: Node, code: string, message: string, findings: DiagnosticCollector): void {
-  findings.add({ code, severity: 'error', message, at: positionOf(at) });
+function report(at: Node, code: string, message: string, findings: DiagnosticCollector, hint?: string): void {
+  findings.add({ code, severity: 'error', message, at: positionOf(at), ...(hint !== undefined && { hint }) });
 }
 
 const SERVICE_ROWS: readonly (readonly [string, CanonicalRule])[] = [
   ['annotations', pairs('')],
   ['build', wrap('context')],
-  ['build.additional_contexts', pairs('')],
+  ['build.additional_contexts', assignments('name=context', [])],
   ['build.args', pairs(null)],
   ['build.extra_hosts', hosts],
   ['build.labels', pairs('')],
   ['build.no_cache_filter', list],
   ['build.secrets[]', wrap('source')],
-  ['build.ssh', pairs('')],
+  ['build.ssh', assignments('default, or id=path of a key or socket', ['default'])],
   ['configs[]', wrap('source')],
   ['depends_on', dependencies],
   ['deploy.labels', pairs('')],

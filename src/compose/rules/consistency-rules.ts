@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { child, childItems, childMap, childText, isNull, type Mapping, type Node, type Scalar } from '../node.ts';
 import { parseRange } from '../port-codec.ts';
 import { readBytes } from '../scalar-formats.ts';
@@ -138,6 +139,9 @@ const scale: ServiceRule = (service, { name, report }) => {
   if (own && replicas !== undefined && Number(childText(service, 'scale')) !== Number(replicas)) {
     report(own, 'compose/conflict', `service ${name}: scale and deploy.replicas differ`, 'keep one of them');
   }
+  const asked = own ?? child(child(service, 'deploy'), 'replicas');
+  if (asked && count !== undefined && Number(count) < 0)
+    report(asked, 'compose/invalid-value', `service ${name} cannot have ${count} replicas`, 'write 0 to have none');
   const fixed = child(service, 'container_name');
   if (fixed && count !== undefined && Number(count) > 1) {
     report(
@@ -225,6 +229,10 @@ const ports: ServiceRule = (service, { name, report }) => {
     if (!(Number(text) >= 1 && Number(text) <= 65_535)) {
       report(target, 'compose/invalid-port', `port ${text} of service ${name} is not between 1 and 65535`);
     }
+    const address = child(port, 'host_ip');
+    const ip = childText(port, 'host_ip') ?? '';
+    if (address && ip !== '' && isIP(ip) === 0)
+      report(address, 'compose/invalid-port', `host_ip ${ip} of service ${name} is no IP address`);
     const published = child(port, 'published');
     const shown = childText(port, 'published');
     if (published && shown !== undefined && shown !== '' && parseRange(shown) === undefined) {
@@ -262,6 +270,9 @@ const targets: ServiceRule = (service, { name, report }) => {
 const watch: ServiceRule = (service, { name, report }) => {
   for (const rule of childItems(child(service, 'develop'), 'watch')) {
     const action = childText(rule, 'action');
+    const path = child(rule, 'path');
+    if (path && !has(rule, 'path'))
+      report(path, 'compose/missing-key', `a watch rule of service ${name} has an empty path`, 'name a folder or file');
     if (action?.startsWith('sync') && !has(rule, 'target')) {
       report(
         rule,
@@ -339,12 +350,13 @@ export const SERVICE_RULES: readonly ServiceRule[] = [
   devices,
 ];
 
-const externalAlone: ResourceRule = (resource, section, { name, report }) => {
-  // Networks are let through with whatever they say, as the reference does.
-  if (section === 'networks' || !isTrue(child(resource, 'external'))) return;
+const externalAlone: ResourceRule = (resource, section, { name, report, warn }) => {
+  if (!isTrue(child(resource, 'external'))) return;
+  // Only volumes are refused by the reference; elsewhere what an external one says of itself is ignored.
+  const tell = section === 'volumes' ? report : warn;
   for (const [key, entry] of resource.entries) {
     if (key === 'external' || key === 'name' || key.startsWith('x-')) continue;
-    report(
+    tell(
       entry.key,
       'compose/conflict',
       `${section}.${name} is external and gives ${key} as well`,
@@ -353,17 +365,21 @@ const externalAlone: ResourceRule = (resource, section, { name, report }) => {
   }
 };
 
-const SOURCES = ['file', 'environment', 'content'];
+/** Where the content may come from. */
+const SOURCES: Readonly<Record<string, readonly string[]>> = {
+  secrets: ['file', 'environment'],
+  configs: ['file', 'environment', 'content'],
+};
 
 const oneSource: ResourceRule = (resource, section, { name, key, report }) => {
-  if ((section !== 'secrets' && section !== 'configs') || child(resource, 'external') || child(resource, 'driver'))
-    return;
-  const given = SOURCES.filter((source) => child(resource, source) !== undefined);
+  const sources = SOURCES[section];
+  if (!sources || child(resource, 'external')) return;
+  const given = sources.filter((source) => child(resource, source) !== undefined);
   const kind = section.slice(0, -1);
-  if (given.length === 0) {
-    report(key, 'compose/missing-key', `${kind} ${name} needs one of ${SOURCES.join(', ')}, external`);
-  } else if (given.length > 1) {
+  if (given.length > 1) {
     report(key, 'compose/conflict', `${kind} ${name} gives ${given.join(' and ')}`, 'keep one of them');
+  } else if (given.length === 0 && (kind === 'secret' || !child(resource, 'driver'))) {
+    report(key, 'compose/missing-key', `${kind} ${name} needs one of ${sources.join(', ')}, external`);
   }
 };
 

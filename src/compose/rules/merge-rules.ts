@@ -32,6 +32,17 @@ export const MERGE_RULES = pathTable<MergeRule>([
   ['services.*.command', replace],
   ['services.*.entrypoint', replace],
   ['services.*.healthcheck.test', replace],
+  // Here an empty value means something: the caller's variable, or an empty text.
+  ...[
+    'annotations',
+    'build.additional_contexts',
+    'build.args',
+    'build.labels',
+    'deploy.labels',
+    'environment',
+    'labels',
+    'sysctls',
+  ].map((path) => [`services.*.${path}.*`, replace] as const),
   ['services.*.logging', logging],
   ['services.*.ulimits.*', replace],
 ]);
@@ -58,17 +69,9 @@ const byFolder: UniqueKey = (item) => (item.kind === 'scalar' ? item.text.split(
 
 /** Lists that hold each thing once; environment, labels and the like are maps by now. */
 export const UNIQUE_RULES = pathTable<UniqueKey>([
-  ...[
-    'build.platforms',
-    'build.tags',
-    'cap_add',
-    'cap_drop',
-    'dns',
-    'dns_opt',
-    'dns_search',
-    'expose',
-    'group_add',
-  ].map((path) => [`services.*.${path}`, byText] as const),
+  ...['build.tags', 'cap_add', 'cap_drop', 'dns', 'dns_opt', 'dns_search', 'expose', 'group_add'].map(
+    (path) => [`services.*.${path}`, byText] as const,
+  ),
   ...['label_file', 'links', 'networks.*.aliases', 'networks.*.link_local_ips', 'profiles', 'security_opt'].map(
     (path) => [`services.*.${path}`, byText] as const,
   ),
