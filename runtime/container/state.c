@@ -147,35 +147,3 @@ int container_state_text(const struct container *container, enum container_statu
   *ret_text = take_ptr(out.data);
   return 0;
 }
-
-int container_list(const char *root, bool json, bool quiet, char **ret_text, struct err *err) {
-  cleanup_str struct str out = STR_INIT;
-  cleanup_dir DIR *dir = opendir(root);
-  const struct dirent *entry;
-  int r = str_add(&out, json ? "[" : quiet ? "" : "ID\tPID\tSTATUS\tBUNDLE\tCREATED\n");
-  bool first = true;
-  while (r == 0 && dir != NULL && (entry = readdir(dir)) != NULL) {
-    cleanup_container struct container container = CONTAINER_INIT;
-    if (entry->d_name[0] == '.' || container_open(root, entry->d_name, false, &container, NULL) < 0) {
-      continue;
-    }
-    enum container_status status = container_status(&container);
-    cleanup_free char *text = NULL;
-    if (json) {
-      r = container_state_text(&container, status, &text, err);
-      r = r < 0 ? r : str_addf(&out, "%s%.*s", first ? "" : ",", (int)strlen(text) - 1, text);
-    } else if (quiet) {
-      r = str_addf(&out, "%s\n", container.id);
-    } else {
-      r = str_addf(&out, "%s\t%d\t%s\t%s\t%s\n", container.id, status == CONTAINER_STOPPED ? 0 : (int)container.pid,
-                   container_status_names[status], container.bundle, container.created);
-    }
-    first = false;
-  }
-  r = r < 0 ? r : str_add(&out, json ? "]\n" : "");
-  if (r < 0) {
-    return err_oom(err);
-  }
-  *ret_text = take_ptr(out.data);
-  return 0;
-}
