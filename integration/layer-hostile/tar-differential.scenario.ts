@@ -303,7 +303,7 @@ describe('X05 every reader of tar sees the same, or we refuse', () => {
         'sh',
         [
           '-c',
-          'truncate -s 3M hole; for at in 0 1 2 3 4 5 6 7 8 9; do printf data | dd of=hole bs=1 seek=$((at * 262144 + 100)) conv=notrunc status=none; done; ln d/f h; mkfifo p; chmod 4755 d/f',
+          'truncate -s 3M hole; for at in 0 1 2 3 4 5 6 7 8 9; do printf data | dd of=hole bs=1 seek=$((at * 262144 + 100)) conv=notrunc status=none; done; ln d/f h; mkfifo p; chmod 4755 d/f; find . -exec touch -h -d @1000 {} +',
         ],
         { cwd: tree },
       );
