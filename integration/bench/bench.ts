@@ -7,6 +7,7 @@ import { busyboxRootfsBytes } from '../kit/images.ts';
 import { AREAS } from './areas.ts';
 import { type Contender, callOk } from './contender.ts';
 import { startDockerd } from './dockerd.ts';
+import { LAYER_CONTENDERS, layerMeasures } from './layers.ts';
 import { formatResults, type Measure, type Result, runMeasure } from './measure.ts';
 import { modelMeasures } from './model.ts';
 import { openMonitors } from './monitors.ts';
@@ -19,7 +20,7 @@ async function main(argv: readonly string[]): Promise<void> {
   const jsonAt = argv.indexOf('--json');
   const jsonFile = jsonAt < 0 ? undefined : argv[jsonAt + 1];
   const names = argv.filter((_, index) => jsonAt < 0 || (index !== jsonAt && index !== jsonAt + 1));
-  const known = [...Object.keys(AREAS), 'model', 'runtime', 'monitor'];
+  const known = [...Object.keys(AREAS), 'model', 'runtime', 'monitor', 'layers'];
   const areas = names.length > 0 ? names : known;
   const unknown = areas.filter((name) => !known.includes(name));
   if (unknown.length > 0) throw new Error(`unknown area ${unknown.join(', ')}; areas: ${known.join(', ')}`);
@@ -31,6 +32,7 @@ async function main(argv: readonly string[]): Promise<void> {
     if (areas.includes('model')) await runModelArea({ directory, jsonFile });
     if (areas.includes('runtime')) await runRuntimeArea({ directory, jsonFile });
     if (areas.includes('monitor')) await runMonitorArea({ directory, jsonFile });
+    if (areas.includes('layers')) await runLayersArea({ directory, jsonFile });
     const withEngines = areas.filter((name) => name in AREAS);
     if (withEngines.length === 0) return;
     const dockerd = await startDockerd(directory, runDirectory);
@@ -61,6 +63,11 @@ async function runModelArea(place: Place): Promise<void> {
   console.log('\nmodel');
   for (const { measure, contenders } of await modelMeasures(place.directory))
     await runOne('model', measure, contenders, place);
+}
+
+async function runLayersArea(place: Place): Promise<void> {
+  console.log('\nlayers');
+  for (const measure of await layerMeasures(place.directory)) await runOne('layers', measure, LAYER_CONTENDERS, place);
 }
 
 /** Runtimes alone, without any engine. */

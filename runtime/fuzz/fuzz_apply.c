@@ -63,6 +63,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   struct err err = ERR_INIT;
   char digest[DIGEST_TEXT_SIZE];
   int r = source_open(archive, true, &limits, &source, &err);
+  if (r == 0 && (data[0] & 32) != 0) {
+    r = source_read_ahead(source, &err);
+  }
   r = r < 0 ? r : apply_run(&layer.root, source, &options, &report, &err);
   r = r < 0 ? r : source_finish(source, digest, &err);
   must(r == 0 || (err.code == -r && err.text[0] != '\0'));

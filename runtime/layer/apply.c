@@ -255,12 +255,50 @@ static int write_content(struct apply *apply, const struct item *item, int fd, s
   return 0;
 }
 
-static int make_file(struct apply *apply, const struct item *item, struct err *err) {
-  cleanup_close int fd = openat(item->parent, item->leaf, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+/* Makes room: only a directory that stays a directory is kept. */
+static int remove_old(struct apply *apply, struct item *item, bool directory, struct err *err) {
+  item->exists = fstatat(item->parent, item->leaf, &item->old, AT_SYMLINK_NOFOLLOW) == 0;
+  if (!item->exists || (directory && S_ISDIR(item->old.st_mode))) {
+    return 0;
+  }
+  if (apply->options->no_overwrite_dir_non_dir && directory != S_ISDIR(item->old.st_mode)) {
+    return err_set(err, EEXIST, "cannot replace %s /%s by %s", directory ? "file" : "directory", item->path,
+                   directory ? "a directory" : "a file");
+  }
+  int r = file_remove_tree(item->parent, item->leaf, err);
+  if (r < 0) {
+    return err_prefix(err, "cannot replace /%s", item->path);
+  }
+  /* item->parent itself stays valid; only the next entry must look the path up again. */
+  free(apply->parent_path);
+  apply->parent_path = NULL;
+  return 0;
+}
+
+/* Most names are new: what is there is only looked at when it is in the way. */
+static int open_new(struct apply *apply, struct item *item, int *ret_fd, struct err *err) {
+  const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+  int fd = openat(item->parent, item->leaf, flags, 0600);
+  if (fd < 0 && errno == EEXIST) {
+    int r = remove_old(apply, item, false, err);
+    if (r < 0) {
+      return r;
+    }
+    fd = openat(item->parent, item->leaf, flags, 0600);
+  }
   if (fd < 0) {
     return err_errno(err, "cannot create /%s", item->path);
   }
-  int r = write_content(apply, item, fd, err);
+  *ret_fd = fd;
+  return 0;
+}
+
+static int make_file(struct apply *apply, struct item *item, struct err *err) {
+  cleanup_close int fd = -1;
+  int r = open_new(apply, item, &fd, err);
+  if (r == 0) {
+    r = write_content(apply, item, fd, err);
+  }
   if (r == 0) {
     r = set_meta(item, fd, err);
   }
@@ -345,25 +383,6 @@ static int make_hard_link(struct apply *apply, const struct item *item, const ch
   return 0;
 }
 
-/* Makes room: only a directory that stays a directory is kept. */
-static int remove_old(struct apply *apply, struct item *item, bool directory, struct err *err) {
-  if (!item->exists || (directory && S_ISDIR(item->old.st_mode))) {
-    return 0;
-  }
-  if (apply->options->no_overwrite_dir_non_dir && directory != S_ISDIR(item->old.st_mode)) {
-    return err_set(err, EEXIST, "cannot replace %s /%s by %s", directory ? "file" : "directory", item->path,
-                   directory ? "a directory" : "a file");
-  }
-  int r = file_remove_tree(item->parent, item->leaf, err);
-  if (r < 0) {
-    return err_prefix(err, "cannot replace /%s", item->path);
-  }
-  /* item->parent itself stays valid; only the next entry must look the path up again. */
-  free(apply->parent_path);
-  apply->parent_path = NULL;
-  return 0;
-}
-
 static int make_whiteout(struct item *item, struct err *err) {
   const char *name = item->leaf + strlen(WHITEOUT);
   if (*name == '\0' || str_equal(name, ".") || str_equal(name, "..")) {
@@ -411,14 +430,14 @@ static int handle_whiteout(struct apply *apply, struct item *item, struct err *e
 
 static int make_item(struct apply *apply, struct item *item, struct err *err) {
   char type = item->entry->type;
-  item->exists = fstatat(item->parent, item->leaf, &item->old, AT_SYMLINK_NOFOLLOW) == 0;
+  if (type == '0') {
+    return make_file(apply, item, err);
+  }
   int r = remove_old(apply, item, type == '5', err);
   if (r < 0) {
     return r;
   }
   switch (type) {
-  case '0':
-    return make_file(apply, item, err);
   case '1':
     return make_hard_link(apply, item, item->entry->link, err);
   case '2':

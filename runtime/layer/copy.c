@@ -80,6 +80,9 @@ static int extract_archive(struct job *job, int source_fd, const char *destinati
   };
   struct apply_report report = {0};
   if (r == 0) {
+    r = source_read_ahead(archive, err);
+  }
+  if (r == 0) {
     r = apply_run(job->copy.target, archive, &options, &report, err);
   }
   job->copy.entries += report.entries;

@@ -5,11 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "layer/read_ahead.h"
 
 #define READ_SIZE ((size_t)128 << 10)
 
@@ -19,6 +22,8 @@ struct source {
   int fd;
   struct archive *outer;
   struct tar_reader *tar;
+  struct read_ahead *ahead; /* NULL: everything in one thread */
+  int wake;                 /* readable: the thread shall end */
   EVP_MD_CTX *digest;
   struct limits limits;
   uint64_t bytes_in;
@@ -31,9 +36,21 @@ struct source {
   struct err failure; /* of a callback, kept until libarchive returns */
 };
 
+/* A thread that hangs in read(2) could not be ended. */
+static int wait_for_input(struct source *source) {
+  struct pollfd fds[2] = {{.fd = source->fd, .events = POLLIN}, {.fd = source->wake, .events = POLLIN}};
+  while (poll(fds, 2, -1) < 0 && errno == EINTR) {
+  }
+  return fds[1].revents != 0 ? err_set(&source->failure, ECANCELED, "reading was given up") : 0;
+}
+
 static la_ssize_t read_input(struct archive *archive, void *context, const void **ret_data) {
   struct source *source = context;
   for (;;) {
+    if (source->ahead != NULL && wait_for_input(source) < 0) {
+      archive_set_error(archive, ECANCELED, "given up");
+      return ARCHIVE_FATAL;
+    }
     ssize_t size = read(source->fd, source->buffer, READ_SIZE);
     if (size >= 0) {
       source->bytes_in += (uint64_t)size;
@@ -115,6 +132,20 @@ static int read_decompressed(void *context, const void **ret_data, size_t *ret_s
   return check_sizes(source, err);
 }
 
+static int read_any(void *context, const void **ret_data, size_t *ret_size, struct err *err) {
+  struct source *source = context;
+  return source->ahead != NULL ? read_ahead_next(source->ahead, ret_data, ret_size, err)
+                               : read_decompressed(source, ret_data, ret_size, err);
+}
+
+int source_read_ahead(struct source *source, struct err *err) {
+  source->wake = eventfd(0, EFD_CLOEXEC);
+  if (source->wake < 0) {
+    return err_errno(err, "cannot make an event descriptor");
+  }
+  return read_ahead_start(read_decompressed, source, &source->ahead, err);
+}
+
 /* A decoder that libarchive lacks would be run as a program found in PATH: then it answers ARCHIVE_WARN and we refuse.
  */
 static int add_filters(struct archive *archive, bool all, struct err *err) {
@@ -158,6 +189,7 @@ int source_open(int fd, bool all_filters, const struct limits *limits, struct so
     return err_oom(err);
   }
   source->fd = fd;
+  source->wake = -1;
   source->limits = *limits;
   source->buffer = malloc(READ_SIZE);
   source->digest = EVP_MD_CTX_new();
@@ -168,7 +200,7 @@ int source_open(int fd, bool all_filters, const struct limits *limits, struct so
   if (r < 0) {
     return r;
   }
-  r = tar_reader_open(read_decompressed, source, &source->tar, err);
+  r = tar_reader_open(read_any, source, &source->tar, err);
   if (r < 0) {
     return r;
   }
@@ -180,6 +212,11 @@ void source_free(struct source *source) {
   if (source == NULL) {
     return;
   }
+  if (source->ahead != NULL) {
+    (void)eventfd_write(source->wake, 1);
+    read_ahead_stop(source->ahead);
+  }
+  cleanup_close_at(&source->wake);
   tar_reader_free(source->tar);
   if (source->outer != NULL) {
     (void)archive_read_free(source->outer);

@@ -35,6 +35,10 @@ static inline void source_free_at(struct source **at) {
 }
 #define cleanup_source __attribute__((cleanup(source_free_at)))
 
+/* Decompresses and hashes in a second thread from now on: after the last change of namespace, before the first entry.
+ */
+int source_read_ahead(struct source *source, struct err *err);
+
 /* Next entry, owned by the source; *ret_item NULL at the end of the tar. */
 int source_next(struct source *source, const struct tar_item **ret_item, struct err *err);
 

@@ -40,7 +40,10 @@ static int unpack(const struct tree *tree, struct source *source, const struct a
                   struct err *err) {
   struct apply_report report = {0};
   char digest[DIGEST_TEXT_SIZE];
-  int r = apply_run(tree, source, options, &report, err);
+  int r = source_read_ahead(source, err);
+  if (r == 0) {
+    r = apply_run(tree, source, options, &report, err);
+  }
   if (r == 0) {
     r = source_finish(source, digest, err);
   }
