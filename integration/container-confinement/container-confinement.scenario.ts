@@ -74,6 +74,30 @@ describe('as asked', () => {
     expect(await shell(status, host({ securityOpt: ['seccomp=unconfined'] }))).toBe('0 0 0');
   });
 
+  it("a seccomp profile as Docker's users write it, resolved for the container's capabilities", async () => {
+    const profile = {
+      defaultAction: 'SCMP_ACT_ALLOW',
+      archMap: [{ architecture: 'SCMP_ARCH_X86_64', subArchitectures: ['SCMP_ARCH_X86'] }],
+      syscalls: [
+        { names: ['mkdir', 'mkdirat'], action: 'SCMP_ACT_ERRNO', errnoRet: 95, excludes: { caps: ['CAP_SYS_ADMIN'] } },
+        { names: ['chmod', 'fchmodat'], action: 'SCMP_ACT_ERRNO', errnoRet: 90, includes: { caps: ['CAP_SYS_ADMIN'] } },
+      ],
+    };
+    const securityOpt = [`seccomp=${JSON.stringify(profile)}`];
+    const text = 'mkdir /made; chmod 700 /tmp; true';
+    const [plain, admin] = [
+      await shell(text, host({ securityOpt })),
+      await shell(text, host({ securityOpt, capAdd: ['SYS_ADMIN'] })),
+    ];
+    expect(plain).toMatch(/mkdir: .*(Operation not supported|Not supported)/i);
+    expect(plain).not.toContain('chmod:');
+    expect(admin).toMatch(/chmod: .*Message too (long|large)/i);
+    expect(admin).not.toContain('mkdir:');
+    await expect(
+      shell('true', host({ securityOpt: ['seccomp={"defaultAction":"SCMP_ACT_ALLOW","syscalls":[3]}'] })),
+    ).rejects.toMatchObject({ code: 'container/invalid' });
+  });
+
   it('privileged', async () => {
     const spec = host({ privileged: true });
     expect(

@@ -1,3 +1,4 @@
+import { release } from 'node:os';
 import { allDone } from '../../core/index.ts';
 import { makeDirectory, makeDirectoryLike, readTextWithin, writeAtomically } from '../../host/index.ts';
 import {
@@ -9,6 +10,7 @@ import {
   type OciConfigInput,
   type OciMount,
   type ProcessInput,
+  resolveSeccompFile,
   type SeccompProfile,
 } from '../runtime/index.ts';
 import type { ContainerRecord } from './container.ts';
@@ -142,7 +144,10 @@ export function hostnameOf(record: ContainerRecord): string {
 function seccompOf(record: ContainerRecord, capabilities: readonly string[]): SeccompProfile | undefined {
   const { seccomp } = parseSecurityOptions(record.host.securityOpt);
   if (seccomp === 'unconfined' || (record.host.privileged && seccomp === 'default')) return undefined;
-  return seccomp === 'default' ? defaultSeccompProfile(new Set(capabilities)) : seccomp;
+  const held = new Set(capabilities);
+  return seccomp === 'default'
+    ? defaultSeccompProfile(held)
+    : resolveSeccompFile(seccomp.file, { capabilities: held, architecture: process.arch, kernel: release() });
 }
 
 function processOf(

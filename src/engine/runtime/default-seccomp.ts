@@ -4,12 +4,14 @@ export interface SeccompArgument {
   readonly index: number;
   readonly value: number;
   readonly valueTwo?: number;
-  readonly op: 'SCMP_CMP_EQ' | 'SCMP_CMP_LT' | 'SCMP_CMP_GT' | 'SCMP_CMP_MASKED_EQ';
+  /** `SCMP_CMP_…` */
+  readonly op: string;
 }
 
 export interface SeccompRule {
   readonly names: readonly string[];
-  readonly action: 'SCMP_ACT_ALLOW' | 'SCMP_ACT_ERRNO';
+  /** `SCMP_ACT_…` */
+  readonly action: string;
   readonly errnoRet?: number;
   readonly args?: readonly SeccompArgument[];
 }
@@ -19,6 +21,9 @@ export interface SeccompProfile {
   readonly defaultAction: string;
   readonly defaultErrnoRet?: number;
   readonly architectures?: readonly string[];
+  readonly flags?: readonly string[];
+  readonly listenerPath?: string;
+  readonly listenerMetadata?: string;
   readonly syscalls: readonly SeccompRule[];
 }
 

@@ -40,3 +40,4 @@ export {
   type OciMount,
 } from './oci-config.ts';
 export { buildProcess, type OciProcess, type ProcessInput, type ProcessUser, type Rlimit } from './process-spec.ts';
+export { resolveSeccompFile, type SeccompFacts } from './seccomp-file.ts';
