@@ -124,19 +124,26 @@ static int open_leaf(const struct cgroup_place *place, int *ret_fd, struct err *
   return 0;
 }
 
+struct creation {
+  const struct cgroup *cgroup;
+  const struct plan_resources *resources;
+  bool adopt;
+};
+
 /* *ret_made: the group was not there before. */
-static int create_one(const struct cgroup_hierarchy *hierarchy, const struct cgroup *cgroup,
-                      const struct cgroup_place *place, const struct plan_resources *resources, bool *ret_made,
-                      struct err *err) {
+static int create_one(const struct creation *creation, const struct cgroup_hierarchy *hierarchy,
+                      const struct cgroup_place *place, bool *ret_made, struct err *err) {
+  const struct cgroup *cgroup = creation->cgroup;
+  const struct plan_resources *resources = creation->resources;
   cleanup_close int fd = -1;
   char wanted[128] = "";
   if (place->v2) {
     cgroup_v2_wanted(cgroup, resources, wanted, sizeof(wanted));
   }
   /* With v1 controllers beside it, only what is asked of v2 is switched on for the groups above. */
-  bool delegates = place->v2 && (cgroup_is_v2_only(cgroup) || wanted[0] != '\0');
+  bool delegates = place->v2 && !creation->adopt && (cgroup_is_v2_only(cgroup) || wanted[0] != '\0');
   *ret_made = mkdir(place->directory, 0755) == 0;
-  if (!*ret_made && errno == EEXIST && cgroup_has_processes(place)) {
+  if (!creation->adopt && !*ret_made && errno == EEXIST && cgroup_has_processes(place)) {
     return err_set(err, EBUSY, "cgroup %s has processes already; delete what runs there first", place->directory);
   }
   int r = -ENODATA;
@@ -148,7 +155,7 @@ static int create_one(const struct cgroup_hierarchy *hierarchy, const struct cgr
     r = open_leaf(place, &fd, err);
   }
   if (r == -ENODATA) {
-    r = make_directories(hierarchy, place, cgroup_is_v2_only(cgroup) ? NULL : wanted, &fd, err);
+    r = make_directories(hierarchy, place, !delegates ? "" : cgroup_is_v2_only(cgroup) ? NULL : wanted, &fd, err);
   }
   r = r < 0 ? r : check_type(place, fd, err);
   const struct cgroup_writer to = {.fd = fd, .journal = NULL};
@@ -173,9 +180,10 @@ static int leave_out(const struct cgroup *cgroup, struct cgroup_place *place, co
   return 0;
 }
 
-int cgroup_create(const struct cgroup_layout *layout, const char *path, const struct plan_resources *resources,
-                  struct cgroup *ret_cgroup, struct err *err) {
+static int create(const struct cgroup_layout *layout, const char *path, const struct plan_resources *resources,
+                  bool adopt, struct cgroup *ret_cgroup, struct err *err) {
   struct cgroup cgroup;
+  const struct creation creation = {&cgroup, resources, adopt};
   bool made[CGROUP_HIERARCHIES] = {false};
   size_t left_out = 0;
   int r = cgroup_find(layout, path, &cgroup, err);
@@ -185,8 +193,8 @@ int cgroup_create(const struct cgroup_layout *layout, const char *path, const st
   }
   for (size_t i = 0; i < layout->count; i++) {
     struct cgroup_place *place = &cgroup.places[i];
-    r = create_one(&layout->items[i], &cgroup, place, resources, &made[i], err);
-    if (r == -EBUSY && !made[i] && cgroup_has_processes(place)) {
+    r = create_one(&creation, &layout->items[i], place, &made[i], err);
+    if (r == -EBUSY && !adopt && !made[i] && cgroup_has_processes(place)) {
       /* Somebody else's: only what is ours goes. */
       for (size_t k = 0; k < i; k++) {
         (void)(made[k] && rmdir(cgroup.places[k].directory));
@@ -205,6 +213,16 @@ int cgroup_create(const struct cgroup_layout *layout, const char *path, const st
   }
   *ret_cgroup = cgroup;
   return 0;
+}
+
+int cgroup_create(const struct cgroup_layout *layout, const char *path, const struct plan_resources *resources,
+                  struct cgroup *ret_cgroup, struct err *err) {
+  return create(layout, path, resources, false, ret_cgroup, err);
+}
+
+int cgroup_adopt(const struct cgroup_layout *layout, const char *path, const struct plan_resources *resources,
+                 struct cgroup *ret_cgroup, struct err *err) {
+  return create(layout, path, resources, true, ret_cgroup, err);
 }
 
 const struct cgroup_place *cgroup_v2_place(const struct cgroup *cgroup) {

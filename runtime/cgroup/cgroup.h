@@ -59,6 +59,9 @@ int cgroup_own_path(char *buffer, size_t capacity, struct err *err);
    confined user has no right to make a group, it is left out with a warning, unless a limit was asked there. */
 int cgroup_create(const struct cgroup_layout *layout, const char *path, const struct plan_resources *resources,
                   struct cgroup *ret_cgroup, struct err *err);
+/* The same in groups that somebody made for us and keeps occupied meanwhile. */
+int cgroup_adopt(const struct cgroup_layout *layout, const char *path, const struct plan_resources *resources,
+                 struct cgroup *ret_cgroup, struct err *err);
 
 /* The places of a group, existing or not. */
 int cgroup_find(const struct cgroup_layout *layout, const char *path, struct cgroup *ret_cgroup, struct err *err);

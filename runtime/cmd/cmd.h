@@ -24,6 +24,7 @@ int options_read(int argc, char **argv, const struct option_spec *table, int *re
 /* What stands before the verb. */
 struct call {
   const char *root;
+  bool systemd_cgroup;
   char **argv; /* of the whole program, for re-execution */
 };
 

@@ -65,9 +65,9 @@ static const struct {
   const char *object, *member;
   bool there;
 } facts[] = {
-    {"cgroup", "v1", true},           {"cgroup", "v2", true},         {"cgroup", "systemd", false},
-    {"cgroup", "systemdUser", false}, {"cgroup", "rdma", true},       {"apparmor", "enabled", true},
-    {"selinux", "enabled", true},     {"intelRdt", "enabled", false},
+    {"cgroup", "v1", true},          {"cgroup", "v2", true},         {"cgroup", "systemd", true},
+    {"cgroup", "systemdUser", true}, {"cgroup", "rdma", true},       {"apparmor", "enabled", true},
+    {"selinux", "enabled", true},    {"intelRdt", "enabled", false},
 };
 
 static int add_facts(struct str *out) {

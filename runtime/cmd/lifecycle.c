@@ -63,7 +63,7 @@ static int read_activation(struct create_options *options, struct err *err) {
 }
 
 static int create_or_run(const struct call *call, int argc, char **argv, bool run, int *ret_status, struct err *err) {
-  struct create_options options = {.root = call->root, .bundle = "."};
+  struct create_options options = {.root = call->root, .bundle = ".", .systemd_cgroup = call->systemd_cgroup};
   bool detach = false, no_subreaper = false;
   const struct option_spec table[] = {
       {"bundle", 'b', OPTION_TEXT, &options.bundle},

@@ -125,7 +125,7 @@ static int run_verb(struct call *call, int argc, char **argv, struct globals *gl
       {"debug", 0, OPTION_FLAG, &debug},
       {"version", 'v', OPTION_FLAG, &version},
       {"help", 'h', OPTION_FLAG, &help},
-      {"systemd-cgroup", 0, OPTION_REFUSED, NULL},
+      {"systemd-cgroup", 0, OPTION_FLAG, &call->systemd_cgroup},
       {"rootless", 0, OPTION_TEXT, &globals->rootless},
       {NULL, 0, OPTION_FLAG, NULL},
   };

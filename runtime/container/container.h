@@ -55,6 +55,7 @@ struct create_options {
   bool wait;                 /* `run` in the foreground: the process is our child */
   bool keep;                 /* `run` in the foreground: not deleted at the end */
   bool no_pivot, no_new_keyring, dry_run;
+  bool systemd_cgroup; /* systemd makes the group */
 };
 
 struct created {
@@ -101,6 +102,10 @@ struct exec_options {
 int container_exec(const struct exec_options *options, int *ret_status, struct err *err);
 
 int container_list(const char *root, bool json, bool quiet, char **ret_text, struct err *err);
+
+/* The scope that systemd made for the container, by the file `scope` of its directory; none: nothing is done. */
+int container_stop_scope(int directory, struct err *err);
+int container_update_scope(int directory, const struct plan_resources *resources, struct err *err);
 
 /* Shared by create and exec. `what` names the socket in messages. */
 int container_connect(const char *path, const char *what, int *ret_socket, struct err *err);

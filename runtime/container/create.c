@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "cgroup/systemd/scope.h"
 #include "container/attributes.h"
 #include "container/between.h"
 #include "container/console.h"
@@ -35,6 +36,8 @@ struct creation {
   bool made_directory, made_cgroup, made_pid_file;
   struct cgroup_layout layout;
   struct cgroup cgroup;
+  struct scope scope;
+  char unit[256]; /* of the scope; "": systemd has no part in it */
   struct seccomp_program seccomp;
   struct seccomp_listener listener;
   int listener_socket;
@@ -203,8 +206,34 @@ static int choose_cgroup(const struct creation *creation, char *path, size_t cap
   return cgroup_path_clean(wanted, path, capacity, err);
 }
 
+/* systemd makes the group; the name of its unit comes first, so that an interrupted create can be cleaned up. */
+static int make_scope(struct creation *creation, struct err *err) {
+  cleanup_bus struct bus bus = BUS_INIT;
+  struct scope_name name;
+  char description[160];
+  const char *id = creation->options->id;
+  snprintf(description, sizeof(description), "container %s", id);
+  int r = cgroup_layout_read(&creation->layout, err);
+  r = r < 0 ? r : scope_name_parse(creation->plan.cgroup_path, id, cgroup_user_is_confined(), &name, err);
+  r = r < 0 ? r : scope_connect(&bus, err);
+  r = r < 0 ? r : scope_start(&bus, &name, description, &creation->plan.resources, &creation->scope, err);
+  if (r < 0) {
+    return r;
+  }
+  const char *path = creation->scope.path;
+  snprintf(creation->unit, sizeof(creation->unit), "%s", name.unit);
+  r = file_write_atomic(creation->directory, "scope", name.unit, strlen(name.unit), 0600, 0, err);
+  r = r < 0 ? r : file_write_atomic(creation->directory, "cgroup", path, strlen(path), 0600, 0, err);
+  r = r < 0 ? r : cgroup_adopt(&creation->layout, path, &creation->plan.resources, &creation->cgroup, err);
+  creation->made_cgroup = r == 0;
+  return r;
+}
+
 static int make_cgroups(struct creation *creation, struct err *err) {
   char path[512];
+  if (creation->options->systemd_cgroup) {
+    return make_scope(creation, err);
+  }
   int r = choose_cgroup(creation, path, sizeof(path), err);
   r = r < 0 ? r : cgroup_layout_read(&creation->layout, err);
   /* Should we be killed half-way, `delete --force` finds the groups by this. */
@@ -421,12 +450,16 @@ static int record(struct creation *creation, struct err *err) {
 }
 
 static void undo(struct creation *creation) {
+  scope_release(&creation->scope);
   if (creation->pidfd >= 0) {
     (void)sys_pidfd_send_signal(creation->pidfd, SIGKILL);
     (void)process_wait_gone(creation->pidfd, 10000, NULL);
   }
   if (creation->made_cgroup) {
     (void)cgroup_destroy(&creation->cgroup, NULL);
+  }
+  if (creation->unit[0] != '\0') {
+    (void)container_stop_scope(creation->directory, NULL);
   }
   if (creation->made_directory) {
     char path[PATH_MAX];
@@ -545,6 +578,7 @@ static int build(struct creation *creation, struct err *err) {
   r = r < 0 ? r : clone_child(creation, err);
   const struct await_calls calls = {run_runtime_hooks, hand_over_listener, creation};
   r = r < 0 ? r : container_await_ready(creation->sync, &calls, err);
+  scope_release(&creation->scope);
   r = r < 0 ? r : attributes_apply(creation->pid, &creation->plan.process, creation->setup.own_users, err);
   r = r < 0 ? r : record(creation, err);
   r = r < 0 ? r : prepare_run(creation, err);

@@ -67,6 +67,8 @@ static int remove_incomplete(const char *root, const char *id, struct err *err) 
     r = r < 0 ? r : cgroup_find(&layout, group, &cgroup, err);
     r = r < 0 ? r : cgroup_destroy(&cgroup, err);
   }
+  cleanup_close int directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  (void)(directory >= 0 && container_stop_scope(directory, NULL));
   return r < 0 ? r : file_remove_tree(AT_FDCWD, path, err);
 }
 
@@ -96,6 +98,10 @@ int container_delete(const char *root, const char *id, bool force, struct err *e
   r = cgroup_destroy(&container.cgroup, err);
   if (r < 0) {
     return r;
+  }
+  struct err why = ERR_INIT;
+  if (container_stop_scope(container.directory, &why) < 0) {
+    log_warn("%s", why.text);
   }
   char path[PATH_MAX];
   snprintf(path, sizeof(path), "%s/%s", root, id);

@@ -19,6 +19,7 @@ int container_update(const char *root, const char *id, const struct json *resour
   }
   r = plan_read_limits(&arena, resources, &limits, err);
   r = r < 0 ? r : cgroup_update(&container.cgroup, &limits, err);
+  r = r < 0 ? r : container_update_scope(container.directory, &limits, err);
   arena_free(&arena);
   return r < 0 ? err_prefix(err, "cannot update container %s", id) : 0;
 }
