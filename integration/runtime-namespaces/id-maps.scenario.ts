@@ -1,8 +1,8 @@
-import { chownSync, lchownSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { chownSync, copyFileSync, lchownSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runProgram } from '../../src/host/index.ts';
-import { type Config, type ConfigMount, RUNTIME } from '../kit/bundle.ts';
+import { type Config, type ConfigMount, PAYLOAD, RUNTIME } from '../kit/bundle.ts';
 import { Containers, FIRST_ID, MAP, withUsers } from './containers.ts';
 
 let containers: Containers;
@@ -112,5 +112,57 @@ describe('id-mapped bind mounts', () => {
     const source = '/proc/self/fdinfo';
     const message = await containers.refusal(mounted(source, maps(1)));
     expect(message).toContain(`the file system of ${source} cannot be id-mapped by this kernel`);
+  });
+});
+
+describe('the overlay', () => {
+  /** Layers as an image store keeps them: all belong to the ids of the image. */
+  const layers = (name: string) => {
+    const place = join(containers.shop.directory, name);
+    const paths = ['top', 'bottom', 'own/upper', 'own/work'].map((part) => join(place, part));
+    for (const path of paths) mkdirSync(path, { recursive: true });
+    const [top = '', bottom = '', upper = '', work = ''] = paths;
+    writeFileSync(join(bottom, 'file'), 'of the image');
+    chownSync(join(bottom, 'file'), 33, 34);
+    for (const part of ['bin', 'proc', 'dev', 'sys']) mkdirSync(join(top, part));
+    copyFileSync(PAYLOAD, join(top, 'bin/payload'));
+    return { lower: [top, bottom], upper, work };
+  };
+  const words = ['stat', '/', 'stat', '/file', 'write', '/made', 'x', 'write', '/file', 'y', 'stat', '/file', 'mounts'];
+
+  test('of a user namespace is made of id-mapped layers: no copy of an image for each range', async () => {
+    const { lower, upper, work } = layers('mapped-layers');
+    const text = await containers.inside(words, (config) => {
+      withUsers(config);
+      config.annotations['dev.tscompose.overlay'] = JSON.stringify({ lower, upper, work, idmap: true });
+      const all = ['CAP_DAC_OVERRIDE'];
+      config.process['capabilities'] = { bounding: all, permitted: all, effective: all };
+    });
+    expect(text).toContain('stat /: mode=40755 uid=0 gid=0');
+    expect(text).toContain('stat /file: mode=100644 uid=33 gid=34');
+    expect(text).toContain('write /made: ok\nwrite /file: ok\n');
+    expect(text).not.toContain(containers.shop.directory);
+    expect(statSync(join(upper, 'made'))).toMatchObject({ uid: 0, gid: 0 });
+    expect(statSync(join(upper, 'file'))).toMatchObject({ uid: 33, gid: 34 });
+    expect(readFileSync(join(lower[1] ?? '', 'file'), 'utf8')).toBe('of the image');
+  });
+
+  test('without idmap they are nobody’s; upper and work apart are refused', async () => {
+    const { lower, upper, work } = layers('plain-layers');
+    const plain = await containers.inside(words, (config) => {
+      withUsers(config);
+      config.annotations['dev.tscompose.overlay'] = JSON.stringify({ lower });
+    });
+    expect(plain).toContain('stat /file: mode=100644 uid=65534 gid=65534');
+    const apart = await containers.refusal((config) => {
+      withUsers(config);
+      config.annotations['dev.tscompose.overlay'] = JSON.stringify({
+        lower,
+        upper,
+        work: `${work}/below`,
+        idmap: true,
+      });
+    });
+    expect(apart).toContain('idmap needs upper and work in one directory');
   });
 });

@@ -86,6 +86,23 @@ guest.add(
   umount /disk`,
 );
 
+guest.bundle('layers', ['stat', '/file', 'write', '/made', 'x'], (config) => {
+  users(config);
+  const overlay = {
+    lower: ['/disk/top', '/disk/bottom'],
+    upper: '/disk/own/upper',
+    work: '/disk/own/work',
+    idmap: true,
+  };
+  config.annotations['dev.tscompose.overlay'] = JSON.stringify(overlay);
+});
+guest.add(
+  'an overlay of id-mapped layers',
+  `use layers; mount -t ext4 /dev/vda /disk; mkdir -p /disk /disk/top/bin /disk/bottom /disk/own/upper /disk/own/work; cp /bin/payload /disk/top/bin/
+  echo x >/disk/bottom/file; chown 33:34 /disk/bottom/file; run; cat err; same $status 0; has out 'uid=33 gid=34'; has out 'write /made: ok'
+  same "$(stat -c %u /disk/own/upper/made)" 0; gone; umount /disk`,
+);
+
 guest.bundle('options', ['mounts', 'stat', '/up/file'], (config) => {
   config.mounts.push(
     { destination: '/tree', type: 'bind', source: '/source', options: ['rbind', 'rro', 'rnoexec', 'rslave'] },

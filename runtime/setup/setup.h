@@ -159,6 +159,8 @@ int setup_open_root(const struct setup *setup, int *ret_tree, struct err *err);
 /* The overlay of the annotation: mounted on `target`, or detached. The working directory changes with the first. */
 int overlay_mount(const struct plan *plan, const char *target, struct err *err);
 int overlay_open(const struct plan *plan, int *ret_tree, struct err *err);
+/* Detached, layers id-mapped by the user namespace `users`. */
+int overlay_open_mapped(const struct plan *plan, int users, int *ret_tree, struct err *err);
 
 /* A new file system, detached, and the options it understands itself. */
 int setup_make_file_system(const struct setup *setup, const struct plan_mount *mount, int *ret_tree, struct err *err);

@@ -98,11 +98,25 @@ static int open_one(struct setup *setup, size_t index, struct mapping *mapping, 
   return r < 0 ? err_prefix(err, "%s", mount->destination) : 0;
 }
 
+static int open_root(struct setup *setup, struct mapping *mapping, struct err *err) {
+  if (!setup->plan->overlay_mapped) {
+    return setup_open_root(setup, &setup->root_tree, err);
+  }
+  int users = -1;
+  const struct plan_mount own_maps = {.bind = true};
+  int r = find_mapping(setup, &own_maps, mapping, &users, err);
+  return r < 0 ? r : overlay_open_mapped(setup->plan, users, &setup->root_tree, err);
+}
+
 int setup_open_sources(struct setup *setup, struct err *err) {
   const struct plan *plan = setup->plan;
   /* Without privileges outside, the first process has more rights than we do. */
   bool all = setup->own_users && idmap_holds(CAP_SYS_ADMIN);
   bool some = all;
+  if (plan->overlay_mapped && !all) {
+    return err_set(err, EPERM, "annotation dev.tscompose.overlay: idmap needs %s",
+                   setup->own_users ? "a runtime with CAP_SYS_ADMIN" : "a user namespace of the container's own");
+  }
   for (size_t i = 0; i < plan->mount_count; i++) {
     some = some || plan->mounts[i].id_mapped;
   }
@@ -115,7 +129,7 @@ int setup_open_sources(struct setup *setup, struct err *err) {
   }
   memset(setup->sources, -1, (plan->mount_count + 1) * sizeof(int));
   struct mapping mapping = {NULL, NULL, -1};
-  int r = all ? setup_open_root(setup, &setup->root_tree, err) : 0;
+  int r = all ? open_root(setup, &mapping, err) : 0;
   for (size_t i = 0; r == 0 && i < plan->mount_count; i++) {
     const struct plan_mount *mount = &plan->mounts[i];
     if (mount->bind && !mount->remount && (all || mount->id_mapped)) {

@@ -230,6 +230,7 @@ struct plan {
   unsigned long root_propagation;      /* MS_… | MS_REC */
   struct plan_text_list overlay_lower; /* top first; empty: no overlay */
   const char *overlay_upper, *overlay_work;
+  bool overlay_mapped; /* layers hold the container's ids: they are id-mapped by its user namespace */
   bool init;
   const char *hostname, *domainname;
   const char *mount_label; /* SELinux */

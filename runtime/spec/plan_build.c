@@ -245,8 +245,12 @@ static int read_overlay(struct plan *plan, struct err *err) {
   const char *dirs[2] = {NULL, NULL};
   r = plan_read_texts(&plan->arena, &overlay, "lower", &lower, err);
   if (r < 0 || json_string_at(&overlay, "upper", &dirs[0], err) < 0 ||
-      json_string_at(&overlay, "work", &dirs[1], err) < 0) {
+      json_string_at(&overlay, "work", &dirs[1], err) < 0 ||
+      json_bool_at(&overlay, "idmap", &plan->overlay_mapped, err) < 0) {
     return err_prefix(err, "annotation dev.tscompose.overlay");
+  }
+  if (plan->overlay_mapped && plan_namespace(plan, CLONE_NEWUSER) == NULL) {
+    return err_set(err, EINVAL, "annotation dev.tscompose.overlay: idmap needs a user namespace");
   }
   if (lower.count == 0 || (dirs[0] == NULL) != (dirs[1] == NULL)) {
     return err_set(err, EINVAL, "annotation dev.tscompose.overlay: needs lower, and upper with work or neither");
