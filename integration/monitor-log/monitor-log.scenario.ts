@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readLogs } from '../../src/engine/logs/index.ts';
 import type { KeeperLink, MonitorLink } from '../../src/engine/runtime/index.ts';
 import { runProgram } from '../../src/host/index.ts';
-import { killIfThere, TestKeeper, until } from '../kit/keeper.ts';
+import { isAlive, killIfThere, TestKeeper, until } from '../kit/keeper.ts';
 import { MonitorCase } from '../kit/monitor-case.ts';
 
 let keeper: TestKeeper;
@@ -165,6 +165,29 @@ describe('a flood', () => {
 });
 
 describe('a full disk', () => {
+  it('does not lose the exit of a process that nobody listens to', async () => {
+    const place = join(base, 'tiny');
+    await mkdir(place);
+    expect((await runProgram('/bin/mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', place])).status).toBe(0);
+    try {
+      const one = new MonitorCase(link, place, 'one');
+      await one.spawn(`while [ ! -e ${base}/stop ]; do sleep 0.05; done; exit 9`, { log: null });
+      {
+        await using monitor = await one.connect();
+        await monitor.start();
+      }
+      await writeFile(join(place, 'ballast'), Buffer.alloc(1 << 20)).catch(() => undefined);
+      await writeFile(join(base, 'stop'), '');
+      await delay(700);
+      expect(await one.exitRecord()).toBeUndefined();
+      await rm(join(place, 'ballast'));
+      await until('the record', async () => (await one.exitRecord())?.exitCode === 9);
+      await until('the monitor to go', async () => !(await isAlive(one.pid)));
+    } finally {
+      await runProgram('/bin/umount', ['-l', place]);
+    }
+  });
+
   it('never stops the container; what is lost is counted and told, what is kept is whole', async () => {
     const place = join(base, 'small');
     await mkdir(place);

@@ -294,6 +294,7 @@ static int run_begin(struct run *run, const char *file, char *const *args, struc
   plan.exec_fd = file == NULL ? run->keeper->self_fd : -1;
   plan.path = file;
   plan.argv = args;
+  plan.environment = place_bare_environment;
   plan.session = true;
   for (int i = 0; i < 3; i++) {
     plan.fds[i] = child[i];

@@ -26,6 +26,9 @@
 #define LAST_BYTES_MS 60000
 /* How long they may take to close when they have it all. */
 #define PARTING_MS 2000
+/* How often, and how many times, an exit record is tried again that could not be written. */
+#define RECORD_AGAIN_MS 500
+#define RECORD_TRIES 7200
 
 static void unlink_all(const struct monitor *monitor, bool failed) {
   static const char *const always[] = {"m.sock", "console.sock", "runtime.log"};
@@ -110,22 +113,15 @@ static void deleted(struct monitor *monitor, int status) {
   say_goodbye(monitor);
 }
 
-static void finish(struct monitor *monitor) {
+/* The process is gone and its output written: the record, then the container's remains, then the word to everybody. */
+static void record_end(struct monitor *monitor) {
   struct err err = ERR_INIT;
-  clock_gettime(CLOCK_REALTIME, &monitor->finished_at);
-  monitor->phase = PHASE_STOPPED;
-  stdio_drain(monitor);
-  oom_check(monitor);
-  if (monitor->config.exec && monitor->oom.told > monitor->oom.before && WIFSIGNALED(monitor->status) &&
-      WTERMSIG(monitor->status) == SIGKILL) {
-    monitor->oom_killed = true;
-  }
-  oom_close(monitor);
-  stdio_close(monitor);
-  if (monitor->config.log_path != NULL) {
-    log_file_close(&monitor->log);
-  }
   if (exit_record_write(monitor, &err) < 0) {
+    /* A full disk. Whoever listens is told all the same; with nobody there the record is all there will be. */
+    if (monitor->clients == NULL && monitor->record_tries++ < RECORD_TRIES) {
+      loop_timer_set(monitor->deadline.fd, RECORD_AGAIN_MS);
+      return;
+    }
     log_error("%s: %s", monitor->config.id, err.text);
   }
   if (monitor->config.exec) {
@@ -142,6 +138,23 @@ static void finish(struct monitor *monitor) {
     log_error("cannot delete container %s: %s", monitor->config.container, err.text);
     say_goodbye(monitor);
   }
+}
+
+static void finish(struct monitor *monitor) {
+  clock_gettime(CLOCK_REALTIME, &monitor->finished_at);
+  monitor->phase = PHASE_STOPPED;
+  stdio_drain(monitor);
+  oom_check(monitor);
+  if (monitor->config.exec && monitor->oom.told > monitor->oom.before && WIFSIGNALED(monitor->status) &&
+      WTERMSIG(monitor->status) == SIGKILL) {
+    monitor->oom_killed = true;
+  }
+  oom_close(monitor);
+  stdio_close(monitor);
+  if (monitor->config.log_path != NULL) {
+    log_file_close(&monitor->log);
+  }
+  record_end(monitor);
 }
 
 static int hold_process(struct monitor *monitor, struct err *err) {
@@ -286,7 +299,13 @@ static void signals_ready(struct watch *watch, uint32_t events) {
 
 static void deadline_ready(struct watch *watch, uint32_t events) {
   (void)events;
-  leave(watch->owner);
+  struct monitor *monitor = watch->owner;
+  loop_timer_taken(watch->fd);
+  if (monitor->phase == PHASE_STOPPED) {
+    record_end(monitor);
+  } else {
+    leave(monitor);
+  }
 }
 
 static void stall_ready(struct watch *watch, uint32_t events) {

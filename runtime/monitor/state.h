@@ -137,6 +137,7 @@ struct monitor {
   struct oom oom;
   bool oom_killed;
   int status; /* as from waitpid, once `exited` */
+  int record_tries;
   bool exited;
   struct timespec started_at;
   struct timespec finished_at;
