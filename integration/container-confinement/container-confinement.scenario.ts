@@ -158,7 +158,8 @@ describe('hostile requests', () => {
     mkdirSync(outside);
     await test.run('plant', ['ln', '-s', outside, '/v/link'], { host: { binds: ['planted:/v'] } });
     const below = { binds: ['planted:/v'], mounts: [{ type: 'tmpfs' as const, target: '/v/link/here' }] };
-    await expect(test.run('follow', ['touch', '/v/link/here/file'], { host: below })).rejects.toThrow('/v/link');
+    // Followed inside the container's own root, where it is made.
+    await test.run('follow', ['touch', '/v/link/here/file'], { host: below });
     expect(readdirSync(outside)).toEqual([]);
   });
 });

@@ -19,6 +19,8 @@ export interface GuestPlan {
   readonly files: readonly GuestFile[];
   readonly modules: readonly string[];
   readonly memoryMiB?: number;
+  /** More of the kernel's command line. */
+  readonly kernelArguments?: string;
   readonly deadlineMs: number;
   /** A file of this machine as the guest's `/dev/vda`; needs the modules `virtio_pci` and `virtio_blk`. */
   readonly disk?: string;
@@ -178,7 +180,8 @@ export async function runGuest(machine: Machine, plan: GuestPlan): Promise<Guest
     // Software emulation: the hardware's may be there and yet hang.
     const words = ['-machine', 'pc,accel=tcg', '-cpu', 'max', '-smp', '1', '-m', String(plan.memoryMiB ?? 512)];
     words.push('-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-serial', 'stdio');
-    words.push('-kernel', machine.kernel, '-initrd', image, '-append', 'console=ttyS0 quiet loglevel=1 panic=-1');
+    const append = ['console=ttyS0 quiet loglevel=1 panic=-1', plan.kernelArguments ?? ''].join(' ').trim();
+    words.push('-kernel', machine.kernel, '-initrd', image, '-append', append);
     if (plan.disk !== undefined) words.push('-drive', `file=${plan.disk},format=raw,if=virtio,cache=writethrough`);
     const { text, bootMs } = await boot(words, plan);
     const results = parseConsole(text);

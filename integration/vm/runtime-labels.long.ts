@@ -1,0 +1,153 @@
+import { describe, expect, test } from 'vitest';
+import type { Config } from '../kit/bundle.ts';
+import { peer } from '../kit/peers.ts';
+import { GuestScenarios, PRELUDE } from './guest-bundles.ts';
+import { hostPrograms } from './initramfs.ts';
+import { findMachine, runGuest } from './vm.ts';
+
+/** Labels of security modules, on kernels that have them: one machine each, since only one of the two can be the first. */
+const PROFILES = `profile tscompose-a flags=(attach_disconnected) { file, capability, signal, ptrace, umount, deny /secret r, }
+profile tscompose-b flags=(attach_disconnected) { file, capability, signal, ptrace, umount, deny /other r, }
+profile tscompose-c flags=(attach_disconnected, complain) { file, }
+`;
+
+const apparmor = new GuestScenarios();
+const labelled =
+  (profile: string, more: (config: Config) => void = () => undefined) =>
+  (config: Config) => {
+    config.process['apparmorProfile'] = profile;
+    more(config);
+  };
+const users = (config: Config) => {
+  const map = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
+  Object.assign(config.linux, { uidMappings: map, gidMappings: map });
+  config.linux.namespaces.push({ type: 'user' });
+};
+const SHOW = ['cat', '/proc/self/attr/apparmor/current'];
+
+apparmor.bundle('first', ['pause'], labelled('tscompose-a'));
+apparmor.add(
+  'a process executed later has the container’s profile, or another that is asked for',
+  `use first; create; $rt start first
+  has /proc/$pid/attr/apparmor/current 'tscompose-a (enforce)'
+  inside ${SHOW.join(' ')} >inner; has inner 'tscompose-a (enforce)'
+  $rt exec --apparmor tscompose-b first /bin/payload ${SHOW.join(' ')} >inner; has inner 'tscompose-b (enforce)'
+  $rt exec --apparmor tscompose-c first /bin/payload ${SHOW.join(' ')} >inner; has inner 'tscompose-c (complain)'
+  fails $rt exec --apparmor not-there first /bin/payload true 2>why
+  has why 'cannot set AppArmor profile not-there: it is not loaded on this host'; remove`,
+);
+apparmor.bundle(
+  'hidden',
+  ['pause'],
+  labelled('tscompose-a', (config) => {
+    config.linux['maskedPaths'] = ['/proc/1/attr', '/proc/self/attr', '/proc/thread-self'];
+  }),
+);
+apparmor.add(
+  'a covered /proc of the container keeps nobody from the profile',
+  `use hidden; create; $rt start hidden; has /proc/$pid/attr/apparmor/current 'tscompose-a (enforce)'
+  $rt exec --detach --pid-file two hidden /bin/payload pause
+  has /proc/$(cat two)/attr/apparmor/current 'tscompose-a (enforce)'; remove`,
+);
+apparmor.bundle('missing', ['true'], labelled('not-loaded'));
+apparmor.add(
+  'a profile that is not loaded is refused, and nothing is left',
+  `use missing; run; test $status -ne 0; has err 'cannot set AppArmor profile not-loaded: it is not loaded on this host'; gone`,
+);
+apparmor.bundle(
+  'privileges',
+  [...SHOW, 'status'],
+  labelled('tscompose-a', (config) => {
+    config.process['noNewPrivileges'] = true;
+    config.process.user = { uid: 1000, gid: 1000 };
+  }),
+);
+apparmor.add(
+  'another user, without new privileges',
+  `use privileges; run; same $status 0; has out 'tscompose-a (enforce)'; grep -q '^NoNewPrivs:.1' out; gone`,
+);
+apparmor.bundle('users', ['pause'], labelled('tscompose-a', users));
+apparmor.add(
+  'in a user namespace of its own',
+  `use users; mkdir -p rootfs/proc rootfs/dev rootfs/sys; chown -R 100000:100000 rootfs; create; $rt start users; has /proc/$pid/attr/apparmor/current 'tscompose-a (enforce)'
+  inside ${SHOW.join(' ')} >inner; has inner 'tscompose-a (enforce)'; remove`,
+);
+apparmor.bundle('wrong-module', ['true'], (config) => {
+  config.process['selinuxLabel'] = 'system_u:system_r:container_t:s0';
+});
+apparmor.add(
+  'a label of SELinux is refused where that is not the module',
+  `use wrong-module; run; test $status -ne 0; has err 'SELinux is not active on this host'; gone`,
+);
+
+/** Without a policy SELinux knows the kernel's first labels alone; that is enough to see which one a process is given. */
+const selinux = new GuestScenarios();
+selinux.bundle('label', ['cat', '/proc/self/attr/current', 'pause'], (config) => {
+  config.process['selinuxLabel'] = 'kernel';
+});
+selinux.add(
+  'the process has its label, also what is executed later',
+  `use label; create; $rt start label; until_ok has out kernel; has /proc/$pid/attr/current kernel
+  inside cat /proc/self/attr/current >inner; has inner kernel
+  $rt exec --process-label kernel label /bin/payload cat /proc/self/attr/current >inner; has inner kernel; remove`,
+);
+selinux.bundle('unknown', ['true'], (config) => {
+  config.process['selinuxLabel'] = 'nobody_u:nothing_r:nowhere_t:s0';
+});
+selinux.add(
+  'one that reads back as another is refused',
+  `use unknown; run; test $status -ne 0
+  has err 'cannot set process label nobody_u:nothing_r:nowhere_t:s0'; has err 'reads back as'; gone`,
+);
+selinux.bundle('mounts', ['true'], (config) => {
+  config.linux['mountLabel'] = 'system_u:object_r:container_file_t:s0';
+});
+selinux.add(
+  'a label of mounts goes to the kernel, which says no before it has a policy',
+  `use mounts; run; test $status -ne 0; has err 'label system_u:object_r:container_file_t:s0'; gone`,
+);
+selinux.bundle('apparmor', ['true'], labelled('tscompose-a'));
+selinux.add(
+  'a profile of AppArmor is refused where that is not the module',
+  `use apparmor; run; test $status -ne 0; has err 'AppArmor is not active on this host'; gone`,
+);
+
+const machine = await findMachine();
+const parser = await peer('apparmor-parser');
+const unavailable = 'reason' in machine || 'reason' in parser;
+const plan = { prelude: PRELUDE, modules: ['overlay'], deadlineMs: 200_000 };
+const onAppArmor =
+  'reason' in machine || 'reason' in parser
+    ? undefined
+    : await runGuest(machine, {
+        ...plan,
+        scenarios: apparmor.scripts,
+        setup: 'mkdir -p /run/rt; apparmor_parser --skip-cache --replace /profile',
+        files: [
+          ...apparmor.files,
+          { path: '/profile', content: PROFILES },
+          ...(await hostPrograms([parser.path])).map((file) =>
+            file.path === parser.path ? { ...file, path: '/sbin/apparmor_parser' } : file,
+          ),
+        ],
+      });
+const onSelinux =
+  'reason' in machine
+    ? undefined
+    : await runGuest(machine, {
+        ...plan,
+        scenarios: selinux.scripts,
+        setup: 'mkdir -p /run/rt',
+        files: selinux.files,
+        kernelArguments: 'security=selinux selinux=1 enforcing=0',
+      });
+
+describe.skipIf(unavailable).each([
+  { module: 'AppArmor', scripts: apparmor.scripts, report: onAppArmor },
+  { module: 'SELinux', scripts: selinux.scripts, report: onSelinux },
+])('$module', ({ scripts, report }) => {
+  for (const name of Object.keys(scripts))
+    test(name, () => {
+      expect(report?.results.get(name) ?? `did not run:\n${report?.console.slice(-2000)}`).toBe('ok');
+    });
+});
