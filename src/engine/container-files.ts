@@ -20,7 +20,7 @@ export interface ContainerFiles {
   stat(ref: string, path: string): Promise<TreeEntry>;
   /** A tar whose top entry is named like the path's last element. */
   read(ref: string, path: string, signal?: AbortSignal): Promise<Readable>;
-  /** Unpacks a tar below an existing directory; a read-only root is refused with `container/denied`. */
+  /** Unpacks a tar below an existing directory; a read-only root or volume is refused with `container/denied`. */
   write(ref: string, path: string, archive: Readable, options?: WriteFilesOptions): Promise<void>;
   /** The whole root file system, without volumes. */
   exportTree(ref: string, signal?: AbortSignal): Promise<Readable>;
@@ -28,16 +28,18 @@ export interface ContainerFiles {
 
 /** Files over the containers of an engine. */
 export function createContainerFiles(containers: ContainerService, tool: LayerTool): ContainerFiles {
-  const treeFor = async (ref: string) => treeOf(await containers.inspect(ref));
+  const source = async (ref: string, path: string) => ({
+    tree: treeOf(await containers.inspect(ref)),
+    path: absolute(path),
+  });
   return {
-    stat: async (ref, path) => tool.stat({ tree: await treeFor(ref), path: absolute(path) }),
-    read: async (ref, path, signal) =>
-      tool.archive({ tree: await treeFor(ref), path: absolute(path), ...(signal && { signal }) }),
+    async stat(ref, path) {
+      const { tree } = await source(ref, path);
+      return tool.stat({ tree, path: absolute(path) }).catch(explain(ref, path));
+    },
+    read: async (ref, path, signal) => tool.archive({ ...(await source(ref, path)), ...(signal && { signal }) }),
     async write(ref, path, archive, options = {}) {
       const details = await containers.inspect(ref);
-      if (details.host.readonlyRootfs) {
-        throw new TscError('container/denied', `the root file system of container ${details.name} is read-only`);
-      }
       const owner = options.toContainerUser ? ownerOf(details) : undefined;
       const request = {
         tree: treeOf(details),
@@ -47,10 +49,31 @@ export function createContainerFiles(containers: ContainerService, tool: LayerTo
         ...(options.noOverwriteDirNonDir && { noOverwriteDirNonDir: true }),
         ...(options.signal && { signal: options.signal }),
       };
-      await tool.extract(request, archive);
+      await tool.extract(request, archive).catch(explain(ref, path, details));
     },
     exportTree: async (ref, signal) =>
-      tool.archive({ tree: await treeFor(ref), path: '/', oneFileSystem: true, ...(signal && { signal }) }),
+      tool.archive({ ...(await source(ref, '/')), oneFileSystem: true, ...(signal && { signal }) }),
+  };
+}
+
+/** A refusal of the helper in the words that docker's users and scripts know. */
+function explain(ref: string, path: string, details?: ContainerDetails): (error: unknown) => never {
+  return (error) => {
+    if (!(error instanceof TscError)) throw error;
+    if (error.code === 'layer/not-found') {
+      throw new TscError('layer/not-found', `Could not find the file ${path} in container ${ref}`);
+    }
+    if (error.code === 'layer/denied' && details) {
+      const inside = details.mounts.filter(({ destination }) => `${absolute(path)}/`.startsWith(`${destination}/`));
+      const mount = inside.toSorted((a, b) => b.destination.length - a.destination.length)[0];
+      if (mount && !mount.readWrite) {
+        throw new TscError('container/denied', 'mounted volume is marked read-only');
+      }
+      if (!mount && details.host.readonlyRootfs) {
+        throw new TscError('container/denied', 'container rootfs is marked read-only');
+      }
+    }
+    throw error;
   };
 }
 
@@ -60,11 +83,11 @@ function absolute(path: string): string {
 
 function treeOf(details: ContainerDetails): ContainerTree {
   if (details.state.pid > 0) return { kind: 'pid', pid: details.state.pid };
+  const { lowerDirectories: lower, upperDirectory: upper, workDirectory: work } = details;
   return {
     kind: 'overlay',
-    lower: details.lowerDirectories,
-    upper: details.upperDirectory,
-    work: details.workDirectory,
+    // A root that is read-only when the container runs is so now too; volumes may be written all the same.
+    ...(details.host.readonlyRootfs && lower.length > 0 ? { lower: [upper, ...lower] } : { lower, upper, work }),
     mounts: details.mounts
       .filter((mount) => mount.type === 'bind' || mount.type === 'volume')
       .map((mount) => ({ source: mount.source, target: mount.destination, readOnly: !mount.readWrite })),
