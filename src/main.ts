@@ -19,7 +19,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
 }
 
 async function runDaemon(kind: '--daemon' | '--daemon-entry', argv: readonly string[]): Promise<void> {
-  const { enterKeeper, startDaemon } = await import('./daemon/index.ts');
+  const { enterKeeper, startDaemon } = await loadDaemon();
   try {
     if (kind === '--daemon') await startDaemon(argv, DIRECTORY);
     else await enterKeeper(argv, DIRECTORY, process.argv[1] ?? import.meta.filename);
@@ -30,4 +30,9 @@ async function runDaemon(kind: '--daemon' | '--daemon-entry', argv: readonly str
     console.error(`tscomposed: ${describeError(error)}`);
     process.exit(1);
   }
+}
+
+/** The daemon's half, not started. */
+export function loadDaemon(): Promise<typeof import('./daemon/index.ts')> {
+  return import('./daemon/index.ts');
 }

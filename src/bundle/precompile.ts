@@ -12,6 +12,7 @@ import { openRehearsalEngine } from './rehearsal-engine.ts';
 interface Main {
   readonly finished: Promise<void>;
   readonly runCommand: (argv: readonly string[]) => Promise<number>;
+  readonly loadDaemon: () => Promise<object>;
 }
 
 const dist = resolve(process.argv[2] ?? 'dist');
@@ -31,6 +32,7 @@ try {
     const status = await main.runCommand(argv);
     if (status !== 0) throw new Error(`tscompose ${argv.join(' ')} ended with ${status}`);
   }
+  await main.loadDaemon();
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

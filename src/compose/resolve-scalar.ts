@@ -31,6 +31,7 @@ export function resolveScalar(source: string): Resolved {
   const boolean = BOOLEANS.get(source);
   if (boolean !== undefined) return { value: boolean, text: String(boolean) };
   if (!/^[-+.0-9]/.test(source)) return { value: source, text: source };
+  if (isPlainCount(source)) return { value: Number(source), text: source };
   const special = SPECIAL_FLOATS.get(source.toLowerCase());
   if (special !== undefined) return { value: special, text: formatFloat(special) };
   if (INTEGER.test(source)) return resolveInteger(source);
@@ -41,6 +42,13 @@ export function resolveScalar(source: string): Resolved {
     return { value, text: formatFloat(value) };
   }
   return { value: source, text: source };
+}
+
+/** The usual number: decimal, without a leading zero, exact as it stands. */
+function isPlainCount(source: string): boolean {
+  if (source.length > 15 || (source.length > 1 && source.startsWith('0'))) return false;
+  for (let at = 0; at < source.length; at++) if (source.charAt(at) < '0' || source.charAt(at) > '9') return false;
+  return true;
 }
 
 function resolveInteger(source: string): Resolved {

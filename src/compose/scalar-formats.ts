@@ -35,7 +35,8 @@ export function readBytes(text: string): number | undefined {
 
 /** Nanoseconds; days and weeks are known besides the units of the engine. */
 export function readDuration(text: string): number | undefined {
-  if (DURATION_WORDS.test(text)) {
+  // Only with days and weeks it is more than the engine's own format.
+  if (/[dw]/.test(text) && DURATION_WORDS.test(text)) {
     const days = [...text.matchAll(/(\d+(?:\.\d+)?)([dw])/g)];
     const rest = text.replace(/\d+(?:\.\d+)?[dw]/g, '');
     const long = days.reduce((sum, [, amount, unit]) => sum + Number(amount) * (unit === 'w' ? 7 : 1) * 86_400e9, 0);

@@ -2,7 +2,6 @@ import type { BuildRequest, EngineClient, ProgressMessage } from '../client/inde
 import type { Build, Project, Service } from '../compose/index.ts';
 import { describeError, isKind, TscError } from '../core/index.ts';
 import { LABEL, LABEL_VERSION } from './labels.ts';
-import { packContext } from './pack-context.ts';
 import { imageOf } from './service-spec.ts';
 
 export interface BuildOptions {
@@ -26,6 +25,8 @@ export async function buildService(
   if (!build) throw new TscError('stack/invalid', `service ${service.name} has no build section`);
   refuseBuildOptions(service.name, build);
   const image = imageOf(project.name, service);
+  // Most commands build nothing: what writes archives is loaded only then.
+  const { packContext } = await import('./pack-context.ts');
   const { archive, dockerfile } = await packContext(build);
   try {
     const id = await client.buildImage(archive, {
