@@ -128,11 +128,15 @@ static int mount_bind(struct setup *setup, size_t index, struct err *err) {
   return r < 0 ? r : attach(setup, mount, tree, err);
 }
 
-/* A network's sysfs can only be mounted by an owner of that network: else the host's is shown, read-only. */
+/* A network's sysfs can only be mounted by an owner of that network: else the host's is shown, read-only. In a user
+   namespace it cannot be had without what is mounted below. */
 static int bind_sysfs(struct setup *setup, const struct plan_mount *mount, struct err *err) {
   struct plan_mount own = *mount;
   own.bind = true;
-  cleanup_close int tree = mountfd_clone(AT_FDCWD, "/sys", 0);
+  if (setup->own_users) {
+    own.recursive_set |= own.set & ~(uint64_t)MNT_ATTR_ATIME_MASK;
+  }
+  cleanup_close int tree = mountfd_clone(AT_FDCWD, "/sys", setup->own_users);
   int r = tree < 0 ? err_errno(err, "cannot bind /sys") : set_attributes(tree, &own, err);
   return r < 0 ? r : attach(setup, &own, tree, err);
 }

@@ -137,6 +137,15 @@ int step_names(struct setup *setup, struct err *err) {
   return 0;
 }
 
+/* Files that only the host's root may write, though a call is there for every owner of the namespace. */
+static bool set_name(const char *key, const char *value) {
+  if (strncmp(key, "kernel", 6) != 0 || (key[6] != '.' && key[6] != '/')) {
+    return false;
+  }
+  return (strcmp(key + 7, "domainname") == 0 && setdomainname(value, strlen(value)) == 0) ||
+         (strcmp(key + 7, "hostname") == 0 && sethostname(value, strlen(value)) == 0);
+}
+
 /* Through the host's /proc: /proc/sys shows the namespaces of whoever looks. Nothing of the image is involved. */
 int step_sysctls(struct setup *setup, struct err *err) {
   if (setup->plan->sysctl_count == 0) {
@@ -153,6 +162,9 @@ int step_sysctls(struct setup *setup, struct err *err) {
   for (size_t i = 0; i < setup->plan->sysctl_count; i++) {
     const struct plan_sysctl *sysctl = &setup->plan->sysctls[i];
     char path[256];
+    if (set_name(sysctl->key, sysctl->value)) {
+      continue;
+    }
     if (strlen(sysctl->key) >= sizeof(path)) {
       return err_code(err, ENAMETOOLONG, "sysctl %s", sysctl->key);
     }
