@@ -11,7 +11,7 @@ import {
 import { encodeOutput } from './frames.ts';
 import type { MonitorSpawner, ProcessMonitor, ProcessStreams, StreamChoice } from './process-monitor.ts';
 
-const BUFFER = 256 << 10;
+const BUFFER = 64 << 10;
 
 /** Monitors as children of the keeper. */
 export function createMonitorSpawner(
