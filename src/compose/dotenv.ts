@@ -20,7 +20,7 @@ export interface DotenvResult {
   readonly unset: readonly string[];
 }
 
-const KEY = /[\p{L}\p{N}_.[\]-]*/uy;
+const ASCII_KEY = /[A-Za-z0-9_.[\]-]*/y;
 const ESCAPE = /\\([abfnrtv$"\\]|0\d{0,3})/g;
 const ESCAPED: ReadonlyMap<string, string> = new Map([
   ['a', '\x07'],
@@ -35,6 +35,16 @@ const ESCAPED: ReadonlyMap<string, string> = new Map([
   ['"', '"'],
   ['\\', '\\'],
 ]);
+
+// The pattern of all letters and digits takes V8 a quarter of a millisecond to build: only where one may stand.
+function keyAt(text: string, start: number): string {
+  ASCII_KEY.lastIndex = start;
+  const key = ASCII_KEY.exec(text)?.[0] ?? '';
+  if (!(text.charCodeAt(start + key.length) > 0x7f)) return key;
+  const pattern = /[\p{L}\p{N}_.[\]-]*/uy;
+  pattern.lastIndex = start;
+  return pattern.exec(text)?.[0] ?? '';
+}
 
 /**
  * Parses a dotenv file: `export ` prefix, `=` or `:`, bare keys, comments, single quotes literal, double quotes with
@@ -116,8 +126,7 @@ class DotenvReader {
     exported.lastIndex = this.#at;
     if (exported.test(this.#text)) this.#at = exported.lastIndex;
     const start = this.#at;
-    KEY.lastIndex = start;
-    const key = KEY.exec(this.#text)?.[0] ?? '';
+    const key = keyAt(this.#text, start);
     let next = start + key.length;
     while (this.#text[next] === ' ' || this.#text[next] === '\t') next++;
     const separator = this.#text[next];
