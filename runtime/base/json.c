@@ -288,25 +288,45 @@ static size_t utf8_length(const unsigned char *s, size_t left) {
   return 0;
 }
 
-static int add_escaped(struct str *out, unsigned char c) {
-  switch (c) {
-  case '"':
-    return str_add(out, "\\\"");
-  case '\\':
-    return str_add(out, "\\\\");
-  case '\n':
-    return str_add(out, "\\n");
-  case '\r':
-    return str_add(out, "\\r");
-  case '\t':
-    return str_add(out, "\\t");
-  default: {
-    /* By hand: a container may write gigabytes of these into its log. */
-    static const char digits[] = "0123456789abcdef";
-    const char code[6] = {'\\', 'u', '0', '0', digits[c >> 4], digits[c & 15]};
-    return str_append(out, code, sizeof(code));
+#define ESCAPE_MAX 6
+#define GATHERED ((size_t)1024)
+
+static bool is_plain(unsigned char c) {
+  return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+/* Writes the escape of an ASCII character; returns its length. */
+static size_t put_escaped(char *to, unsigned char c) {
+  static const char digits[] = "0123456789abcdef";
+  static const char shorts[] = "\"\"\\\\\nn\rr\tt"; /* pairs: character, letter */
+  for (size_t i = 0; i + 1 < sizeof(shorts); i += 2) {
+    if ((unsigned char)shorts[i] == c) {
+      to[0] = '\\';
+      to[1] = shorts[i + 1];
+      return 2;
+    }
   }
+  const char code[ESCAPE_MAX] = {'\\', 'u', '0', '0', digits[c >> 4], digits[c & 15]};
+  memcpy(to, code, sizeof(code));
+  return sizeof(code);
+}
+
+/* Characters from `at` on that need work, gathered so that a log of them is not written byte by byte. Returns how many
+ * were taken. */
+static size_t put_special(const unsigned char *at, size_t size, char *to, size_t *ret_length) {
+  size_t taken = 0, length = 0;
+  while (taken < size && length < GATHERED - ESCAPE_MAX && !is_plain(at[taken])) {
+    if (at[taken] < 0x80) {
+      length += put_escaped(to + length, at[taken++]);
+      continue;
+    }
+    size_t whole = utf8_length(at + taken, size - taken);
+    memcpy(to + length, whole == 0 ? "\xef\xbf\xbd" : (const char *)at + taken, whole == 0 ? 3 : whole);
+    length += whole == 0 ? 3 : whole;
+    taken += whole == 0 ? 1 : whole;
   }
+  *ret_length = length;
+  return taken;
 }
 
 int json_add_quoted_n(struct str *out, const char *text, size_t size) {
@@ -316,7 +336,7 @@ int json_add_quoted_n(struct str *out, const char *text, size_t size) {
   while (i < size && r == 0) {
     /* Plain runs go in one piece: log lines pass here. */
     size_t run = i;
-    while (run < size && s[run] >= 0x20 && s[run] < 0x7f && s[run] != '"' && s[run] != '\\') {
+    while (run < size && is_plain(s[run])) {
       run++;
     }
     if (run > i) {
@@ -324,17 +344,10 @@ int json_add_quoted_n(struct str *out, const char *text, size_t size) {
       i = run;
       continue;
     }
-    size_t length = utf8_length(s + i, size - i);
-    if (length == 0) {
-      r = str_add(out, "\xef\xbf\xbd");
-      i++;
-    } else if (length > 1) {
-      r = str_append(out, s + i, length);
-      i += length;
-    } else {
-      r = add_escaped(out, s[i]);
-      i++;
-    }
+    char gathered[GATHERED];
+    size_t length = 0;
+    i += put_special(s + i, size - i, gathered, &length);
+    r = str_append(out, gathered, length);
   }
   return r < 0 ? r : str_append(out, "\"", 1);
 }

@@ -35,6 +35,7 @@ struct log_file {
   int compressing;  /* number of the file it works on now: rotation moves it on */
   ino_t compressing_inode;
   struct str batch;
+  struct timespec now;            /* when the bytes at hand were read */
   struct timespec last;           /* time of the last line: no two lines share one */
   char last_text[TIME_TEXT_SIZE]; /* of `last`; digits below the second are changed in place */
   uint64_t lost;                  /* bytes of lines that could not be written */
