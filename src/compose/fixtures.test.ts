@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { parseFixtureFile } from './fixture-file.ts';
 import {
   ComposeError,
   type LoadOptions,
@@ -24,26 +25,19 @@ interface Fixture {
 }
 
 function parseFixtures(text: string): Fixture[] {
-  return text
-    .split(/^=== /m)
-    .slice(1)
-    .map((block) => {
-      const [name = '', ...sections] = block.split(/^--- (?=args|file|findings|model)/m);
-      const files: Record<string, string> = {};
-      let [args, findings, model] = [[] as string[], '', ''];
-      for (const section of sections) {
-        const end = section.indexOf('\n');
-        const [kind, ...rest] = section.slice(0, end).split(' ');
-        const body = section.slice(end + 1);
-        if (kind === 'args') args = rest;
-        else if (kind === 'file') files[`/project/${rest[0]}`] = body;
-        else if (kind === 'findings') findings = body;
-        else model = body;
-      }
-      const without = args.flatMap((arg, i) => (args[i - 1] === '--without' ? [arg as OptionalStage] : []));
-      const kept = args.filter((arg, i) => arg !== '--without' && args[i - 1] !== '--without');
-      return { name: name.trim(), args: kept, files, findings, model, without };
-    });
+  return parseFixtureFile(text).map(({ name, sections }) => {
+    const bodyOf = (kind: string) => sections.find((section) => section.kind === kind)?.body ?? '';
+    const args = sections.find(({ kind }) => kind === 'args')?.argument.split(' ') ?? [];
+    const files = sections.filter(({ kind }) => kind === 'file');
+    return {
+      name,
+      args: args.filter((arg, i) => arg !== '--without' && args[i - 1] !== '--without'),
+      files: Object.fromEntries(files.map(({ argument, body }) => [`/project/${argument}`, body])),
+      findings: bodyOf('findings'),
+      model: bodyOf('model'),
+      without: args.flatMap((arg, i) => (args[i - 1] === '--without' ? [arg as OptionalStage] : [])),
+    };
+  });
 }
 
 const FLAGS = { '-f': 'files', '--profile': 'profiles', '--env-file': 'envFiles' } as const;
