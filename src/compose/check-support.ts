@@ -12,7 +12,10 @@ export function checkSupport(
   findings: DiagnosticCollector,
 ): void {
   const report = (support: Support, path: string, at: Span) => {
-    if (support !== 'unsupported') {
+    if (support === 'hint') {
+      const message = `${path} is a hint that no engine acts on; it is kept`;
+      findings.add({ code: 'compose/no-effect', severity: 'warning', message, at: positionOf(at) });
+    } else if (support !== 'unsupported') {
       const where = support === 'windows' ? 'on Windows' : 'in a cluster';
       const message = `${path} has an effect ${where} only; it is kept and not acted on`;
       findings.add({ code: `compose/${support}-only`, severity: 'warning', message, at: positionOf(at) });

@@ -3,6 +3,7 @@
  * compares this list with the codes in use.
  */
 export const FINDING_CODES: Readonly<Record<string, string>> = {
+  'compose/absent-bind': 'the host path of a bind mount is missing and is not created',
   'compose/absent-dependency': 'an optional dependency is not among the services',
   'compose/alias-bomb': 'aliases expand to more values than any real file has',
   'compose/alias-cycle': 'an alias lies inside its own anchor',
@@ -36,6 +37,7 @@ export const FINDING_CODES: Readonly<Record<string, string>> = {
   'compose/no-file': 'a file does not exist',
   'compose/no-image': 'a service has neither image nor build',
   'compose/no-project-name': 'no project name can be made from the folder',
+  'compose/no-effect': 'an attribute is a hint that nothing acts on; it is kept',
   'compose/not-a-mapping': 'a file holds no keys',
   'compose/not-text': 'a file has NUL bytes',
   'compose/not-utf8': 'a file is not UTF-8',
@@ -59,6 +61,7 @@ export const FINDING_CODES: Readonly<Record<string, string>> = {
   'compose/unknown-service': 'a service that does not exist is named',
   'compose/unknown-volume': 'a service names a volume that does not exist',
   'compose/unreadable-file': 'a file is there and cannot be read',
+  'compose/unreachable-port': 'a service publishes ports and has internal networks only',
   'compose/unset-variable': 'a variable is not set; an empty text is used',
   'compose/unsupported-attribute': 'an attribute is known and not carried out by this version',
   'compose/windows-only': 'an attribute acts on Windows only; it is kept',

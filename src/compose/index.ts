@@ -3,6 +3,7 @@
  * Pure: files come through an injected {@link SourceReader}. Refuses to guess: unknown keys, undeclared references and
  * attributes this version does not carry out are errors.
  */
+export { absentBinds } from './absent-binds.ts';
 export type { Build } from './build.ts';
 export { ComposeError, formatFindings } from './compose-error.ts';
 export type {

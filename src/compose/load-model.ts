@@ -4,7 +4,7 @@ import { loadOrThrow } from './load.ts';
 import type { LoadOptions } from './load-options.ts';
 import { ALL_STAGES, type OptionalStage } from './load-tree.ts';
 import { narrowProject } from './narrow.ts';
-import { child, childText } from './node.ts';
+import { child, childItems, childText, type Node } from './node.ts';
 import { renderProject } from './render.ts';
 import { renderTree } from './render-tree.ts';
 
@@ -12,7 +12,7 @@ import { renderTree } from './render-tree.ts';
 export interface Model {
   /** Names of its services. */
   readonly services: readonly string[];
-  /** Their images, as they are written; of a built one without a name, the name it gets. */
+  /** Images of those that the profiles select, as they are written; of a built one without a name, the name it gets. */
   readonly images: readonly string[];
   readonly warnings: readonly Diagnostic[];
   readonly sources: ReadonlyMap<string, string>;
@@ -31,11 +31,23 @@ export async function loadModel(options: LoadOptions, without: readonly Optional
   const { loaded, warnings, run } = await loadOrThrow({ ...options, purpose: 'show' }, stages);
   const services = [...loaded.active.entries.keys()];
   const imageOf = (name: string) => childText(child(loaded.active, name), 'image') ?? `${loaded.facts.name}-${name}`;
-  const found = { services, images: services.map(imageOf), warnings, sources: run.sources };
+  const found = {
+    services,
+    images: services.filter((name) => isAsked(child(loaded.active, name), options)).map(imageOf),
+    warnings,
+    sources: run.sources,
+  };
   if (keepsTemplates) return { ...found, render: (format) => renderTree(loaded.tree, format) };
   const project = narrowProject(
     bind(loaded.tree, loaded.active, loaded.inactive, loaded.facts),
     options.services ?? [],
   );
   return { ...found, render: (format) => renderProject(project, { format }) };
+}
+
+/** Whether the profiles of a service, as they are written, are among those asked for. */
+function isAsked(service: Node | undefined, { profiles = [], environment }: LoadOptions): boolean {
+  const asked = [...profiles, ...(environment['COMPOSE_PROFILES'] ?? '').split(',')];
+  const own = childItems(service, 'profiles').flatMap((item) => (item.kind === 'scalar' ? [item.text] : []));
+  return own.length === 0 || asked.includes('*') || own.some((profile) => asked.includes(profile));
 }

@@ -1,6 +1,7 @@
 import type { EngineClient } from '../../client/index.ts';
-import type { Project } from '../../compose/index.ts';
+import { absentBinds, formatFindings, type LoadResult, type Project } from '../../compose/index.ts';
 import { TscError } from '../../core/index.ts';
+import { pathExists } from '../../host/index.ts';
 import {
   type BringUpResult,
   bringUp,
@@ -49,7 +50,9 @@ export interface Options {
 /** `tscompose up` */
 export async function run(context: Context, services: readonly string[], options: Options): Promise<number> {
   checkOptions(options);
-  const { project } = await context.load(services);
+  const loaded = await context.load(services);
+  const { project } = loaded;
+  await warnOfAbsentBinds(context, loaded);
   if (options.exitCodeFrom !== undefined) selectServices(project, [options.exitCodeFrom], true);
   const upOptions = toUpOptions(project, services, options);
   const client = await context.engine();
@@ -70,6 +73,12 @@ export async function run(context: Context, services: readonly string[], options
     ...(options.exitCodeFrom !== undefined && { exitCodeFrom: options.exitCodeFrom }),
     ...(options.timeout !== undefined && { timeout: options.timeout }),
   });
+}
+
+/** Told with their places before the engine refuses them. */
+async function warnOfAbsentBinds(context: Context, loaded: LoadResult): Promise<void> {
+  const found = await absentBinds(loaded, pathExists);
+  if (found.length > 0) context.output.note(formatFindings(found, loaded.sources));
 }
 
 /** Images, plan and execution with their view, under the project's lock. */

@@ -5,6 +5,7 @@ import { readBytes } from '../scalar-formats.ts';
 import { splitCommandLine } from '../shell-words.ts';
 import { suggest } from '../suggest.ts';
 import { implicitDependencies } from './implicit-dependencies.ts';
+import { reachablePorts } from './reach-rules.ts';
 import type { RuleContext } from './rule-context.ts';
 
 type ServiceRule = (service: Mapping, context: RuleContext) => void;
@@ -345,6 +346,7 @@ export const SERVICE_RULES: readonly ServiceRule[] = [
   mounts,
   targets,
   ports,
+  reachablePorts,
   watch,
   texts,
   devices,

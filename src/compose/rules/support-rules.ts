@@ -5,7 +5,9 @@ export type Support =
   /** kept with a warning: it means something on Windows only */
   | 'windows'
   /** kept with a warning: it means something on a cluster only */
-  | 'swarm';
+  | 'swarm'
+  /** kept with a warning: a hint to other tools that no engine acts on */
+  | 'hint';
 
 /** Attributes not carried out, by path; all others are. */
 export const SUPPORT: readonly (readonly [path: string, support: Support])[] = [
@@ -79,6 +81,8 @@ export const SUPPORT: readonly (readonly [path: string, support: Support])[] = [
     'deploy.rollback_config',
     'deploy.update_config',
   ].map((path) => [`services.*.${path}`, 'swarm'] as const),
+  ['services.*.ports[].app_protocol', 'hint'],
+  ['services.*.volumes[].consistency', 'hint'],
   ['configs.*.template_driver', 'swarm'],
   ['secrets.*.driver', 'swarm'],
   ['secrets.*.driver_opts', 'swarm'],

@@ -1,0 +1,18 @@
+import { child, childItems, childMap, type Mapping } from '../node.ts';
+import { readBoolean } from '../scalar-formats.ts';
+import type { RuleContext } from './rule-context.ts';
+
+/** Ports of a service that has internal networks only lead nowhere. */
+export function reachablePorts(service: Mapping, { name, tree, warn }: RuleContext): void {
+  const [port] = childItems(service, 'ports');
+  const networks = [...(childMap(service, 'networks')?.entries.keys() ?? [])];
+  if (!port || networks.length === 0) return;
+  const isInternal = (network: string): boolean => {
+    const flag = child(child(child(tree, 'networks'), network), 'internal');
+    return flag?.kind === 'scalar' && readBoolean(flag.text) === true;
+  };
+  if (!networks.every(isInternal)) return;
+  const which = networks.length === 1 ? `its network ${networks[0]} is` : `its networks ${networks.join(', ')} are`;
+  const message = `service ${name} publishes ports, and ${which} internal: nobody outside can reach them`;
+  warn(port, 'compose/unreachable-port', message, 'add a network that is not internal, or remove ports');
+}
