@@ -25,6 +25,7 @@ export interface InfoInput {
     readonly stopped: number;
   };
   readonly images: number;
+  readonly appArmor: { readonly active: boolean; readonly problem?: string };
 }
 
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
@@ -51,12 +52,18 @@ export async function gatherInfo(input: InfoInput): Promise<EngineInfo> {
     containersPaused: input.counts.paused,
     containersStopped: input.counts.stopped,
     images: input.images,
-    securityOptions: ['name=seccomp,profile=builtin', 'name=cgroupns'],
+    securityOptions: [
+      ...(input.appArmor.active ? ['name=apparmor'] : []),
+      'name=seccomp,profile=builtin',
+      'name=cgroupns',
+    ],
     runtimes: ['tscompose'],
     defaultRuntime: 'tscompose',
     systemTime: timestamp(input.clock),
     // 32 bit programs reach every socket family through socketcall(2), which a filter cannot look into.
-    warnings:
-      modules.includes('apparmor') || modules.includes('selinux') ? [] : ['no AppArmor or SELinux on this host'],
+    warnings: [
+      ...(input.appArmor.active || modules.includes('selinux') ? [] : ['no AppArmor or SELinux on this host']),
+      ...(input.appArmor.problem === undefined ? [] : [`containers run without AppArmor: ${input.appArmor.problem}`]),
+    ],
   };
 }

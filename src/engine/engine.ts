@@ -3,7 +3,7 @@ import { describeError } from '../core/index.ts';
 import { listDirectory, makeDirectory, systemClock } from '../host/index.ts';
 import { openRegistry } from '../registry/index.ts';
 import { applyChanges } from './build/index.ts';
-import { type ContainerRoom, openContainers } from './containers/index.ts';
+import { appArmor, type ContainerRoom, openContainers } from './containers/index.ts';
 import type { CreateEngine, Engine, EngineLogger } from './engine-face.ts';
 import { gatherInfo, readEngineId } from './engine-info.ts';
 import { createEventLog } from './events/index.ts';
@@ -70,7 +70,10 @@ export const createEngine: CreateEngine = async (options) => {
     volumes: room.volumes,
     events,
     runStep: room.runStep,
-    info: async () => gatherInfo({ id, dataDir, clock, counts: room.counts(), images: (await images.list()).length }),
+    info: async () => {
+      const [known, security] = await Promise.all([images.list(), appArmor()]);
+      return gatherInfo({ id, dataDir, clock, counts: room.counts(), images: known.length, appArmor: security });
+    },
     isBusy: () => room.isBusy(),
     async detach() {
       stop.abort();

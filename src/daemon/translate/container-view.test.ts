@@ -115,6 +115,7 @@ function details(state: Partial<ContainerDetails['state']> = {}): ContainerDetai
     execIds: [],
     lowerDirectories: ['/a', '/b'],
     upperDirectory: '/u',
+    apparmorProfile: '',
     workDirectory: '/w',
   };
 }

@@ -38,7 +38,7 @@ export function containerInspect(details: ContainerDetails, endpointIds: Endpoin
     Platform: 'linux',
     MountLabel: '',
     ProcessLabel: '',
-    AppArmorProfile: '',
+    AppArmorProfile: details.apparmorProfile,
     ExecIDs: details.execIds.length === 0 ? null : details.execIds,
     HostConfig: hostConfigView(host),
     GraphDriver: {

@@ -13,6 +13,7 @@ import {
   resolveSeccompFile,
   type SeccompProfile,
 } from '../runtime/index.ts';
+import { apparmorProfileOf } from './apparmor.ts';
 import type { ContainerRecord } from './container.ts';
 import { type ContainerContext, type ContainerPaths, cgroupPath, pathsOf } from './context.ts';
 import { allDevices, devicesOf, ownPowers, throttlePaths } from './host-facts.ts';
@@ -112,7 +113,12 @@ async function ociInputOf(
     readonlyRootfs: host.readonlyRootfs,
     hostname,
     domainname: config.domainname,
-    process: processOf(record, { user, capabilities, rlimits: rlimitsOf(host.ulimits, powers) }),
+    process: processOf(record, {
+      user,
+      capabilities,
+      rlimits: rlimitsOf(host.ulimits, powers),
+      apparmorProfile: await apparmorProfileOf(host),
+    }),
     namespaces: chooseNamespaces(context, record),
     cgroupsPath: cgroupPath(context.instance, record.id),
     limits: limitsOf(host.resources),
@@ -152,7 +158,7 @@ function seccompOf(record: ContainerRecord, capabilities: readonly string[]): Se
 
 function processOf(
   record: ContainerRecord,
-  given: { readonly user: ResolvedUser } & Pick<ProcessInput, 'capabilities' | 'rlimits'>,
+  given: { readonly user: ResolvedUser } & Pick<ProcessInput, 'capabilities' | 'rlimits' | 'apparmorProfile'>,
 ): ProcessInput {
   const { config, host } = record;
   return {
@@ -164,6 +170,7 @@ function processOf(
     user: given.user,
     capabilities: given.capabilities,
     rlimits: given.rlimits,
+    apparmorProfile: given.apparmorProfile,
     noNewPrivileges: parseSecurityOptions(host.securityOpt).noNewPrivileges,
     oomScoreAdj: host.oomScoreAdj,
   };

@@ -304,6 +304,8 @@ export interface ContainerDetails extends ContainerRecord {
   /** Top first; only from `inspect`, empty in a list. */
   readonly lowerDirectories: readonly string[];
   readonly upperDirectory: string;
+  /** Empty: none. */
+  readonly apparmorProfile: string;
   readonly workDirectory: string;
   /** Bytes in the writable layer; only when asked for. */
   readonly sizeRw?: number;

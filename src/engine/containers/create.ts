@@ -2,6 +2,7 @@ import { shortId, TscError, UndoList } from '../../core/index.ts';
 import { newObjectId, timestamp } from '../../host/index.ts';
 import type { EndpointSpec } from '../network/index.ts';
 import { chooseCapabilities } from '../runtime/index.ts';
+import { apparmorProfileOf } from './apparmor.ts';
 import { completeConfig, completeHost, completeNetworks } from './complete-spec.ts';
 import type { ContainerConfig, ContainerRecord, ContainerSpec, HostConfig } from './container.ts';
 import { generateName } from './container-table.ts';
@@ -13,7 +14,6 @@ import { logFileOf } from './log-options.ts';
 import { checkModes } from './namespaces.ts';
 import { portRequests } from './ports.ts';
 import { resolveMounts } from './resolve-mounts.ts';
-import { parseSecurityOptions } from './security-options.ts';
 import { parseSignal } from './signals.ts';
 import { checkSysctls, networkSysctls } from './sysctls.ts';
 
@@ -106,7 +106,7 @@ function joinByIds(context: ContainerContext, host: HostConfig): HostConfig {
 async function checkHost(host: HostConfig, networkDisabled: boolean): Promise<void> {
   checkModes(host);
   limitsOf(host.resources);
-  parseSecurityOptions(host.securityOpt);
+  await apparmorProfileOf(host);
   logFileOf(host.logging, '/log');
   const powers = await ownPowers();
   rlimitsOf(host.ulimits, powers);

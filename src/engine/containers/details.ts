@@ -1,4 +1,5 @@
 import { directorySize } from '../../host/index.ts';
+import { apparmorProfileOf } from './apparmor.ts';
 import type { ContainerDetails, EndpointDetails } from './container.ts';
 import { type ContainerContext, pathsOf } from './context.ts';
 import type { LiveContainer } from './live-container.ts';
@@ -29,6 +30,8 @@ export async function detailsOf(
     execIds: [...container.execIds],
     lowerDirectories: lower,
     upperDirectory: paths.upper,
+    // A host that lost AppArmor since is no reason to fail a question.
+    apparmorProfile: (await apparmorProfileOf(record.host).catch(() => undefined)) ?? '',
     workDirectory: paths.work,
     ...(options.size && (await sizesOf(context, paths.upper, record.imageId))),
   };

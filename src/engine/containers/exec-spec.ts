@@ -1,5 +1,6 @@
 import { makeDirectory, writeAtomically } from '../../host/index.ts';
 import { buildProcess, chooseCapabilities } from '../runtime/index.ts';
+import { apparmorProfileOf } from './apparmor.ts';
 import { accountReader, completeEnv, hostnameOf } from './bundle.ts';
 import type { ExecSpec } from './container-service.ts';
 import { type ContainerContext, monitorDirectory } from './context.ts';
@@ -52,6 +53,7 @@ export async function writeExec(
     }),
     rlimits: rlimitsOf(host.ulimits, powers),
     noNewPrivileges: parseSecurityOptions(host.securityOpt).noNewPrivileges,
+    apparmorProfile: await apparmorProfileOf({ ...host, privileged: host.privileged || (spec.privileged ?? false) }),
   });
   const processFile = `${runDirectory}/process.json`;
   const orders = {

@@ -8,6 +8,7 @@ import {
   type OciConfig,
   type OciMount,
 } from '../runtime/index.ts';
+import { defaultApparmorProfile } from './apparmor.ts';
 import { accountReader, completeEnv } from './bundle.ts';
 import { cgroupPath } from './context.ts';
 import { decodeFrames } from './frames.ts';
@@ -163,6 +164,7 @@ async function configOf({ input, tools, directory }: Step, network: StepNetwork)
       rlimits: rlimitsOf([], powers),
       noNewPrivileges: false,
       oomScoreAdj: 0,
+      apparmorProfile: await defaultApparmorProfile(),
     },
     namespaces: {
       network: network.path === null ? 'host' : { path: network.path },

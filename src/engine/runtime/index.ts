@@ -2,6 +2,7 @@
  * runtime: the engine's side of the native half – what config.json says, the policy for system calls, the links to keeper and
  * monitors. Refuses to know containers as users see them, and to touch the kernel itself.
  */
+export { apparmorProfileText, DEFAULT_APPARMOR_PROFILE } from './apparmor-profile.ts';
 export {
   ALL_CAPABILITIES,
   type CapabilityRequest,

@@ -23,6 +23,7 @@ export interface ProcessInput {
   readonly rlimits: readonly Rlimit[];
   readonly noNewPrivileges: boolean;
   readonly oomScoreAdj?: number;
+  readonly apparmorProfile?: string | undefined;
 }
 
 /** `process` of config.json, also the whole of an exec's process.json. */
@@ -43,6 +44,7 @@ export interface OciProcess {
   readonly rlimits: readonly { readonly type: string; readonly soft: number; readonly hard: number }[];
   readonly noNewPrivileges: boolean;
   readonly oomScoreAdj?: number;
+  readonly apparmorProfile?: string;
 }
 
 /**
@@ -75,5 +77,6 @@ export function buildProcess(input: ProcessInput): OciProcess {
     rlimits: input.rlimits,
     noNewPrivileges: input.noNewPrivileges,
     ...(input.oomScoreAdj !== undefined && { oomScoreAdj: input.oomScoreAdj }),
+    ...(input.apparmorProfile !== undefined && { apparmorProfile: input.apparmorProfile }),
   };
 }
