@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { runProgram } from '../../src/host/index.ts';
 import type { Config } from '../kit/bundle.ts';
+import { peer } from '../kit/peers.ts';
 import { GuestScenarios, PRELUDE } from './guest-bundles.ts';
 import { hostPrograms } from './initramfs.ts';
 import { findMachine, runGuest } from './vm.ts';
@@ -133,6 +134,29 @@ guest.add(
   inside id exit 4 >inner || same $? 4; has inner 'uid=0 gid=0'
   $rt kill rootless TERM; until_ok has out 'caught 15'; until_ok sh -c "$rt state rootless | grep -q stopped"; $rt delete rootless; gone`,
 );
+
+const parser = await peer('apparmor-parser');
+if ('path' in parser) {
+  const program = (await hostPrograms([parser.path])).map((file) =>
+    file.path === parser.path ? { ...file, path: '/sbin/apparmor_parser' } : file,
+  );
+  const content = 'profile tscompose-vm flags=(attach_disconnected) { file, capability, signal, deny /secret r, }\n';
+  guest.files.push(...program, { path: '/profile', content });
+  guest.bundle('label', ['cat', '/proc/self/attr/apparmor/current', 'pause'], (config) => {
+    users(config);
+    config.process['apparmorProfile'] = 'tscompose-vm';
+    config.linux['seccomp'] = {
+      defaultAction: 'SCMP_ACT_ALLOW',
+      syscalls: [{ names: ['mkdir', 'mkdirat'], action: 'SCMP_ACT_ERRNO', errnoRet: 95 }],
+    };
+  });
+  guest.add(
+    'an AppArmor profile and a seccomp filter in a user namespace, also at exec',
+    `apparmor_parser --skip-cache --replace /profile
+    use label; own rootfs; create; $rt start label; until_ok has out 'tscompose-vm (enforce)'
+    inside cat /proc/self/attr/apparmor/current mkdir /x >inner; has inner 'tscompose-vm (enforce)'; has inner 'mkdir: Operation not supported'; remove`,
+  );
+}
 
 const OWN = `
 own() { chown -R 100000:100000 "$1"; }
