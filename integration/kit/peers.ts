@@ -13,7 +13,9 @@ export type PeerName =
   | 'apparmor-parser'
   | 'uidmap'
   | 'crun'
-  | 'runc';
+  | 'runc'
+  | 'podman-4'
+  | 'containerd-1';
 
 /** Where the program is, or why it cannot be had here. */
 export type Peer = { readonly path: string } | { readonly reason: string };
@@ -27,6 +29,8 @@ interface PeerSource {
   readonly python?: boolean;
   /** A program of a newer suite loads that suite's C library, unpacked beside it: the program itself is patched, not wrapped, since it executes itself again. */
   readonly ownLibraries?: boolean;
+  /** Further programs below the unpacked root that `ownLibraries` holds for. */
+  readonly companions?: readonly string[];
 }
 
 const SOURCES: Readonly<Record<PeerName, PeerSource>> = {
@@ -46,6 +50,36 @@ const SOURCES: Readonly<Record<PeerName, PeerSource>> = {
   // A directory: vmlinuz and config, with the modules beside it below lib/modules.
   'linux-6.1': { suite: 'bookworm', packages: ['=linux-image-cloud-amd64'], program: 'boot' },
   'apparmor-parser': { suite: 'bookworm', packages: ['apparmor'], program: 'sbin/apparmor_parser' },
+  // With conmon, the configuration files and the libraries a host without podman lacks, below the same root.
+  'podman-4': {
+    suite: 'bookworm',
+    packages: [
+      'podman',
+      'conmon',
+      'catatonit',
+      'golang-github-containers-common',
+      'golang-github-containers-image',
+      'libassuan0',
+      'libaudit1',
+      'libdevmapper1.02.1',
+      'libglib2.0-0',
+      'libgpg-error0',
+      'libgpgme11',
+      'libpcre2-8-0',
+      'libseccomp2',
+      'libselinux1',
+      'libsemanage2',
+      'libsubid4',
+      'libyajl2',
+      'fuse-overlayfs',
+    ],
+    program: 'usr/bin/podman',
+    // conmon starts podman again, with an environment of its own.
+    ownLibraries: true,
+    companions: ['usr/bin/conmon'],
+  },
+  // ctr and the shim are beside it.
+  'containerd-1': { suite: 'bookworm', packages: ['containerd'], program: 'usr/bin/containerd' },
   // newuidmap and newgidmap.
   uidmap: { suite: 'bookworm', packages: ['uidmap'], program: 'usr/bin/newuidmap' },
   crun: {
@@ -89,18 +123,30 @@ async function findPeer(name: PeerName): Promise<Peer> {
   ]);
   if (fetched.status !== 0) return { reason: `download failed: ${fetched.stderr.trim().slice(-400)}` };
   if (source.python) await writePythonRunner(directory, program, source.program);
-  if (source.ownLibraries) await useOwnLibraries(directory, program);
+  if (source.ownLibraries) {
+    const companions = (source.companions ?? []).map((path) => join(directory, 'root', path));
+    await useOwnLibraries(directory, [program, ...companions]);
+  }
   return { path: program };
 }
 
-async function useOwnLibraries(directory: string, program: string): Promise<void> {
-  const libraries = join(directory, 'root/usr/lib', `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`);
+/** Without a C library among the packages only the others are the peer's own. */
+async function useOwnLibraries(directory: string, programs: readonly string[]): Promise<void> {
+  const machine = `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`;
+  const libraries = join(directory, 'root/usr/lib', machine);
   const loader = readdirSync(libraries).find((name) => /^ld-linux-.*\.so/.test(name));
-  if (loader === undefined) throw new Error(`no program loader in ${libraries}`);
   const commands = [
     ['/usr/bin/apt-get', '-o', 'DPkg::Lock::Timeout=300', 'install', '-y', '--no-install-recommends', 'patchelf'],
-    ['/usr/bin/patchelf', '--set-interpreter', join(libraries, loader), program],
-    ['/usr/bin/patchelf', '--force-rpath', '--set-rpath', libraries, program],
+    ...programs.flatMap((program) => [
+      ...(loader === undefined ? [] : [['/usr/bin/patchelf', '--set-interpreter', join(libraries, loader), program]]),
+      [
+        '/usr/bin/patchelf',
+        '--force-rpath',
+        '--set-rpath',
+        `${libraries}:${join(directory, 'root/lib', machine)}`,
+        program,
+      ],
+    ]),
   ];
   if (await pathExists('/usr/bin/patchelf')) commands.shift();
   for (const [file = '', ...args] of commands) {
