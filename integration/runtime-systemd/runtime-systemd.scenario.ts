@@ -12,6 +12,7 @@ import { waitUntil } from '../kit/daemon.ts';
  * read-only to it. (Its controllers are the host's business: limits through systemd are proven in the virtual machine.)
  */
 const SYSTEMD = '/lib/systemd/systemd';
+const BUS = '/usr/bin/dbus-daemon';
 const unified = readFileSync('/proc/self/mountinfo', 'utf8')
   .split('\n')
   .find((line) => / - cgroup2 /.test(line))
@@ -120,6 +121,29 @@ describe.runIf(existsSync(SYSTEMD) && unified !== undefined)('--systemd-cgroup',
     );
     expect(result).toMatchObject({ status: 0, stdout: 'deleted\n/not/there\n', stderr: '' });
   });
+});
+
+test.runIf(existsSync(BUS))('a bus is spoken to as well; who is not on it is named', async () => {
+  const bundle = shop.bundle(['true'], unit('none'));
+  const socket = join(shop.directory, 'bus');
+  // A real message bus, on which nobody has the name of systemd.
+  const daemon = spawn(BUS, ['--session', '--nofork', '--nopidfile', `--address=unix:path=${socket}`], {
+    stdio: 'ignore',
+  });
+  try {
+    await expect.poll(() => existsSync(socket)).toBe(true);
+    const environment = { PATH: '/usr/bin:/bin', DBUS_SYSTEM_BUS_ADDRESS: `unix:path=${socket},guid=1` };
+    const script = `mount -t tmpfs none /run; exec ${RUNTIME} ${bundle.options.join(' ')} --systemd-cgroup run ${bundle.id}`;
+    const result = await runProgram('/usr/bin/unshare', ['-m', '/bin/sh', '-c', script], {
+      cwd: bundle.directory,
+      environment,
+    });
+    expect(result.status).toBe(1);
+    expect(result.stderr).toMatch(/systemd: .*org\.freedesktop\.systemd1 .*\(org\.freedesktop\.DBus\.Error\./);
+  } finally {
+    daemon.kill('SIGKILL');
+  }
+  expect(shop.leftovers()).toEqual([]);
 });
 
 test('without systemd, and with a path that names no scope, it is refused', async () => {

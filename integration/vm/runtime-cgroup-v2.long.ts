@@ -45,6 +45,24 @@ guest.add(
   has out cgroup.procs; has out memory.max; has out 'mkdir: Read-only file system'; gone`,
 );
 
+const withoutCgroupNamespace = (config: Config) => {
+  config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== 'cgroup');
+};
+const SEEN = ['cat', '/proc/self/cgroup', 'mounts', 'mkdir', '/sys/fs/cgroup/x'];
+guest.bundle('view-host', SEEN, withoutCgroupNamespace);
+guest.bundle('view-host-rw', SEEN, (config) => {
+  withoutCgroupNamespace(config);
+  writableCgroup(config);
+});
+guest.bundle('view-rw', SEEN, writableCgroup);
+guest.add(
+  'without the namespace the own group is bound there; writable when asked',
+  `use view-host; run; same $status 0; has out 0::/tscompose-vm/view-host; has out '/tscompose-vm/view-host /sys/fs/cgroup ro,'
+  has out 'mkdir: Read-only file system'; gone
+  use view-host-rw; run; same $status 0; has out '/tscompose-vm/view-host-rw /sys/fs/cgroup rw,'; has out 'mkdir: ok'; gone
+  use view-rw; run; same $status 0; has out 0::/; has out '/ /sys/fs/cgroup rw,'; has out 'mkdir: ok'; gone`,
+);
+
 guest.bundle('limits', ['pause'], (config) => {
   config.linux.resources = {
     memory: { limit: 64 << 20, reservation: 32 << 20, swap: 96 << 20 },

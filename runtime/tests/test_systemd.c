@@ -111,8 +111,8 @@ static void serve(int fd, const char *greeting, const struct turn *turns) {
 }
 
 /* A connection to a peer in a child; `*ret_peer` is to be ended with peer_end. */
-static int connect_peer(const char *greeting, const struct turn *turns, struct bus *ret_bus, pid_t *ret_peer,
-                        struct err *err) {
+static int connect_peer(const char *greeting, const struct turn *turns, bool direct, struct bus *ret_bus,
+                        pid_t *ret_peer, struct err *err) {
   int ends[2];
   check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
   *ret_peer = fork();
@@ -126,7 +126,7 @@ static int connect_peer(const char *greeting, const struct turn *turns, struct b
     _exit(check_failures == 0 ? 0 : 1);
   }
   close(ends[1]);
-  return bus_open(ends[0], true, ret_bus, err);
+  return bus_open(ends[0], direct, ret_bus, err);
 }
 
 static void peer_end(pid_t peer, struct bus *bus) {
@@ -183,7 +183,7 @@ static void test_start(void) {
   const struct scope_name name = {"a.slice", "p-x.scope"};
   pid_t peer = 0;
   resources.memory_limit = 1 << 20;
-  check(connect_peer("OK 0123\r\n", good, &bus, &peer, &err) == 0);
+  check(connect_peer("OK 0123\r\n", good, true, &bus, &peer, &err) == 0);
   check(scope_start(&bus, &name, "container x", &resources, &scope, &err) == 0);
   check_text(err.text, "");
   check_text(scope.path, "/a.slice/p-x.scope");
@@ -194,6 +194,39 @@ static void test_start(void) {
   peer_end(peer, &bus);
 }
 
+/* Through a bus: say hello, ask for the signal, name the receiver. */
+static void test_bus(void) {
+  const struct turn turns[] = {
+      {.member = "Hello", .with = "org.freedesktop.DBus", .type = 2, .signature = "s", .text = ":1.7"},
+      {.member = "AddMatch", .with = "JobRemoved", .type = 2, .signature = ""},
+      {.member = "Subscribe", .with = "org.freedesktop.systemd1", .type = 2, .signature = ""},
+      {.member = "SetUnitProperties", .with = "TasksMax", .type = 2, .signature = ""},
+      {.member = "StopUnit",
+       .with = "x.scope",
+       .type = 3,
+       .signature = "s",
+       .text = "gone",
+       .more = "org.freedesktop.systemd1.NoSuchUnit"},
+      {.member = "ResetFailedUnit",
+       .with = "x.scope",
+       .type = 3,
+       .signature = "s",
+       .text = "gone",
+       .more = "org.freedesktop.systemd1.NoSuchUnit"},
+      {.type = 0},
+  };
+  struct bus bus = BUS_INIT;
+  struct err err = ERR_INIT;
+  struct plan_resources resources = no_limits();
+  pid_t peer = 0;
+  resources.pids_limit = 5;
+  check(connect_peer("OK 1\r\n", turns, false, &bus, &peer, &err) == 0);
+  check_text(err.text, "");
+  check(scope_update(&bus, "x.scope", &resources, &err) == 0);
+  check(scope_stop(&bus, "x.scope", &err) == 0);
+  peer_end(peer, &bus);
+}
+
 static void fails(const char *greeting, const struct turn *turns, int code, const char *text) {
   struct bus bus = BUS_INIT;
   struct err err = ERR_INIT;
@@ -201,7 +234,7 @@ static void fails(const char *greeting, const struct turn *turns, int code, cons
   const struct plan_resources resources = no_limits();
   const struct scope_name name = {"a.slice", "p-x.scope"};
   pid_t peer = 0;
-  int r = connect_peer(greeting, turns, &bus, &peer, &err);
+  int r = connect_peer(greeting, turns, true, &bus, &peer, &err);
   if (r == 0) {
     bus.timeout_ms = 100;
     r = scope_start(&bus, &name, "container x", &resources, &scope, &err);
@@ -260,6 +293,7 @@ static void test_hostile(void) {
 int main(void) {
   test_names();
   test_start();
+  test_bus();
   test_refusals();
   test_hostile();
   check_done();
