@@ -15,6 +15,9 @@ interface Main {
   readonly loadDaemon: () => Promise<object>;
 }
 
+// What the builder has set for its own stacks says nothing about the rehearsal.
+for (const name of Object.keys(process.env)) if (/^(?:COMPOSE|DOCKER|TSCOMPOSE)_/.test(name)) delete process.env[name];
+
 const dist = resolve(process.argv[2] ?? 'dist');
 const bundle = openBundle(dist, undefined);
 const folder = mkdtempSync(join(tmpdir(), 'tscompose-precompile-'));

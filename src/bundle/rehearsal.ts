@@ -21,8 +21,7 @@ volumes: {data: }
 networks:
   default: {}
 `,
-  'stack.yaml': `name: rehearsal
-services:
+  'stack.yaml': `services:
   web:
     image: web:1
     ports: ["80"]
