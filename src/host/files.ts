@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { constants, type Dirent } from 'node:fs';
-import { type FileHandle, lstat, mkdir, open, readdir, rename, rm, unlink } from 'node:fs/promises';
+import { type FileHandle, lstat, mkdir, open, readdir, rename, rm, unlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { TscError } from '../core/index.ts';
 
@@ -106,6 +106,11 @@ export async function writeAtomically(
   await handle.close();
   await rename(temporary, path);
   if (options.durable) await syncDirectory(dirname(path));
+}
+
+/** Writes a file that must not exist yet and that nobody looks for before this resolves. */
+export async function writeNew(path: string, data: string): Promise<void> {
+  await writeFile(path, data, { flag: 'wx', mode: 0o600 });
 }
 
 /** The names that {@link writeAtomically} gives its temporary files. */

@@ -38,6 +38,7 @@ export {
   removeTree,
   syncDirectory,
   writeAtomically,
+  writeNew,
 } from './files.ts';
 export { type DeviceInfo, deviceInfo, lstatIfExists, makeDirectoryLike } from './inspect-path.ts';
 export {

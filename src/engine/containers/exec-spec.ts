@@ -1,4 +1,5 @@
-import { makeDirectory, writeAtomically } from '../../host/index.ts';
+import { allDone } from '../../core/index.ts';
+import { makeDirectory, writeNew } from '../../host/index.ts';
 import { buildProcess, chooseCapabilities } from '../runtime/index.ts';
 import { apparmorProfileOf } from './apparmor.ts';
 import { accountReader, completeEnv, hostnameOf } from './bundle.ts';
@@ -24,14 +25,13 @@ export async function writeExec(
   spec: ExecSpec,
 ): Promise<ExecOrders> {
   const runDirectory = monitorDirectory(context.runDir, 'e', id);
-  await makeDirectory(runDirectory);
   const { config, host } = container.record;
   // The files as the container sees them now, mounts included.
-  const user = await resolveUser(
-    spec.user || config.user,
-    host.groupAdd,
-    accountReader([`/proc/${container.state.pid}/root`]),
-  );
+  const accounts = accountReader([`/proc/${container.state.pid}/root`]);
+  const [user] = await allDone([
+    resolveUser(spec.user || config.user, host.groupAdd, accounts),
+    makeDirectory(runDirectory),
+  ]);
   const powers = await ownPowers();
   const tty = spec.tty ?? false;
   const process = buildProcess({
@@ -72,10 +72,8 @@ export async function writeExec(
     log: null,
   };
   const file = `${runDirectory}/monitor.json`;
-  await Promise.all([
-    writeAtomically(processFile, JSON.stringify(process)),
-    writeAtomically(file, JSON.stringify(orders)),
-  ]);
+  // Nobody looks before the monitor is spawned, and the directory is new: no need for the detour of an atomic write.
+  await allDone([writeNew(processFile, JSON.stringify(process)), writeNew(file, JSON.stringify(orders))]);
   return { file, runDirectory };
 }
 
