@@ -113,6 +113,7 @@ export function buildProgram(act: Act, verbs: readonly Verb[] = VERBS): Command 
 function addVerb(program: Command, verb: Verb, act: Act): void {
   const command = program.command(verb.usage).summary(verb.summary).description(verb.summary);
   command.exitOverride();
+  if (verb.alias !== undefined) command.alias(verb.alias);
   if (verb.passThrough) command.passThroughOptions();
   for (const [flags, description, kind] of verb.options) {
     if (kind === 'list') command.option(flags, description, collect);

@@ -7,6 +7,8 @@ export interface Verb {
   /** Name and arguments as the help shows them. */
   readonly usage: string;
   readonly summary: string;
+  /** An older name that scripts may use. */
+  readonly alias?: string;
   readonly options: readonly OptionRow[];
   /** Options after the first argument belong to the command that is run. */
   readonly passThrough?: boolean;
@@ -204,6 +206,7 @@ export const VERBS: readonly Verb[] = [
   { usage: 'top [services...]', summary: 'Show processes', options: [], load: () => import('./commands/top.ts') },
   {
     usage: 'config [services...]',
+    alias: 'convert',
     summary: 'Check the files and print the model',
     options: [
       ['--format <format>', 'yaml or json'],

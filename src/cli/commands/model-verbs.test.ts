@@ -94,6 +94,7 @@ describe('config prints one part alone', () => {
   });
 
   it('variables for tools', async () => {
+    expect(await run(project(FILES), 'convert', '--images')).toEqual(await run(project(FILES), 'config', '--images'));
     const { out } = await run(project(FILES), 'config', '--variables', '--format', 'json');
     expect(JSON.parse(out)).toMatchObject({ TAG: { Name: 'TAG', DefaultValue: '1.0', Required: false } });
     const yaml = await run(project(FILES), 'config', '--variables', '--format', 'yaml');
