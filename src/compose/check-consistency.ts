@@ -1,5 +1,5 @@
-import { type DiagnosticCollector, type Severity, sortTopologically } from '../core/index.ts';
-import { child, childMap, childText, type Mapping, positionOf, type Span } from './node.ts';
+import { type DiagnosticCollector, type Position, type Severity, sortTopologically } from '../core/index.ts';
+import { child, childItems, childMap, childText, type Mapping, type Node, positionOf, type Span } from './node.ts';
 import { RESOURCE_RULES, SERVICE_RULES } from './rules/consistency-rules.ts';
 import { implicitDependencies } from './rules/implicit-dependencies.ts';
 import type { RuleContext } from './rules/rule-context.ts';
@@ -17,18 +17,48 @@ export function checkConsistency(tree: Mapping, active: Mapping, findings: Diagn
   const report = add('error');
   const warn = add('warning');
   const crowded = () => isCrowded(findings);
+  const earlier = findings.all.filter(({ severity }) => severity === 'error');
   for (const [name, { key, value }] of active.entries) {
     if (value.kind !== 'map') continue;
-    for (const rule of SERVICE_RULES) rule(value, { tree, name, key, report, warn, crowded });
+    const troubled = () => earlier.some(({ at }) => at !== undefined && isWithin(at, key, value));
+    for (const rule of SERVICE_RULES) rule(value, { tree, name, key, report, warn, crowded, troubled });
   }
+  const troubled = () => false;
   for (const section of ['networks', 'volumes', 'secrets', 'configs']) {
     for (const [name, { key, value }] of childMap(tree, section)?.entries ?? []) {
       if (value.kind !== 'map') continue;
-      for (const rule of RESOURCE_RULES) rule(value, section, { tree, name, key, report, warn, crowded });
+      for (const rule of RESOURCE_RULES) rule(value, section, { tree, name, key, report, warn, crowded, troubled });
     }
   }
   checkContainerNames(active, report);
+  warnHostPorts(active, warn);
   checkCycles(active, report);
+}
+
+/** Whether a position lies in the lines from a key to the end of its value. */
+function isWithin(at: Position, key: Span, value: Node): boolean {
+  const first = positionOf(key);
+  const last = positionOf({ ...value, start: value.end });
+  return at.file === first.file && at.line >= first.line && at.line <= last.line;
+}
+
+/** Two services cannot hold the same port of the host; found here, it has a place. */
+function warnHostPorts(services: Mapping, warn: RuleContext['warn']): void {
+  const owners = new Map<string, string>();
+  for (const [service, { value }] of services.entries) {
+    for (const port of childItems(value, 'ports')) {
+      const published = childText(port, 'published') ?? '';
+      if (!/^\d+$/.test(published) || published === '0') continue;
+      const address = childText(port, 'host_ip') ?? '0.0.0.0';
+      const id = `${address} ${published} ${childText(port, 'protocol') ?? 'tcp'}`;
+      const owner = owners.get(id);
+      if (owner !== undefined && owner !== service) {
+        const message = `services ${owner} and ${service} both publish port ${published} of ${address}`;
+        warn(port, 'compose/port-conflict', message, 'give one of them another host port');
+      }
+      owners.set(id, owner ?? service);
+    }
+  }
 }
 
 function checkContainerNames(services: Mapping, report: RuleContext['report']): void {

@@ -42,6 +42,7 @@ export const FINDING_CODES: Readonly<Record<string, string>> = {
   'compose/not-text': 'a file has NUL bytes',
   'compose/not-utf8': 'a file is not UTF-8',
   'compose/obsolete-version': '`version` is ignored',
+  'compose/port-conflict': 'two services publish the same port',
   'compose/remote-copy': 'a remote file could not be asked for; the copy of an earlier time is used',
   'compose/remote-file': 'a remote file cannot be fetched',
   'compose/remote-reach': 'a remote file reaches for something of this machine that did not come with it',

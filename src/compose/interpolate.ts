@@ -66,8 +66,7 @@ function expandScalar(node: Scalar, lookup: Lookup, warned: Set<string>, finding
       severity: 'error',
       message,
       at: positionOf(partOf(node, excerpt)),
-      hint:
-        kind === 'required' ? 'set it in the environment or in the .env file' : 'write $$ for a literal dollar sign',
+      hint: kind === 'required' ? 'set it in the environment or in the .env file' : templateHint(excerpt),
     });
     return { ...node, value: '', text: '', interpolated: true };
   }
@@ -83,6 +82,14 @@ function expandScalar(node: Scalar, lookup: Lookup, warned: Set<string>, finding
     });
   }
   return { ...node, value: result.value, text: result.value, interpolated: true };
+}
+
+/** What was probably meant. */
+function templateHint(excerpt: string): string {
+  const literal = 'write $$ for a literal dollar sign';
+  const [, name, value] = /^\$\{([A-Za-z_]\w*):([^-+?{}][^{}]*)\}$/.exec(excerpt) ?? [];
+  if (name !== undefined) return `for a default write \${${name}:-${value}}; ${literal}`;
+  return /^\$\{[A-Za-z_]\w*(?::?[-+?][^{}]*)?$/.test(excerpt) ? `close it with }; ${literal}` : literal;
 }
 
 const CODES = {

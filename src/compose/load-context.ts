@@ -1,3 +1,4 @@
+import { basename } from 'node:path/posix';
 import { type DiagnosticCollector, describeError, type Position } from '../core/index.ts';
 import { canonicalise } from './canonicalise.ts';
 import { checkShape } from './check-shape.ts';
@@ -57,7 +58,7 @@ export async function readSource(
   } catch (error) {
     return fail('compose/unreadable-file', `cannot read ${file}: ${describeError(error)}`);
   }
-  if (content === undefined) return fail('compose/no-file', `${file} does not exist`, 'check the path');
+  if (content === undefined) return fail('compose/no-file', `${file} does not exist`, await pathHint(file, context));
   if (content.length > MAX_BYTES) return fail('compose/too-large', `${file} is larger than ${MAX_BYTES >> 20} MiB`);
   const text = typeof content === 'string' ? content : decode(content);
   if (text === undefined) return fail('compose/not-utf8', `${file} is not UTF-8 text`, 'save it as UTF-8');
@@ -70,6 +71,13 @@ export async function readSource(
   }
   const { lookup, origin } = context;
   return { file, text: plain, base, ...(lookup && { lookup }), ...(origin && { origin }) };
+}
+
+/** The other spelling of the ending is the usual mistake. */
+async function pathHint(file: string, { reader }: Pick<LoadContext, 'reader'>): Promise<string> {
+  const other = file.endsWith('.yml') ? file.replace(/yml$/, 'yaml') : file.replace(/\.yaml$/, '.yml');
+  const there = other !== file && (await reader.read(other).catch(() => undefined)) !== undefined;
+  return there ? `did you mean ${basename(other)}?` : 'check the path';
 }
 
 function decode(bytes: Uint8Array): string | undefined {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { ComposeError, loadProject, memoryReader } from './index.ts';
+import { absentBinds, ComposeError, loadProject, memoryReader } from './index.ts';
 
 const service = (body: string) => `services:\n  a:\n    image: x\n    ${body}\n`;
 
@@ -51,6 +51,35 @@ const MISTAKES: readonly (readonly [what: string, text: string, finding: string,
     'error compose/invalid-interpolation',
     '4:19',
     'write $$',
+  ],
+  [
+    'a default with one character too few',
+    'services:\n  a:\n    image: nginx:${TAG:latest}\n',
+    'error compose/invalid-interpolation',
+    '3:18',
+    '${TAG:-latest}',
+  ],
+  [
+    'a brace left open',
+    'services:\n  a:\n    image: nginx:${TAG:-latest\n',
+    'error compose/invalid-interpolation',
+    '3:18',
+    'close it with }',
+  ],
+  ['a restart policy misspelt', service('restart: on_failure'), 'error compose/invalid-value', '4:14', 'on-failure?'],
+  [
+    'one host port for two services',
+    `${service('ports: ["80:80"]')}  b: {image: x, ports: ["80:81"]}\n`,
+    'warning compose/port-conflict',
+    '5:25',
+    'another host port',
+  ],
+  [
+    'ports on the network of the host',
+    service('network_mode: host\n    ports: ["80:80"]'),
+    'warning compose/no-effect',
+    '5:13',
+    'remove ports',
   ],
   ['no space after the colon', 'services:\n  a:\n    image:x\n', 'error compose/wrong-type', '3:5', 'image: x'],
   [
@@ -116,4 +145,28 @@ it.each(MISTAKES)('%s: named at its place, with the way out', async (_what, text
     hint: item.hint ?? '',
   }));
   expect(shown).toContainEqual({ finding, at, hint: expect.stringContaining(hint) });
+});
+
+it('tells of the other ending of a file name, and of nothing that follows from it', async () => {
+  const reader = memoryReader({
+    '/p/compose.yaml': 'services:\n  a:\n    extends: {file: base.yml, service: b}\n',
+    '/p/base.yaml': 'services: {b: {image: x}}\n',
+  });
+  const error = await loadProject({ currentDirectory: '/p', environment: {}, reader }).catch((e: unknown) => e);
+  expect((error as ComposeError).diagnostics).toMatchObject([
+    { code: 'compose/no-file', at: { line: 3, column: 21 }, hint: 'did you mean base.yaml?' },
+  ]);
+});
+
+it('tells of bind mounts of nothing', async () => {
+  const reader = memoryReader({
+    '/p/compose.yaml': service(
+      'volumes:\n      - {type: bind, source: ./x, target: /x, bind: {create_host_path: false}}',
+    ),
+  });
+  const loaded = await loadProject({ currentDirectory: '/p', environment: {}, reader });
+  expect(await absentBinds(loaded, async () => true)).toEqual([]);
+  expect(await absentBinds(loaded, async () => false)).toMatchObject([
+    { code: 'compose/absent-bind', at: { line: 5, column: 22 } },
+  ]);
 });

@@ -38,8 +38,8 @@ function entryHint(section: string, name: string, known: readonly string[]): str
 /** Where a service's image comes from. */
 const IMAGE_KEYS = ['image', 'build'];
 
-const needsImage: ServiceRule = (service, { name, key, report }) => {
-  if (has(service, 'image') || child(service, 'build') || child(service, 'provider')) return;
+const needsImage: ServiceRule = (service, { name, key, report, troubled }) => {
+  if (troubled() || has(service, 'image') || child(service, 'build') || child(service, 'provider')) return;
   // A misspelt one is told about as such already.
   const misspelt = (entry: string) => !IMAGE_KEYS.includes(entry) && suggest(entry, IMAGE_KEYS) !== undefined;
   if ([...service.entries.keys()].some(misspelt)) return;
@@ -294,11 +294,9 @@ const texts: ServiceRule = (service, { name, report, warn }) => {
   const restart = child(service, 'restart');
   const policy = childText(service, 'restart');
   if (restart && policy !== undefined && policy !== '' && !RESTART.test(policy)) {
-    report(
-      restart,
-      'compose/invalid-value',
-      `restart of service ${name} is no, always, unless-stopped or on-failure[:n], not ${JSON.stringify(policy)}`,
-    );
+    const near = suggest(policy, ['no', 'always', 'unless-stopped', 'on-failure']);
+    const message = `restart of service ${name} is no, always, unless-stopped or on-failure[:n], not ${JSON.stringify(policy)}`;
+    report(restart, 'compose/invalid-value', message, near === undefined ? undefined : `did you mean ${near}?`);
   }
   for (const key of ['command', 'entrypoint']) {
     const line = child(service, key);

@@ -1,11 +1,15 @@
-import { child, childItems, childMap, type Mapping } from '../node.ts';
+import { child, childItems, childMap, childText, type Mapping } from '../node.ts';
 import { readBoolean } from '../scalar-formats.ts';
 import type { RuleContext } from './rule-context.ts';
 
-/** Ports of a service that has internal networks only lead nowhere. */
+/** Ports of a service on the host's network say nothing; those of one that has internal networks only lead nowhere. */
 export function reachablePorts(service: Mapping, { name, tree, warn }: RuleContext): void {
   const [port] = childItems(service, 'ports');
   const networks = [...(childMap(service, 'networks')?.entries.keys() ?? [])];
+  if (port && childText(service, 'network_mode') === 'host') {
+    const message = `service ${name} is on the host's own network, where its ports are open as they are: ports is ignored`;
+    warn(port, 'compose/no-effect', message, 'remove ports, or network_mode');
+  }
   if (!port || networks.length === 0) return;
   const isInternal = (network: string): boolean => {
     const flag = child(child(child(tree, 'networks'), network), 'internal');

@@ -9,6 +9,8 @@ export interface RuleContext {
   readonly key: Span;
   /** Enough was found already; hints are no longer looked for. */
   readonly crowded: () => boolean;
+  /** Something in the text of this service is wrong already: what seems to be missing may be what was meant there. */
+  readonly troubled: () => boolean;
   readonly warn: (at: Span, code: string, message: string, hint?: string) => void;
   readonly report: (at: Span, code: string, message: string, hint?: string) => void;
 }
