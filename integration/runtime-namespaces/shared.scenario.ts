@@ -1,6 +1,7 @@
 import { chmodSync, existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { spawnProgram } from '../../src/host/index.ts';
 import type { Config } from '../kit/bundle.ts';
 import { Containers, withUsers } from './containers.ts';
 
@@ -109,5 +110,59 @@ describe('inside a user namespace', () => {
       config.process.args = ['/bin/nothing'];
     });
     expect(missing).toContain('cannot execute /bin/nothing: No such file or directory');
+  });
+});
+
+describe('a mount namespace by path', () => {
+  /** A process that holds a mount namespace of its own, a copy of the host's. */
+  const holder = async () => {
+    const child = spawnProgram(
+      '/usr/bin/unshare',
+      ['-m', '--propagation', 'private', '/bin/sh', '-c', 'echo ready; exec sleep 1000'],
+      {
+        stdio: ['ignore', 'pipe', 'ignore'],
+      },
+    );
+    await new Promise((resolve) => child.stdout?.once('data', resolve));
+    return child;
+  };
+
+  test('the container is in it, with its own root; what is in there keeps its own', async () => {
+    const held = await holder();
+    try {
+      const created = await containers.created(
+        containers.bundle(
+          ['pause'],
+          (config) => {
+            config.linux.namespaces = config.linux.namespaces.map((item) =>
+              item.type === 'mount' ? { type: 'mount', path: `/proc/${held.pid}/ns/mnt` } : item,
+            );
+          },
+          0,
+        ),
+      );
+      expect(readlinkSync(`/proc/${created.pid}/ns/mnt`)).toBe(readlinkSync(`/proc/${held.pid}/ns/mnt`));
+      expect(readlinkSync(`/proc/${held.pid}/root`)).toBe('/');
+      expect(existsSync(`/proc/${held.pid}/root/usr/bin/unshare`)).toBe(true);
+      expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toContain(created.bundle.rootfs);
+      await created.bundle.runtime('start', created.bundle.id);
+      const { stdout, stderr } = await created.exec('ls', '/', 'cwd', 'write', '/proc/sys/kernel/core_pattern', 'x');
+      expect(stderr).toBe('');
+      expect(stdout.split('\n').sort().slice(0, 6).join()).toMatch(/\bbin,dev,proc,sys\b/);
+      expect(stdout).toContain('core_pattern: Read-only file system');
+      await created.remove();
+    } finally {
+      held.kill('SIGKILL');
+      await new Promise((resolve) => held.on('close', resolve));
+    }
+  });
+
+  test("the host's is refused", async () => {
+    const message = await containers.refusal((config) => {
+      config.linux.namespaces = config.linux.namespaces.map((item) =>
+        item.type === 'mount' ? { type: 'mount', path: '/proc/self/ns/mnt' } : item,
+      );
+    });
+    expect(message).toContain("is the runtime's own mount namespace: the container's mounts would be the host's");
   });
 });

@@ -40,7 +40,7 @@ static int tell(int link, enum kind kind, pid_t pid, struct err *err) {
 static int join_paths(const struct setup *setup, bool last, bool done[], struct err *err) {
   for (size_t i = 0; setup->plan != NULL && i < setup->plan->namespace_count; i++) {
     const struct plan_namespace *namespace = &setup->plan->namespaces[i];
-    if (setup->namespace_fds[i] < 0 || namespace->flag == CLONE_NEWUSER || done[i]) {
+    if (setup->namespace_fds[i] < 0 || namespace->flag == CLONE_NEWUSER || namespace->flag == CLONE_NEWNS || done[i]) {
       continue;
     }
     if (setns(setup->namespace_fds[i], namespace->flag) == 0) {
@@ -106,6 +106,9 @@ _Noreturn static void go(const struct between *between, int link) {
   int r = between->executes ? cgroup_enter_entries(setup->entries, &err) : 0;
   if (r == 0 && between->joined_init >= 0 && setns(between->joined_init, between->joined) < 0) {
     r = err_errno(&err, "cannot join the namespaces of container %s", setup->id);
+  }
+  if (r == 0 && setup->entered_root >= 0 && (fchdir(setup->entered_root) < 0 || chroot(".") < 0)) {
+    r = err_errno(&err, "cannot enter the root of container %s", setup->id);
   }
   r = r < 0 ? r : join_paths(setup, false, done, &err);
   r = r < 0 ? r : join_users(between, &err);

@@ -25,7 +25,8 @@ struct container {
   pid_t pid;
   uint64_t start_time;
   struct cgroup cgroup;
-  struct json process;      /* default for exec */
+  struct json process; /* default for exec */
+  bool mounts_joined;
   bool own_users, own_time; /* namespaces that not every container has */
   long long personality;    /* PLAN_UNSET: none */
 };

@@ -396,6 +396,7 @@ static int record_text(const struct creation *creation, const char *status, stru
   r = r < 0 ? r : add_json(out, "hooks", &hooks);
   r = r < 0 ? r : add_json(out, "process", &process);
   r = r < 0 || !creation->setup.own_users ? r : str_add(out, ",\"user_namespace\":true");
+  r = r < 0 || !setup_joins_mounts(&creation->setup) ? r : str_add(out, ",\"mounts_joined\":true");
   r = r < 0 || !has_own_time(creation) ? r : str_add(out, ",\"time_namespace\":true");
   r = r < 0 || creation->plan.personality == PLAN_UNSET
           ? r
@@ -631,7 +632,7 @@ int container_create(const struct create_options *options, struct running *runni
   setup->keep_keyring = options->no_new_keyring;
   setup->sync = setup->start_fifo = setup->start_error = setup->console_socket = -1;
   setup->root = setup->null_file = setup->terminal = setup->apparmor = setup->selinux = -1;
-  setup->root_tree = -1;
+  setup->root_tree = setup->entered_root = -1;
   memset(setup->namespace_fds, -1, sizeof(setup->namespace_fds));
   memset(setup->entries, -1, sizeof(setup->entries));
   int r = container_check_id(options->id, err);

@@ -230,6 +230,18 @@ static int choose_cgroups(struct cgroup *cgroup, const struct str_list *wanted, 
   return 0;
 }
 
+/* A container in a joined mount namespace has not that namespace's root. */
+static int open_entered_root(struct entry *entry, struct err *err) {
+  const struct container *container = &entry->container;
+  if (!container->mounts_joined) {
+    return 0;
+  }
+  char path[48];
+  snprintf(path, sizeof(path), "/proc/%d/root", (int)container->pid);
+  entry->setup.entered_root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  return entry->setup.entered_root < 0 ? err_errno(err, "cannot open %s", path) : 0;
+}
+
 static int prepare(struct entry *entry, struct err *err) {
   const struct exec_options *options = entry->options;
   struct container *container = &entry->container;
@@ -259,7 +271,8 @@ static int prepare(struct entry *entry, struct err *err) {
   if (r < 0) {
     return r;
   }
-  r = open_console(entry, err);
+  r = open_entered_root(entry, err);
+  r = r < 0 ? r : open_console(entry, err);
   r = r < 0 ? r : labels_check(&entry->setup, err);
   r = r < 0 ? r : prepare_seccomp(entry, status, err);
   r = r < 0 ? r : open_pid_directory(entry, err);
@@ -380,7 +393,7 @@ int container_exec(const struct exec_options *options, int *ret_status, struct e
   setup->preserve_fds = options->preserve_fds;
   setup->sync = setup->start_fifo = setup->start_error = setup->console_socket = -1;
   setup->root = setup->null_file = setup->terminal = setup->apparmor = setup->selinux = -1;
-  setup->root_tree = -1;
+  setup->root_tree = setup->entered_root = -1;
   int r = enter(&entry, ret_status, err);
   console_close(&entry.console);
   /* The process is about to end: descriptors go with it. */

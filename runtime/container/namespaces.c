@@ -47,6 +47,10 @@ static bool is_own(int fd, int flag) {
 
 /* A namespace of the host's by path is as good as none: what would be set in it is the host's. */
 static int check_shared(const struct plan *plan, const struct plan_namespace *namespace, struct err *err) {
+  if (namespace->flag == CLONE_NEWNS) {
+    return err_set(err, EPERM, "%s is the runtime's own mount namespace: the container's mounts would be the host's",
+                   namespace->path);
+  }
   if (namespace->flag == CLONE_NEWUTS && (plan->hostname != NULL || plan->domainname != NULL)) {
     return err_set(err, EPERM, "hostname, domainname: would change the host: %s is its uts namespace", namespace->path);
   }

@@ -60,6 +60,7 @@ static int read_state(struct container *container, struct err *err) {
       (r = json_need_long(document, "pid", 1, INT_MAX, &pid, err)) < 0 ||
       (r = json_u64_at(document, "start_time", &container->start_time, err)) < 0 ||
       (r = json_bool_at(document, "user_namespace", &container->own_users, err)) < 0 ||
+      (r = json_bool_at(document, "mounts_joined", &container->mounts_joined, err)) < 0 ||
       (r = json_bool_at(document, "time_namespace", &container->own_time, err)) < 0 ||
       (r = json_long_at(document, "personality", 0, LONG_MAX, &container->personality, err)) < 0) {
     return r;

@@ -61,12 +61,26 @@ int step_cgroups(struct setup *setup, struct err *err) {
 int step_namespaces(struct setup *setup, struct err *err) {
   for (size_t i = 0; !setup->joined_all && i < setup->plan->namespace_count; i++) {
     const struct plan_namespace *namespace = &setup->plan->namespaces[i];
-    /* The pid namespace was joined by the parent: it only holds for children. */
-    if (setup->namespace_fds[i] < 0 || namespace->flag == CLONE_NEWPID) {
+    /* The pid namespace was joined by the parent: it only holds for children. The mount namespace has its own step. */
+    if (setup->namespace_fds[i] < 0 || namespace->flag == CLONE_NEWPID || namespace->flag == CLONE_NEWNS) {
       continue;
     }
     if (setns(setup->namespace_fds[i], namespace->flag) < 0) {
       return err_errno(err, "cannot join the %s namespace at %s", namespace->name, namespace->path);
+    }
+  }
+  return 0;
+}
+
+/* Last of all: nothing in there is trusted with what is written through the host's files. */
+int step_mount_namespace(struct setup *setup, struct err *err) {
+  for (size_t i = 0; i < setup->plan->namespace_count; i++) {
+    const struct plan_namespace *namespace = &setup->plan->namespaces[i];
+    if (namespace->flag != CLONE_NEWNS || namespace->path == NULL) {
+      continue;
+    }
+    if (setns(setup->namespace_fds[i], CLONE_NEWNS) < 0) {
+      return err_errno(err, "cannot join the mount namespace at %s", namespace->path);
     }
   }
   return 0;

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -17,7 +18,14 @@
 #include "sys/mountfd.h"
 #include "sys/syscalls.h"
 
+bool setup_joins_mounts(const struct setup *setup) {
+  return plan_namespace(setup->plan, CLONE_NEWNS)->path != NULL;
+}
+
 int step_propagation(struct setup *setup, struct err *err) {
+  if (setup_joins_mounts(setup)) {
+    return 0;
+  }
   unsigned long flags = setup->plan->root_propagation;
   /* Shared on request only; else nothing mounted here may show on the host. Slave keeps bind sources able to follow the
    * host. */
@@ -78,7 +86,7 @@ static int make_private_below(int directory, struct err *err) {
 static int attach_root(const struct setup *setup, int tree, const char *path, struct err *err) {
   cleanup_close int target = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
   int r = target < 0 ? err_errno(err, "cannot open %s", path) : 0;
-  if (r == 0 && (setup->plan->root_propagation & MS_SHARED) != 0) {
+  if (r == 0 && ((setup->plan->root_propagation & MS_SHARED) != 0 || setup_joins_mounts(setup))) {
     r = make_private_below(target, err);
   }
   return r == 0 && mountfd_attach(tree, target) < 0 ? err_errno(err, "cannot mount the root on %s", path) : r;
@@ -111,7 +119,8 @@ int step_root(struct setup *setup, struct err *err) {
   if (setup->root_tree >= 0) {
     tree = setup->root_tree;
     setup->root_tree = -1;
-    r = attach_root(setup, tree, "/", err);
+    /* In a namespace that others are in only where the path says. */
+    r = attach_root(setup, tree, setup_joins_mounts(setup) ? path : "/", err);
   } else if (plan->overlay_lower.count > 0) {
     r = overlay_mount(plan, path, err);
   } else {
@@ -152,10 +161,19 @@ static int move_root(const struct setup *setup, struct err *err) {
   return 0;
 }
 
+/* In a joined mount namespace: its root is not ours to move. */
+static int enter_root(const struct setup *setup, struct err *err) {
+  return fchdir(setup->root) < 0 || chroot(".") < 0 || chdir("/") < 0
+             ? err_errno(err, "cannot enter the container's root")
+             : 0;
+}
+
 /* Found: root complete at `setup->root`. Left: it is "/", nothing of the host is reachable by path. */
 int step_pivot(struct setup *setup, struct err *err) {
   const struct plan *plan = setup->plan;
-  int r = setup->no_pivot ? move_root(setup, err) : pivot(setup, err);
+  int r = setup_joins_mounts(setup) ? enter_root(setup, err)
+          : setup->no_pivot         ? move_root(setup, err)
+                                    : pivot(setup, err);
   if (r < 0) {
     return r;
   }

@@ -58,6 +58,7 @@ struct setup {
   int64_t personality;             /* PLAN_UNSET: the runtime's */
   int namespace_fds[8];            /* by index of plan->namespaces, -1: new */
   int *sources;                    /* by index of plan->mounts, -1: the child opens it; NULL: it opens all */
+  int entered_root;                /* exec: the container\'s root, when its mount namespace has another; -1 */
   int root_tree;                   /* the root, opened by the runtime; -1: the child opens it */
   int entries[CGROUP_HIERARCHIES]; /* with own_users: cgroup files, opened by the runtime */
   int sync;                        /* the child's end */
@@ -104,6 +105,7 @@ int step_runtime_hooks(struct setup *setup, struct err *err);
 int step_loopback(struct setup *setup, struct err *err);
 int step_names(struct setup *setup, struct err *err);
 int step_sysctls(struct setup *setup, struct err *err);
+int step_mount_namespace(struct setup *setup, struct err *err);
 int step_propagation(struct setup *setup, struct err *err);
 int step_root(struct setup *setup, struct err *err);
 int step_mounts(struct setup *setup, struct err *err);
@@ -149,6 +151,9 @@ int hooks_run(const struct plan_hooks *hooks, const char *kind, const char *stat
 void hooks_run_all(const struct plan_hooks *hooks, const char *kind, const char *state_text);
 /* Those the container's first process runs; the state has its own pid, as it is called there. */
 int hooks_run_inside(const struct setup *setup, enum hook_kind kind, const char *status, struct err *err);
+
+/* Whether the mount namespace is one by path: others are in it, its root stays. */
+bool setup_joins_mounts(const struct setup *setup);
 
 /* Before the child is made: trees that it cannot open (sources.c, rootfs.c). */
 int setup_open_sources(struct setup *setup, struct err *err);

@@ -111,9 +111,9 @@ static int open_root(struct setup *setup, struct mapping *mapping, struct err *e
 int setup_open_sources(struct setup *setup, struct err *err) {
   const struct plan *plan = setup->plan;
   /* Without privileges outside, the first process has more rights than we do. */
-  bool all = setup->own_users && idmap_holds(CAP_SYS_ADMIN);
+  bool all = setup_joins_mounts(setup) || (setup->own_users && idmap_holds(CAP_SYS_ADMIN));
   bool some = all;
-  if (plan->overlay_mapped && !all) {
+  if (plan->overlay_mapped && !(setup->own_users && all)) {
     return err_set(err, EPERM, "annotation dev.tscompose.overlay: idmap needs %s",
                    setup->own_users ? "a runtime with CAP_SYS_ADMIN" : "a user namespace of the container's own");
   }

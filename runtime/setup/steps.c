@@ -20,6 +20,7 @@ const struct step container_steps[] = {
     {"raise loopback", step_loopback},
     {"set names", step_names},
     {"set sysctls", step_sysctls},
+    {"join mount namespace", step_mount_namespace},
     {"detach mount propagation", step_propagation},
     {"mount root", step_root},
     {"mount", step_mounts},

@@ -85,9 +85,8 @@ static int read_list(struct plan *plan, const struct json *linux_object, struct 
       return r;
     }
   }
-  const struct plan_namespace *mount = plan_namespace(plan, CLONE_NEWNS);
-  if (mount == NULL || mount->path != NULL) {
-    return err_set(err, ENOTSUP, "linux.namespaces: a new mount namespace is needed");
+  if (plan_namespace(plan, CLONE_NEWNS) == NULL) {
+    return err_set(err, ENOTSUP, "linux.namespaces: a mount namespace is needed");
   }
   return 0;
 }
