@@ -5,6 +5,7 @@
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -16,6 +17,8 @@
 
 #define WHITEOUT ".wh."
 #define WHITEOUT_META ".wh..wh."
+#define ROOM_BYTES ((uint64_t)16 << 20)
+#define ROOM_ENTRIES 4096
 #define WHITEOUT_OPAQUE ".wh..wh..opq"
 
 struct directory_time {
@@ -37,6 +40,8 @@ struct apply {
   struct directory_time *times;
   size_t time_count;
   size_t time_capacity;
+  uint64_t room_bytes; /* the report's numbers when the free space was last looked at */
+  uint64_t room_entries;
 };
 
 /* One entry on its way into the tree. */
@@ -223,14 +228,41 @@ static int set_meta(const struct item *item, int fd, struct err *err) {
   return r < 0 ? r : set_xattrs(item, fd, err);
 }
 
+/* An archive that fills the disk takes everybody else down with it. Looked at now and then: it is a call to the kernel.
+ */
+static int check_room(struct apply *apply, uint64_t more, bool always, struct err *err) {
+  uint64_t bytes = apply->report.bytes + more;
+  bool grown = bytes - apply->room_bytes >= ROOM_BYTES || apply->report.entries - apply->room_entries >= ROOM_ENTRIES;
+  if (apply->options->reserve == 0 || (!always && !grown)) {
+    return 0;
+  }
+  apply->room_bytes = bytes;
+  apply->room_entries = apply->report.entries;
+  struct statvfs room;
+  if (fstatvfs(apply->tree->root, &room) < 0) {
+    return err_errno(err, "cannot ask for the free space");
+  }
+  if ((uint64_t)room.f_bavail * room.f_frsize < apply->options->reserve) {
+    return err_set(err, ENOSPC, "the file system is full: %llu MiB are kept free",
+                   (unsigned long long)(apply->options->reserve >> 20));
+  }
+  return 0;
+}
+
 static int write_content(struct apply *apply, const struct item *item, int fd, struct err *err) {
   const void *data = NULL;
   size_t size = 0;
   int64_t offset = 0;
   int64_t end = item->entry->size;
   int r;
+  uint64_t done = 0;
   while ((r = source_data(apply->source, &data, &size, &offset, err)) > 0) {
     const char *at = data;
+    done += size;
+    r = check_room(apply, done, false, err);
+    if (r < 0) {
+      return r;
+    }
     while (size > 0) {
       ssize_t written = pwrite(fd, at, size, offset);
       if (written < 0 && errno == EINTR) {
@@ -334,7 +366,7 @@ static int make_symlink(const struct item *item, struct err *err) {
   return meta_set_at(item->parent, item->leaf, item->owner, &item->mtime, item->path, err);
 }
 
-static int make_special(const struct item *item, mode_t type, struct err *err) {
+static int make_special(const struct apply *apply, const struct item *item, mode_t type, struct err *err) {
   dev_t device = 0;
   if (type != S_IFIFO) {
     int64_t major_number = item->entry->major;
@@ -343,6 +375,9 @@ static int make_special(const struct item *item, mode_t type, struct err *err) {
       return err_set(err, EINVAL, "device /%s has an impossible number", item->path);
     }
     device = makedev((unsigned)major_number, (unsigned)minor_number);
+    if (device == 0 && type == S_IFCHR && apply->options->overlay) {
+      return err_set(err, EINVAL, "device /%s has the number 0, by which overlayfs marks what is removed", item->path);
+    }
   }
   if (mknodat(item->parent, item->leaf, type | (item->mode & 07777), device) < 0) {
     return err_errno(err, "cannot create special file /%s", item->path);
@@ -443,13 +478,13 @@ static int make_item(struct apply *apply, struct item *item, struct err *err) {
   case '2':
     return make_symlink(item, err);
   case '3':
-    return make_special(item, S_IFCHR, err);
+    return make_special(apply, item, S_IFCHR, err);
   case '4':
-    return make_special(item, S_IFBLK, err);
+    return make_special(apply, item, S_IFBLK, err);
   case '5':
     return make_directory(apply, item, err);
   default:
-    return make_special(item, S_IFIFO, err);
+    return make_special(apply, item, S_IFIFO, err);
   }
 }
 
@@ -519,11 +554,17 @@ int apply_run(const struct tree *tree, struct source *source, const struct apply
   const struct tar_item *entry = NULL;
   int r;
   while ((r = source_next(source, &entry, err)) == 0 && entry != NULL) {
-    r = apply_entry(&apply, entry, err);
+    r = check_room(&apply, 0, apply.report.entries == 0, err);
+    if (r == 0) {
+      r = apply_entry(&apply, entry, err);
+    }
     if (r < 0) {
       break;
     }
     apply.report.entries++;
+  }
+  if (r == 0) {
+    r = check_room(&apply, 0, true, err);
   }
   if (r == 0) {
     r = set_directory_times(&apply, err);

@@ -32,6 +32,7 @@ enum option_id {
   OPTION_MAX_ENTRIES,
   OPTION_MAX_RATIO,
   OPTION_RATIO_FROM,
+  OPTION_RESERVE,
 };
 
 static const struct option long_options[] = {
@@ -59,6 +60,7 @@ static const struct option long_options[] = {
     {"max-entries", required_argument, NULL, OPTION_MAX_ENTRIES},
     {"max-ratio", required_argument, NULL, OPTION_MAX_RATIO},
     {"ratio-from", required_argument, NULL, OPTION_RATIO_FROM},
+    {"reserve", required_argument, NULL, OPTION_RESERVE},
     {NULL, 0, NULL, 0},
 };
 
@@ -193,6 +195,8 @@ static int parse_one(struct options *options, enum option_id id, const char *val
   case OPTION_MAX_RATIO:
   case OPTION_RATIO_FROM:
     return parse_limit(&options->limits, id, value, err);
+  case OPTION_RESERVE:
+    return parse_number(value, &options->reserve, err);
   }
   return err_set(err, EINVAL, "unknown option");
 }

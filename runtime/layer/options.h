@@ -27,6 +27,7 @@ struct options {
   bool no_overwrite_dir_non_dir;
   bool one_file_system;
   struct limits limits;
+  uint64_t reserve; /* 0: the verb's own */
 };
 
 int options_parse(int argc, char **argv, struct options *ret_options, struct err *err);

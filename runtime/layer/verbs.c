@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -50,6 +51,16 @@ static int unpack(const struct tree *tree, struct source *source, const struct a
   return r < 0 ? r : print_report(&report, digest, err);
 }
 
+/* A hundredth of the file system, 64 MiB at most. */
+static uint64_t default_reserve(int root) {
+  struct statvfs room;
+  if (fstatvfs(root, &room) < 0) {
+    return 0;
+  }
+  uint64_t part = (uint64_t)room.f_blocks * room.f_frsize / 100;
+  return part < (uint64_t)64 << 20 ? part : (uint64_t)64 << 20;
+}
+
 int verb_apply(const struct options *options, struct err *err) {
   cleanup_tree struct tree tree = TREE_INIT;
   cleanup_source struct source *source = NULL;
@@ -70,6 +81,7 @@ int verb_apply(const struct options *options, struct err *err) {
       .overlay = options->overlay,
       .owner = options->has_owner ? &options->owner : NULL,
       .pending = pending,
+      .reserve = options->reserve != 0 || r < 0 ? options->reserve : default_reserve(tree.root),
   };
   return r < 0 ? r : unpack(&tree, source, &apply, err);
 }
