@@ -19,7 +19,7 @@ struct apply_options {
   const mode_t *mode;        /* replaces permission bits; may be NULL */
   bool no_overwrite_dir_non_dir;
   uint64_t reserve; /* bytes of the file system that stay free; 0: down to the last one */
-  int pending; /* descriptor that receives the records for fixup_run, or -1 */
+  int pending;      /* descriptor that receives the records for fixup_run, or -1 */
 };
 
 struct apply_report {

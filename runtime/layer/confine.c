@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 
 /* The whiteout of a file with the longest name is longer than any file's name. */
 #define PART_MAX (NAME_MAX + sizeof(".wh.") - 1)
+#define TEXT_MAX ((size_t)128 << 10)
 
 void tree_close(struct tree *tree) {
   cleanup_close_at(&tree->root);
@@ -58,7 +60,7 @@ int confine_clean(const char *path, struct str *ret_path, struct err *err) {
       clean.data[clean.size] = '\0';
       depth -= depth > 0;
     } else if (length > 0 && !(length == 1 && at[0] == '.')) {
-      if (length > PART_MAX || ++depth > CONFINE_DEPTH || clean.size + length + 2 > PATH_MAX) {
+      if (length > PART_MAX || ++depth > CONFINE_DEPTH || clean.size + length + 2 > TEXT_MAX) {
         return err_set(err, ENAMETOOLONG, "path %.200s... is too long or too deep", path);
       }
       if ((clean.size > 0 && str_append(&clean, "/", 1) < 0) || str_append(&clean, at, length) < 0) {
@@ -74,19 +76,46 @@ int confine_clean(const char *path, struct str *ret_path, struct err *err) {
   return 0;
 }
 
-static int open_in_root(int root, const char *path, int flags) {
+static int open_resolved(int directory, const char *path, int flags, uint64_t resolve) {
   struct open_how how = {
       .flags = (unsigned)(flags | O_CLOEXEC),
-      .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+      .resolve = resolve | RESOLVE_NO_MAGICLINKS,
   };
   /* EAGAIN: something was renamed while ".." was walked; the kernel asks to try again. */
   for (int attempt = 0; attempt < 1000; attempt++) {
-    long fd = syscall(SYS_openat2, root, *path == '\0' ? "." : path, &how, sizeof(how));
+    long fd = syscall(SYS_openat2, directory, *path == '\0' ? "." : path, &how, sizeof(how));
     if (fd >= 0 || (errno != EAGAIN && errno != EINTR)) {
       return (int)fd;
     }
   }
   return -1;
+}
+
+/* A path longer than the kernel takes at once is walked in parts. Only the first may lead through symbolic links:
+ * behind it the root is no longer known. */
+static int open_in_root(int root, const char *path, int flags) {
+  uint64_t resolve = RESOLVE_IN_ROOT;
+  cleanup_close int below = -1;
+  while (strlen(path) >= PATH_MAX) {
+    char part[PATH_MAX];
+    (void)memcpy(part, path, PATH_MAX - 1);
+    part[PATH_MAX - 1] = '\0';
+    char *slash = strrchr(part, '/'); /* there is one: parts of a clean path are short */
+    if (slash == NULL) {
+      errno = ENAMETOOLONG;
+      return -1;
+    }
+    *slash = '\0';
+    int next = open_resolved(below < 0 ? root : below, part, O_PATH | O_DIRECTORY, resolve);
+    cleanup_close_at(&below);
+    below = next;
+    if (below < 0) {
+      return -1;
+    }
+    resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+    path += slash - part + 1;
+  }
+  return open_resolved(below < 0 ? root : below, path, flags, resolve);
 }
 
 int confine_open(int root, const char *path, int flags, int *ret_fd, struct err *err) {

@@ -30,11 +30,11 @@ void tree_close(struct tree *tree);
 int tree_open_directory(const char *path, struct tree *ret_tree, struct err *err);
 int tree_open_self(int *ret_self, struct err *err);
 
-/* "." and ".." removed as in a rooted path, no leading or trailing slash. Deeper than CONFINE_DEPTH, longer than a path
- * may be, or a part longer than a whiteout of a file can be: -ENAMETOOLONG. */
+/* "." and ".." removed as in a rooted path, no leading or trailing slash. Deeper than CONFINE_DEPTH, longer than
+ * 128 KiB, or a part longer than a whiteout of a file can be: -ENAMETOOLONG. */
 int confine_clean(const char *path, struct str *ret_path, struct err *err);
 
-/* openat2 below the root. */
+/* openat2 below the root; a path longer than PATH_MAX too, without links behind its first part. */
 int confine_open(int root, const char *path, int flags, int *ret_fd, struct err *err);
 
 /* The path without symbolic links (40 at most, else -ELOOP). With `follow_last` false the last part stays. A missing
