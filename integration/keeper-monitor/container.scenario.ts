@@ -125,6 +125,19 @@ describe('container under its monitor', () => {
     expect(told).toBe(1);
   });
 
+  it('keeps what hooks at the end may need', async () => {
+    const witness = join(shop.directory, 'poststop-rights');
+    await using one = await container(['exit', '2'], {}, (config) => {
+      config.hooks = {
+        poststop: [{ path: '/bin/sh', args: ['sh', '-c', `grep CapEff /proc/self/status >${witness}`] }],
+      };
+    });
+    await one.link.start();
+    expect((await one.link.exit).exitCode).toBe(2);
+    const own = /^CapEff:\s+(\w+)/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? 'none';
+    expect(readFileSync(witness, 'utf8')).toContain(own);
+  });
+
   it('tells of an out-of-memory kill of something else than its process, at once', async () => {
     await using one = await container(['pause'], {}, (config) => {
       config.linux.resources = { memory: { limit: 32 << 20 } };

@@ -1,8 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { runProgram } from '../../src/host/index.ts';
 import { startTestDaemon, type TestDaemon } from '../kit/daemon.ts';
 import { until } from '../kit/keeper.ts';
 import { leftovers } from '../kit/ledger.ts';
@@ -65,6 +66,26 @@ it('a settled monitor rotates and compresses, and all of the log is read back', 
   expect(await logs('many')).toBe(numbers(1, 100_000));
   expect(await logs('many', '&tail=60000')).toBe(numbers(40_001, 100_000));
   expect((await daemon.call('DELETE', '/containers/many?force=1')).status).toBe(204);
+});
+
+it('the daemon says when a full disk cost lines, and the container and its waiters do not suffer', async () => {
+  const made = await daemon.call('POST', '/containers/create?name=full', { Image: 'busybox', Cmd: ['seq', '100000'] });
+  expect(made.status, made.text()).toBe(201);
+  const { LogPath } = (await daemon.call('GET', '/containers/full/json')).json<{ LogPath: string }>();
+  // The log alone is on a disk of 256 KiB.
+  const small = join(daemon.directory, 'small');
+  const prepare = `mkdir "$1" && mount -t tmpfs -o size=256k tmpfs "$1" && touch "$1/log" "$2" && mount --bind "$1/log" "$2"`;
+  const prepared = await runProgram('/bin/sh', ['-c', prepare, 'sh', small, LogPath]);
+  expect(prepared.status, prepared.stderr).toBe(0);
+  try {
+    expect((await daemon.call('POST', '/containers/full/start')).status).toBe(204);
+    expect((await daemon.call('POST', '/containers/full/wait')).json()).toMatchObject({ StatusCode: 0 });
+    expect(daemon.log()).toContain('lines of a container are missing in its log');
+    expect(numbers(1, 100_000).startsWith((await logs('full')).slice(0, 10_000))).toBe(true);
+  } finally {
+    await runProgram('/bin/umount', ['-l', LogPath, small]);
+  }
+  expect((await daemon.call('DELETE', '/containers/full?force=1')).status).toBe(204);
 });
 
 it('refuses to compress a log of one file', async () => {
