@@ -22,7 +22,7 @@ const SPECIAL_FLOATS = new Map([
   ['.nan', Number.NaN],
 ]);
 // Leading zeros mean octal and underscores are skipped, as in the YAML reader that compose files are written against.
-const INTEGER = /^[-+]?(?:0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|[1-9][0-9_]*|0)$/;
+const INTEGER = /^[-+]?(?:0b_*[01][01_]*|0o?_*[0-7][0-7_]*|0x_*[0-9a-fA-F][0-9a-fA-F_]*|[1-9][0-9_]*|0)$/;
 const FLOAT = /^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$/;
 
 /** Resolves an unquoted scalar by the core rules plus `0755` octal; `yes`, `on` and `22:22` stay strings. */
