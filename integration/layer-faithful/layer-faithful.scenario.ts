@@ -241,6 +241,7 @@ describe('files', () => {
       extended([['mtime', '-1.5']]),
       file('early', 'x'),
       file('su', 'x', { mode: 0o6711, uid: 12, gid: 34 }),
+      header({ name: 'pipe', type: '6', mode: 0o4711, uid: 12 }),
       header({ name: 'sticky/', type: '5', mode: 0o3777, uid: 12 }),
       header({ name: 'link', type: '2', link: 'su', uid: 5, gid: 6, mode: 0o777 }),
     );
@@ -248,6 +249,7 @@ describe('files', () => {
     expect(statSync(join(root, 'nano'), { bigint: true }).mtimeNs).toBe(1234567890123456789n);
     expect(statSync(join(root, 'early'), { bigint: true }).mtimeNs).toBe(-1_500_000_000n);
     expect(statSync(join(root, 'su'))).toMatchObject({ uid: 12, gid: 34, mode: 0o106711 });
+    expect(statSync(join(root, 'pipe'))).toMatchObject({ uid: 12, mode: 0o014711 });
     expect(statSync(join(root, 'sticky'))).toMatchObject({ uid: 12, mode: 0o043777 });
     expect(lstatSync(join(root, 'link'))).toMatchObject({ uid: 5, gid: 6 });
     const packed = await buffer(tool.pack(root));

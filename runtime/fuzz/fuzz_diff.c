@@ -45,7 +45,6 @@ static void set_attributes(struct maker *maker, int parent, const char *name) {
   (void)fchownat(parent, name, bits & 1 ? 3000000U : 0U, bits & 2 ? 7U : 0U, AT_SYMLINK_NOFOLLOW);
   struct stat at;
   if (fstatat(parent, name, &at, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(at.st_mode)) {
-    (void)fchmodat(parent, name, bits & 4 ? 04711 : 0640, 0);
     cleanup_close int fd = openat(parent, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (bits & 8) {
       (void)fsetxattr(fd, "trusted.note", &bits, 1, 0);
@@ -53,6 +52,9 @@ static void set_attributes(struct maker *maker, int parent, const char *name) {
     if (bits & 16) {
       (void)fsetxattr(fd, "trusted.overlay.origin", &bits, 1, 0); /* must not come out */
     }
+  }
+  if (fstatat(parent, name, &at, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISLNK(at.st_mode)) {
+    (void)fchmodat(parent, name, bits & 4 ? 06711 : 0640, 0);
   }
   (void)utimensat(parent, name, times, AT_SYMLINK_NOFOLLOW);
 }

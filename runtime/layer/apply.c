@@ -382,7 +382,8 @@ static int make_special(const struct apply *apply, const struct item *item, mode
   if (mknodat(item->parent, item->leaf, type | (item->mode & 07777), device) < 0) {
     return err_errno(err, "cannot create special file /%s", item->path);
   }
-  return meta_set_at(item->parent, item->leaf, item->owner, &item->mtime, item->path, err);
+  int r = meta_set_at(item->parent, item->leaf, item->owner, &item->mtime, item->path, err);
+  return r < 0 ? r : meta_restore_special_mode(apply->tree, item->parent, item->leaf, item->mode, item->path, err);
 }
 
 /* The target is a name in the archive: below the same prefix, never through a symbolic link at its end. */

@@ -191,7 +191,8 @@ static int copy_special(struct copy *copy, const struct stat *at, int parent, co
   if (mknodat(parent, leaf, (at->st_mode & S_IFMT) | mode_of(copy, at), at->st_rdev) < 0) {
     return err_errno(err, "cannot create special file /%s", path);
   }
-  return meta_set_at(parent, leaf, owner_of(copy, at), &at->st_mtim, path, err);
+  int r = meta_set_at(parent, leaf, owner_of(copy, at), &at->st_mtim, path, err);
+  return r < 0 ? r : meta_restore_special_mode(copy->target, parent, leaf, mode_of(copy, at), path, err);
 }
 
 static int copy_children(struct copy *copy, int from, const char *path, struct err *err) {

@@ -111,3 +111,21 @@ int meta_set_at(int parent, const char *leaf, struct owner owner, const struct t
   }
   return 0;
 }
+
+int meta_restore_special_mode(const struct tree *tree, int parent, const char *leaf, mode_t mode, const char *path,
+                              struct err *err) {
+  if ((mode & 07000) == 0) {
+    return 0;
+  }
+  cleanup_close int fd = openat(parent, leaf, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  struct stat at;
+  if (fd < 0 || fstat(fd, &at) < 0) {
+    return err_errno(err, "cannot open /%s", path);
+  }
+  if (!S_ISFIFO(at.st_mode) && !S_ISCHR(at.st_mode) && !S_ISBLK(at.st_mode)) {
+    return err_set(err, EBUSY, "/%s was replaced while it was made", path);
+  }
+  char name[16];
+  (void)snprintf(name, sizeof(name), "%d", fd);
+  return fchmodat(tree->self, name, mode & 07777, 0) < 0 ? err_errno(err, "cannot set the mode of /%s", path) : 0;
+}

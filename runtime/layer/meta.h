@@ -27,3 +27,7 @@ int meta_set_mtime(int fd, const struct timespec *mtime, const char *path, struc
 /* For links and special files: never follows. */
 int meta_set_at(int parent, const char *leaf, struct owner owner, const struct timespec *mtime, const char *path,
                 struct err *err);
+
+/* Set-id bits of a special file, which setting its owner has cleared: by descriptor, whatever has its name by now. */
+int meta_restore_special_mode(const struct tree *tree, int parent, const char *leaf, mode_t mode, const char *path,
+                              struct err *err);
