@@ -15,7 +15,9 @@ export type PeerName =
   | 'crun'
   | 'runc'
   | 'podman-4'
-  | 'containerd-1';
+  | 'containerd-1'
+  | 'oci-validation'
+  | 'oci-validation-source';
 
 /** Where the program is, or why it cannot be had here. */
 export type Peer = { readonly path: string } | { readonly reason: string };
@@ -80,6 +82,22 @@ const SOURCES: Readonly<Record<PeerName, PeerSource>> = {
   },
   // ctr and the shim are beside it.
   'containerd-1': { suite: 'bookworm', packages: ['containerd'], program: 'usr/bin/containerd' },
+  // The compiler and the modules that the OCI project's validation programs are built with, and these.
+  'oci-validation': {
+    suite: 'bookworm',
+    packages: [
+      '@golang-github-opencontainers-runtime-tools-dev',
+      'golang-1.19-go',
+      'golang-1.19-src',
+      'golang-github-google-uuid-dev',
+    ],
+    program: 'usr/lib/go-1.19/bin/go',
+  },
+  'oci-validation-source': {
+    suite: 'forky',
+    packages: ['%golang-github-opencontainers-runtime-tools'],
+    program: 'src',
+  },
   // newuidmap and newgidmap.
   uidmap: { suite: 'bookworm', packages: ['uidmap'], program: 'usr/bin/newuidmap' },
   crun: {

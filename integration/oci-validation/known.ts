@@ -1,0 +1,96 @@
+/** One assertion, or a program that ends without any, that no runtime meets on this kernel or that is wrong in itself. */
+export interface Known {
+  readonly program: string;
+  /** Of the assertion's text, or of what the program says when it gives up. */
+  readonly text: RegExp;
+  readonly reason: string;
+}
+
+const absent = (what: string) => `the kernel or host has no ${what}; asking for it is refused`;
+
+export const KNOWN: readonly Known[] = [
+  {
+    program: 'linux_cgroups_blkio',
+    text: /leafWeight/,
+    reason: absent('leaf weights, they went with the CFQ scheduler'),
+  },
+  { program: 'linux_cgroups_relative_blkio', text: /leafWeight|exit status 1/, reason: absent('leaf weights') },
+  {
+    program: 'linux_cgroups_hugetlb',
+    text: /hugetlb|relative to the cgroups mount point/,
+    reason: 'it looks for hugetlb among the v1 hierarchies only; here it is a controller of v2, or of none',
+  },
+  {
+    program: 'linux_cgroups_relative_hugetlb',
+    text: /get hugetlb cgroup data|exit status 1/,
+    reason: 'as linux_cgroups_hugetlb',
+  },
+  { program: 'linux_cgroups_network', text: /net_cls|net_prio/, reason: absent('net_cls or net_prio controller') },
+  { program: 'linux_cgroups_relative_network', text: /exit status 1/, reason: absent('net_cls controller') },
+  {
+    program: 'linux_cgroups_memory',
+    text: /memory kernel(TCP)? is set correctly/,
+    reason: 'kernel memory limits were taken out of Linux 6.1, TCP limits with them where sockets are accounted',
+  },
+  {
+    program: 'linux_cgroups_relative_memory',
+    text: /memory kernel(TCP)? is set correctly/,
+    reason: 'kernel memory limits were taken out of Linux 6.1',
+  },
+  { program: 'linux_mount_label', text: /SELinux is not active/, reason: absent('SELinux') },
+  {
+    program: 'linux_process_apparmor_profile',
+    text: /AppArmor|acme_secure_profile/,
+    reason: absent('such AppArmor profile'),
+  },
+  {
+    program: 'linux_ns_itype',
+    text: /cannot run validation tests/,
+    reason: 'it asks for a container in the mount namespace of the runtime, which is refused by name',
+  },
+  {
+    program: 'linux_ns_path',
+    text: /set mnt namespace by path/,
+    reason: 'it joins a mount namespace instead of having one, which is refused by name',
+  },
+  {
+    program: 'misc_props',
+    text: /unknown annotation key/,
+    reason: 'its bundle lacks the program that its config.json names; runc and crun fail too',
+  },
+  {
+    program: 'pidfile',
+    text: /--pid-file/,
+    reason: 'it kills a stopped container and wants no error, against the specification',
+  },
+  {
+    program: 'process_capabilities',
+    text: /CAP_\w+ set/,
+    reason: 'this machine holds back capabilities from root; what is not held cannot be given and is warned of',
+  },
+  {
+    program: 'process_capabilities_fail',
+    text: /cannot be mapped to a relevant kernel interface/,
+    reason: 'since version 1.1 of the specification an unknown capability is a warning',
+  },
+  {
+    program: 'process_rlimits',
+    text: /soft RLIMIT_NOFILE/,
+    reason: 'the checking program is in Go, which raises its own soft limit when it starts',
+  },
+  {
+    program: 'start',
+    text: /process. was not set|timeout in waiting/,
+    reason: 'it tests the contrary of its own words: start without a process must fail, and does',
+  },
+  {
+    program: 'killsig',
+    text: /send the specified signal/,
+    reason: 'it does not wait until the shell inside has its trap; a signal to process 1 before that is dropped',
+  },
+  {
+    program: 'kill',
+    text: /send the specified signal/,
+    reason: 'as killsig',
+  },
+];
