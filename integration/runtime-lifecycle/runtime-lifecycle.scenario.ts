@@ -335,6 +335,7 @@ describe('terminal', () => {
     const shown = await text;
     expect(shown).toContain('tty 1 1 1 31x77 fg=1');
     expect(shown).toMatch(/\/dev\/console: mode=20620 .* rdev=136:0/);
+    await until('the end', async () => (await stateOf(bundle)).status === 'stopped');
     expect(await bundle.runtime('delete', bundle.id)).toMatchObject({ status: 0, stderr: '' });
   });
 });
