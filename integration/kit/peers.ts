@@ -11,6 +11,7 @@ export type PeerName =
   | 'docker-compose-2'
   | 'linux-6.1'
   | 'apparmor-parser'
+  | 'secilc'
   | 'uidmap'
   | 'crun'
   | 'runc'
@@ -51,6 +52,7 @@ const SOURCES: Readonly<Record<PeerName, PeerSource>> = {
   },
   // A directory: vmlinuz and config, with the modules beside it below lib/modules.
   'linux-6.1': { suite: 'bookworm', packages: ['=linux-image-cloud-amd64'], program: 'boot' },
+  secilc: { suite: 'bookworm', packages: ['secilc'], program: 'usr/bin/secilc' },
   'apparmor-parser': { suite: 'bookworm', packages: ['apparmor'], program: 'sbin/apparmor_parser' },
   // With conmon, the configuration files and the libraries a host without podman lacks, below the same root.
   'podman-4': {
