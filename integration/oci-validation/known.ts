@@ -49,11 +49,6 @@ export const KNOWN: readonly Known[] = [
     reason: 'it asks for a container in the mount namespace of the runtime, which is refused by name',
   },
   {
-    program: 'linux_ns_path',
-    text: /set mnt namespace by path/,
-    reason: 'it joins a mount namespace instead of having one, which is refused by name',
-  },
-  {
     program: 'misc_props',
     text: /unknown annotation key/,
     reason: 'its bundle lacks the program that its config.json names; runc and crun fail too',

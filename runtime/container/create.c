@@ -19,35 +19,11 @@
 #include "container/between.h"
 #include "container/console.h"
 #include "container/container.h"
+#include "container/creation.h"
 #include "container/namespaces.h"
 #include "container/notify.h"
 #include "sys/process.h"
 #include "sys/syscalls.h"
-
-/* All that a creation in progress owns; what is set is undone when it fails. */
-struct creation {
-  const struct create_options *options;
-  struct running *running; /* NULL: `create` */
-  struct plan plan;
-  char bundle[PATH_MAX];
-  char rootfs[PATH_MAX];
-  char created[TIME_TEXT_SIZE];
-  int directory;
-  bool made_directory, made_cgroup, made_pid_file;
-  struct cgroup_layout layout;
-  struct cgroup cgroup;
-  struct scope scope;
-  char unit[256]; /* of the scope; "": systemd has no part in it */
-  struct seccomp_program seccomp;
-  struct seccomp_listener listener;
-  int listener_socket;
-  struct setup setup;
-  struct str state_head, state_tail; /* the specification's fields before and after status and pid */
-  int sync;                          /* our end */
-  int pidfd;
-  pid_t pid;
-  uint64_t start_time;
-};
 
 int container_connect(const char *path, const char *what, int *ret_socket, struct err *err) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -321,94 +297,10 @@ static int clone_child(struct creation *creation, struct err *err) {
   return r;
 }
 
-static int add_json(struct str *out, const char *key, const struct json *value) {
-  return value->value == NULL ? 0 : str_addf(out, ",\"%s\":%s", key, json_text(value));
-}
-
-static int add_cgroups(struct str *out, const struct cgroup *cgroup) {
-  int r = str_add(out, ",\"cgroups\":[");
-  for (size_t i = 0; r == 0 && i < cgroup->count; i++) {
-    const struct cgroup_place *place = &cgroup->places[i];
-    r = str_addf(out, "%s{\"v2\":%s,\"controllers\":", i > 0 ? "," : "", place->v2 ? "true" : "false");
-    r = r < 0 ? r : json_add_quoted(out, place->controllers);
-    r = r < 0 ? r : str_add(out, ",\"directory\":");
-    r = r < 0 ? r : json_add_quoted(out, place->directory);
-    r = r < 0 ? r : str_add(out, "}");
-  }
-  return r < 0 ? r : str_add(out, "]");
-}
-
-static bool has_own_time(const struct creation *creation) {
-  for (size_t i = 0; i < creation->plan.namespace_count; i++) {
-    const struct plan_namespace *namespace = &creation->plan.namespaces[i];
-    if (strcmp(namespace->name, "time") == 0) {
-      return namespace->path == NULL || creation->setup.namespace_fds[i] >= 0;
-    }
-  }
-  return false;
-}
-
-/* The specification's fields but status and pid, made once: hooks, the child and state.json share them. */
-static int write_state_parts(struct creation *creation, struct err *err) {
-  struct str *head = &creation->state_head;
-  struct str *tail = &creation->state_tail;
-  int r = str_add(head, "{\"ociVersion\":");
-  r = r < 0 ? r : json_add_quoted(head, creation->plan.oci_version);
-  r = r < 0 ? r : str_addf(head, ",\"id\":\"%s\"", creation->options->id);
-  r = r < 0 ? r : str_add(tail, ",\"bundle\":");
-  r = r < 0 ? r : json_add_quoted(tail, creation->bundle);
-  r = r < 0 ? r : add_json(tail, "annotations", &creation->plan.annotations);
-  r = r < 0 ? r : str_add(tail, "}");
-  creation->setup.state_head = head->data;
-  creation->setup.state_tail = tail->data;
-  return r < 0 ? err_oom(err) : 0;
-}
-
-static int state_text(const struct creation *creation, const char *status, pid_t pid, struct str *out,
-                      struct err *err) {
-  int r = str_addf(out, "%s,\"status\":\"%s\",\"pid\":%d%s", creation->state_head.data, status, (int)pid,
-                   creation->state_tail.data);
-  return r < 0 ? err_oom(err) : 0;
-}
-
-/* state.json: with what later verbs need. */
-static int record_text(const struct creation *creation, const char *status, struct str *out, struct err *err) {
-  struct json hooks = json_get(&creation->plan.document, "hooks");
-  struct json process = json_get(&creation->plan.document, "process");
-  int r = state_text(creation, status, creation->pid, out, err);
-  if (r < 0) {
-    return r;
-  }
-  out->size--; /* the closing brace */
-  r = str_add(out, ",\"rootfs\":");
-  r = r < 0 ? r : json_add_quoted(out, creation->rootfs);
-  r = r < 0 ? r
-            : str_addf(out, ",\"created\":\"%s\",\"start_time\":%llu", creation->created,
-                       (unsigned long long)creation->start_time);
-  r = r < 0 ? r : add_cgroups(out, &creation->cgroup);
-  if (creation->listener_socket >= 0) {
-    r = r < 0 ? r : str_add(out, ",\"seccomp\":{\"listenerPath\":");
-    r = r < 0 ? r : json_add_quoted(out, creation->listener.path);
-    r = r < 0 ? r : str_add(out, ",\"listenerMetadata\":");
-    r = r < 0 ? r : json_add_quoted(out, creation->listener.metadata == NULL ? "" : creation->listener.metadata);
-    r = r < 0 ? r : str_add(out, "}");
-  }
-  r = r < 0 ? r : add_json(out, "hooks", &hooks);
-  r = r < 0 ? r : add_json(out, "process", &process);
-  r = r < 0 || !creation->setup.own_users ? r : str_add(out, ",\"user_namespace\":true");
-  r = r < 0 || !setup_joins_mounts(&creation->setup) ? r : str_add(out, ",\"mounts_joined\":true");
-  r = r < 0 || !has_own_time(creation) ? r : str_add(out, ",\"time_namespace\":true");
-  r = r < 0 || creation->plan.personality == PLAN_UNSET
-          ? r
-          : str_addf(out, ",\"personality\":%lld", (long long)creation->plan.personality);
-  r = r < 0 ? r : str_add(out, "}");
-  return r < 0 ? err_oom(err) : 0;
-}
-
 static int run_hooks(const struct creation *creation, enum hook_kind kind, const char *status, struct err *err) {
   const struct plan_hooks *hooks = &creation->plan.hooks[kind];
   cleanup_str struct str text = STR_INIT;
-  int r = hooks->count == 0 ? 0 : state_text(creation, status, creation->pid, &text, err);
+  int r = hooks->count == 0 ? 0 : creation_state_text(creation, status, creation->pid, &text, err);
   return r < 0 || hooks->count == 0 ? r : hooks_run(hooks, hook_names[kind], text.data, err);
 }
 
@@ -422,7 +314,7 @@ static int run_runtime_hooks(void *data, struct err *err) {
 static int hand_over_listener(void *data, int listener, struct err *err) {
   struct creation *creation = data;
   cleanup_str struct str text = STR_INIT;
-  int r = state_text(creation, "creating", creation->pid, &text, err);
+  int r = creation_state_text(creation, "creating", creation->pid, &text, err);
   struct seccomp_handover handover = {.socket = creation->listener_socket,
                                       .listener = &creation->listener,
                                       .oci_version = creation->plan.oci_version,
@@ -440,7 +332,7 @@ static int record(struct creation *creation, struct err *err) {
   }
   creation->start_time = stat.start_time;
   time_now(creation->created, sizeof(creation->created));
-  r = record_text(creation, creation->options->run ? "running" : "created", &text, err);
+  r = creation_record_text(creation, creation->options->run ? "running" : "created", &text, err);
   r = r < 0 ? r : file_write_atomic(creation->directory, "state.json", text.data, text.size, 0600, 0, err);
   if (r == 0 && creation->seccomp.count > 0) {
     r = seccomp_store(creation->directory, "seccomp", &creation->seccomp, err);
@@ -473,44 +365,9 @@ static void undo(struct creation *creation) {
   /* The specification: a container that got as far as having hooks ends with those of its end. */
   const struct plan_hooks *hooks = &creation->plan.hooks[HOOK_POSTSTOP];
   cleanup_str struct str text = STR_INIT;
-  if (creation->pid > 0 && hooks->count > 0 && state_text(creation, "stopped", 0, &text, NULL) == 0) {
+  if (creation->pid > 0 && hooks->count > 0 && creation_state_text(creation, "stopped", 0, &text, NULL) == 0) {
     hooks_run_all(hooks, hook_names[HOOK_POSTSTOP], text.data);
   }
-}
-
-/* What the caller's environment has for the container, and nothing else of it: the service manager's sockets. */
-static int plan_service(struct creation *creation, struct err *err) {
-  const struct create_options *options = creation->options;
-  struct plan *plan = &creation->plan;
-  if (options->notify_socket != NULL) {
-    char root[PATH_MAX], directory[PATH_MAX];
-    if (realpath(options->root, root) == NULL) {
-      return err_errno(err, "cannot find %s", options->root);
-    }
-    int n = snprintf(directory, sizeof(directory), "%s/%s", root, options->id);
-    int r = n < 0 || (size_t)n >= sizeof(directory)
-                ? err_code(err, ENAMETOOLONG, "--root")
-                : notify_plan(creation->directory, directory, options->notify_socket, plan, err);
-    if (r < 0) {
-      return r;
-    }
-  }
-  if (options->listen_fds == 0) {
-    return 0;
-  }
-  /* The process id is only known to the process. */
-  size_t names = options->listen_names == NULL ? 0 : strlen(options->listen_names) + 1;
-  char *count = arena_get(&plan->arena, 32);
-  char *pid = arena_get(&plan->arena, 32);
-  char *text = arena_get(&plan->arena, names + 32);
-  if (count == NULL || pid == NULL || text == NULL) {
-    return err_oom(err);
-  }
-  snprintf(count, 32, "LISTEN_FDS=%d", options->listen_fds);
-  creation->setup.listen_pid = stpcpy(pid, "LISTEN_PID=");
-  snprintf(text, names + 32, "LISTEN_FDNAMES=%s", options->listen_names == NULL ? "" : options->listen_names);
-  const char *const more[] = {count, pid, text};
-  return plan_add_environment(&plan->arena, &plan->process.env, more, options->listen_names == NULL ? 2 : 3, err);
 }
 
 static int open_console(struct creation *creation, struct err *err) {
@@ -542,7 +399,7 @@ static int prepare_seccomp(struct creation *creation, struct err *err) {
 
 static int prepare(struct creation *creation, struct err *err) {
   int r = make_directory(creation, err);
-  r = r < 0 ? r : plan_service(creation, err);
+  r = r < 0 ? r : creation_plan_service(creation, err);
   r = r < 0 ? r : open_console(creation, err);
   r = r < 0 ? r : labels_check(&creation->setup, err);
   r = r < 0 ? r : prepare_seccomp(creation, err);
@@ -569,7 +426,7 @@ static void run_poststart(const struct creation *creation) {
   cleanup_str struct str text = STR_INIT;
   (void)sync_receive(creation->sync, &kind, NULL, NULL);
   if (process_wait_gone(creation->pidfd, 0, NULL) == -ETIMEDOUT &&
-      state_text(creation, "running", creation->pid, &text, NULL) == 0) {
+      creation_state_text(creation, "running", creation->pid, &text, NULL) == 0) {
     hooks_run_all(&creation->plan.hooks[HOOK_POSTSTART], hook_names[HOOK_POSTSTART], text.data);
   }
 }
@@ -646,7 +503,7 @@ int container_create(const struct create_options *options, struct running *runni
   }
   setup->personality = creation.plan.personality;
   setup->hold_sync = options->run && creation.plan.hooks[HOOK_POSTSTART].count > 0;
-  r = write_state_parts(&creation, err);
+  r = creation_write_parts(&creation, err);
   r = r < 0 ? r : build(&creation, err);
   if (r < 0) {
     undo(&creation);
