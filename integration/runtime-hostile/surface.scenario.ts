@@ -21,6 +21,10 @@ import { spawnProgram } from '../../src/host/index.ts';
 import { ATTACK, type Bundle, type Config, openWorkshop, PAYLOAD, PROBE, type Workshop } from '../kit/bundle.ts';
 
 /** What a container that is set up as the engine does it can reach of the kernel. */
+// Calls are made by their numbers, which are those of x86-64.
+const OTHER_NUMBERS = process.arch !== 'x64';
+if (OTHER_NUMBERS) console.warn(`not run on ${process.arch}: the calls are numbered as on x86-64`);
+
 let shop: Workshop;
 let canary: string;
 beforeAll(() => {
@@ -59,13 +63,16 @@ async function inside(args: readonly string[], change?: (config: Config) => void
   return result.stdout;
 }
 
-test('of /proc and /sys, root may write to its own processes, and ask to be woken under pressure', async () => {
-  const listed = (await inside(['/bin/attack', 'writable', '/proc', '/sys'])).trim().split('\n');
-  expect(listed.pop()).toBe('listed');
-  expect(listed.filter((path) => !/^\/proc\/pressure\/(io|cpu|memory|irq)$/.test(path))).toEqual([]);
-});
+test.skipIf(OTHER_NUMBERS)(
+  'of /proc and /sys, root may write to its own processes, and ask to be woken under pressure',
+  async () => {
+    const listed = (await inside(['/bin/attack', 'writable', '/proc', '/sys'])).trim().split('\n');
+    expect(listed.pop()).toBe('listed');
+    expect(listed.filter((path) => !/^\/proc\/pressure\/(io|cpu|memory|irq)$/.test(path))).toEqual([]);
+  },
+);
 
-test.each([
+test.skipIf(OTHER_NUMBERS).each([
   { what: 'a user namespace', call: ['272', '0x10000000'] },
   { what: 'mount, network and cgroup namespaces', call: ['272', '0x42020000'] },
   { what: 'a mount', call: ['165', '0', '0', '0', '0'] },
@@ -81,14 +88,14 @@ test.each([
   expect(await inside(['/bin/probe', 'call', ...call])).toBe(`call ${call[0] ?? ''}: Operation not permitted\n`);
 });
 
-test('no release agent of a control group (CVE-2022-0492)', async () => {
+test.skipIf(OTHER_NUMBERS)('no release agent of a control group (CVE-2022-0492)', async () => {
   const files = ['release_agent', 'notify_on_release', 'cgroup.procs', 'devices/devices.allow', 'memory/release_agent'];
   const words = files.flatMap((file) => ['write', `/sys/fs/cgroup/${file}`, '1']);
   const text = await inside(['/bin/payload', ...words, 'mkdir', '/sys/fs/cgroup/memory/x']);
   expect(text.match(/: (?!Read-only file system|No such file or directory|Permission denied)/g)).toBe(null);
 });
 
-describe('masks', () => {
+describe.skipIf(OTHER_NUMBERS)('masks', () => {
   test('through links of the image stay in its root (CVE-2025-31133)', async () => {
     const bundle = asTheEngine(['/bin/payload', 'ls', '/secret', 'ls', canary], (config) => {
       config.linux['maskedPaths'] = ['/secret', '/far/below'];
@@ -121,7 +128,7 @@ describe('masks', () => {
   });
 });
 
-describe('much of everything', () => {
+describe.skipIf(OTHER_NUMBERS)('much of everything', () => {
   test('works, or is refused: nothing is cut off (CVE-2021-43784)', async () => {
     const long = 'x'.repeat(100 << 10);
     const env = Array.from({ length: 15 }, (_, index) => `V${index}=${long}`);

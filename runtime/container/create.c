@@ -56,7 +56,11 @@ int container_await_ready(int sync, const struct await_calls *calls, struct err 
     cleanup_close int passed = -1;
     int r = sync_receive_fd(sync, &kind, &text, &passed, err);
     if (r < 0) {
-      return r == -EPIPE ? err_set(err, EPIPE, "the container's first process died while being set up") : r;
+      return r != -EPIPE ? r
+             : calls->on_listener == NULL
+                 ? err_set(err, EPIPE, "the container's first process died while being set up")
+                 : err_set(err, EPIPE,
+                           "the process died while being set up: a seccomp profile with a listener must allow sendmsg");
     }
     switch (kind) {
     case SYNC_WARNING:
@@ -434,7 +438,8 @@ static void run_poststart(const struct creation *creation) {
 static int build(struct creation *creation, struct err *err) {
   int r = prepare(creation, err);
   r = r < 0 ? r : clone_child(creation, err);
-  const struct await_calls calls = {run_runtime_hooks, hand_over_listener, creation};
+  const struct await_calls calls = {run_runtime_hooks, creation->listener_socket < 0 ? NULL : hand_over_listener,
+                                    creation};
   r = r < 0 ? r : container_await_ready(creation->sync, &calls, err);
   scope_release(&creation->scope);
   r = r < 0 ? r : attributes_apply(creation->pid, &creation->plan.process, creation->setup.own_users, err);

@@ -363,7 +363,7 @@ static int enter(struct entry *entry, int *ret_status, struct err *err) {
   if (r < 0) {
     return r;
   }
-  const struct await_calls calls = {NULL, hand_over_listener, entry};
+  const struct await_calls calls = {NULL, entry->listener_socket < 0 ? NULL : hand_over_listener, entry};
   r = container_await_ready(entry->sync, &calls, err);
   r = r < 0 ? r : apply_attributes(entry, err);
   r = r < 0 ? r : write_pid(entry, err);

@@ -130,7 +130,21 @@ static void test_texts(void) {
   check_text(time, "1970-01-01T00:00:01.000000042Z");
 }
 
+static void test_closing(void) {
+  int keep[] = {-1, 47, 41, 44};
+  struct err err = ERR_INIT;
+  for (int fd = 40; fd < 50; fd++) {
+    check(dup2(0, fd) == fd);
+  }
+  check(fd_close_but(40, keep, array_length(keep), &err) == 0);
+  for (int fd = 40; fd < 50; fd++) {
+    check((fcntl(fd, F_GETFD) >= 0) == (fd == 41 || fd == 44 || fd == 47));
+  }
+  check(fd_close_from(40, &err) == 0 && fcntl(41, F_GETFD) < 0 && fcntl(0, F_GETFD) >= 0);
+}
+
 int main(void) {
+  test_closing();
   test_errors();
   test_json_quoting();
   test_json_reading();
