@@ -206,7 +206,7 @@ static int add_line(struct log_file *file, const struct log_stream *stream, cons
   } else {
     r = str_append(batch, HEAD, sizeof(HEAD) - 2);
     r = r < 0 ? r : json_add_quoted_n(batch, text, size);
-    length += put(rest + length, MIDDLE + 1, sizeof(MIDDLE) - 2);
+    length += put(rest + length, &MIDDLE[1], sizeof(MIDDLE) - 2);
   }
   length += put(rest + length, stream->name, strlen(stream->name));
   length += put(rest + length, BEFORE_TIME, sizeof(BEFORE_TIME) - 1);
