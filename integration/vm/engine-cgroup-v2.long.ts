@@ -64,6 +64,7 @@ const scenarios: Record<string, string> = {
   'a monitor has few rights, and the loss of one ends its container': `
     p=$(sed -n 's/.*"Pid":\\([0-9]*\\).*/\\1/p' tight | head -1); m=$(sed -n 's/^PPid:[^0-9]*//p' /proc/$p/status); cat /proc/$m/status
     same "$(cat /proc/$m/comm)" tsc-monitor; grep -q '^CapEff:.*0000000000000022$' /proc/$m/status; grep -q '^Seccomp:.*2$' /proc/$m/status
+    same "$(cat /proc/$m/oom_score_adj)" -500; same "$(cat /proc/$p/oom_score_adj)" 0; same "$(tscompose exec -T web cat /proc/self/oom_score_adj)" 0
     kill -9 $m; sleep 2; fails test -e /proc/$p; api GET /containers/tight/json >tight; has tight '"ExitCode":255'; has tight 'monitor lost'
     api DELETE /containers/tight`,
   'the stack outlives a killed daemon': `
