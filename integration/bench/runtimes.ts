@@ -60,9 +60,20 @@ function run({ command }: Runtime, args: readonly string[]) {
   return runProgram(file, [...options, ...args]);
 }
 
+/** Not with our pipes: we would wait for their end as long as the container lives. */
+function detached({ name, command }: Runtime): Runtime {
+  return { name, command: ['/bin/sh', '-c', 'exec "$@" > /dev/null 2>&1', 'sh', ...command] };
+}
+
 async function need(runtime: Runtime, args: readonly string[]): Promise<void> {
   const { status, stderr } = await run(runtime, args);
   if (status !== 0) throw new Error(`${runtime.name} ${args.join(' ')}: status ${status}: ${stderr.trim()}`);
+}
+
+async function stepByStep(runtime: Runtime, bundle: string, id: string): Promise<void> {
+  await need(detached(runtime), ['create', '--bundle', bundle, id]);
+  await need(runtime, ['start', id]);
+  await need(runtime, ['delete', '--force', id]);
 }
 
 /** The OCI runtimes alone: `run` of a static true with and without the default policy for system calls, `exec` of true. */
@@ -93,10 +104,7 @@ export async function openRuntimes(): Promise<{
       config.linux['seccomp'] = policy;
       config.linux['cgroupsPath'] = `${workshop.cgroup}/${idOf(runtime.name)}`;
     });
-    // Not with our pipes: we would wait for their end as long as the container lives.
-    const command = ['/bin/sh', '-c', 'exec "$@" > /dev/null 2>&1', 'sh', ...runtime.command];
-    const detached = { name: runtime.name, command };
-    await need(detached, ['run', '--detach', '--bundle', paused.directory, idOf(runtime.name)]);
+    await need(detached(runtime), ['run', '--detach', '--bundle', paused.directory, idOf(runtime.name)]);
   }
   const runOf = (bundle: string) => (name: string) =>
     timed(() => need(byName(name), ['run', '--bundle', bundle, `${idOf(name)}-run`]));
@@ -105,6 +113,11 @@ export async function openRuntimes(): Promise<{
     measures: [
       { name: 'run of a static true', rounds: 30, once: runOf(plain.directory) },
       { name: 'run of a static true, default seccomp profile', rounds: 30, once: runOf(confined.directory) },
+      {
+        name: 'create, start, delete of a static true, default seccomp profile',
+        rounds: 20,
+        once: (name) => timed(() => stepByStep(byName(name), confined.directory, `${idOf(name)}-steps`)),
+      },
       {
         name: 'exec of true, default seccomp profile',
         rounds: 30,

@@ -78,6 +78,25 @@ describe.runIf(v1Host)('cgroup v1 alone', () => {
     expect(shop.leftovers()).toEqual([]);
   });
 
+  test('is paused through the freezer, and deleted while it is', async () => {
+    const bundle = shop.bundle(['pause']);
+    const result = await within(
+      'v1',
+      bundle,
+      `$rt create ${bundle.id} >log 2>&1 && $rt start ${bundle.id} && $rt pause ${bundle.id} && cat /sys/fs/cgroup/freezer${shop.cgroup}/${bundle.id}/freezer.state
+      $rt state ${bundle.id} | grep -o '"paused"'; $rt resume ${bundle.id}; $rt state ${bundle.id} | grep -o '"running"'
+      $rt update --pids-limit 7 ${bundle.id}; cat /sys/fs/cgroup/pids${shop.cgroup}/${bundle.id}/pids.max
+      $rt events --stats ${bundle.id} | grep -o '"pids":{[^}]*}'
+      $rt pause ${bundle.id}; $rt delete --force ${bundle.id}`,
+    );
+    expect(result).toMatchObject({
+      status: 0,
+      stderr: '',
+      stdout: 'FROZEN\n"paused"\n"running"\n7\n"pids":{"current":1,"limit":7}\n',
+    });
+    expect(shop.leftovers()).toEqual([]);
+  });
+
   test('exec enters every hierarchy', async () => {
     const bundle = shop.bundle(['pause']);
     const log = join(bundle.directory, 'log');

@@ -104,6 +104,12 @@ int container_exec(const struct exec_options *options, int *ret_status, struct e
 
 int container_list(const char *root, bool json, bool quiet, char **ret_text, struct err *err);
 
+/* The record of a container that is being made (incomplete.c). */
+int incomplete_start(int directory, const char *cgroup_path, struct err *err);
+/* `state` is an object's text; it is used up. */
+int incomplete_finish(int directory, struct str *state, struct err *err);
+int incomplete_cgroup(int directory, char *path, size_t capacity);
+
 /* The scope that systemd made for the container, by the file `scope` of its directory; none: nothing is done. */
 int container_stop_scope(int directory, struct err *err);
 int container_update_scope(int directory, const struct plan_resources *resources, struct err *err);
@@ -126,7 +132,10 @@ int container_supervise(pid_t pid, int pidfd, struct console *console, struct no
 void container_hold_signals(void);
 
 /* The program for linux.seccomp, from <root>/seccomp/<key> when it was compiled before. */
-int seccomp_cached(const char *root, const struct json *profile, struct seccomp_program *ret_program, struct err *err);
+int seccomp_cached(const char *root, const struct json *profile, struct seccomp_program *ret_program, char ret_key[65],
+                   struct err *err);
+/* The kept program under another name as well, instead of writing it again; `ret_key` of seccomp_cached. */
+bool seccomp_link(const char *root, const char *key, int dirfd, const char *name);
 int seccomp_store(int dirfd, const char *name, const struct seccomp_program *program, struct err *err);
 /* -ENOENT: none there. */
 int seccomp_load_stored(int dirfd, const char *name, struct seccomp_program *ret_program, struct err *err);

@@ -203,7 +203,7 @@ static int make_scope(struct creation *creation, struct err *err) {
   const char *path = creation->scope.path;
   snprintf(creation->unit, sizeof(creation->unit), "%s", name.unit);
   r = file_write_atomic(creation->directory, "scope", name.unit, strlen(name.unit), 0600, 0, err);
-  r = r < 0 ? r : file_write_atomic(creation->directory, "cgroup", path, strlen(path), 0600, 0, err);
+  r = r < 0 ? r : incomplete_start(creation->directory, path, err);
   r = r < 0 ? r : cgroup_adopt(&creation->layout, path, &creation->plan.resources, &creation->cgroup, err);
   creation->made_cgroup = r == 0;
   return r;
@@ -217,7 +217,7 @@ static int make_cgroups(struct creation *creation, struct err *err) {
   int r = choose_cgroup(creation, path, sizeof(path), err);
   r = r < 0 ? r : cgroup_layout_read(&creation->layout, err);
   /* Should we be killed half-way, `delete --force` finds the groups by this. */
-  r = r < 0 ? r : file_write_atomic(creation->directory, "cgroup", path, strlen(path), 0600, 0, err);
+  r = r < 0 ? r : incomplete_start(creation->directory, path, err);
   r = r < 0 ? r : cgroup_create(&creation->layout, path, &creation->plan.resources, &creation->cgroup, err);
   if (r < 0) {
     return r;
@@ -337,8 +337,9 @@ static int record(struct creation *creation, struct err *err) {
   creation->start_time = stat.start_time;
   time_now(creation->created, sizeof(creation->created));
   r = creation_record_text(creation, creation->options->run ? "running" : "created", &text, err);
-  r = r < 0 ? r : file_write_atomic(creation->directory, "state.json", text.data, text.size, 0600, 0, err);
-  if (r == 0 && creation->seccomp.count > 0) {
+  r = r < 0 ? r : incomplete_finish(creation->directory, &text, err);
+  if (r == 0 && creation->seccomp.count > 0 &&
+      !seccomp_link(creation->options->root, creation->seccomp_key, creation->directory, "seccomp")) {
     r = seccomp_store(creation->directory, "seccomp", &creation->seccomp, err);
   }
   r = r < 0 ? r : container_write_pid_file(creation->options->pid_file, creation->pid, err);
@@ -389,7 +390,7 @@ static int prepare_seccomp(struct creation *creation, struct err *err) {
   if (profile->value == NULL) {
     return 0;
   }
-  int r = seccomp_cached(creation->options->root, profile, &creation->seccomp, err);
+  int r = seccomp_cached(creation->options->root, profile, &creation->seccomp, creation->seccomp_key, err);
   if (r < 0) {
     return r;
   }

@@ -21,6 +21,7 @@ struct creation {
   struct scope scope;
   char unit[256]; /* of the scope; "": systemd has no part in it */
   struct seccomp_program seccomp;
+  char seccomp_key[65]; /* of the kept program; "": not kept */
   struct seccomp_listener listener;
   int listener_socket;
   struct setup setup;

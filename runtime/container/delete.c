@@ -53,22 +53,23 @@ static int stop(const struct container *container, struct err *err) {
 
 /* What an interrupted create left: no state yet, only the name of its cgroups. Whatever is in them goes too. */
 static int remove_incomplete(const char *root, const char *id, struct err *err) {
-  char path[PATH_MAX], file[PATH_MAX + 8], group[512];
+  char path[PATH_MAX], group[512];
   int r = container_check_id(id, err);
   if (r < 0) {
     return r;
   }
   snprintf(path, sizeof(path), "%s/%s", root, id);
-  snprintf(file, sizeof(file), "%s/cgroup", path);
-  if (file_read_line(AT_FDCWD, file, group, sizeof(group), NULL) == 0) {
+  cleanup_close int directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (directory >= 0 && incomplete_cgroup(directory, group, sizeof(group)) == 0) {
     struct cgroup_layout layout;
     struct cgroup cgroup;
     r = cgroup_layout_read(&layout, err);
     r = r < 0 ? r : cgroup_find(&layout, group, &cgroup, err);
     r = r < 0 ? r : cgroup_destroy(&cgroup, err);
   }
-  cleanup_close int directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  (void)(directory >= 0 && container_stop_scope(directory, NULL));
+  if (directory >= 0) {
+    (void)container_stop_scope(directory, NULL);
+  }
   return r < 0 ? r : file_remove_tree(AT_FDCWD, path, err);
 }
 

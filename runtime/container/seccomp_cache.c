@@ -124,11 +124,20 @@ static int open_cache(const char *root) {
   return take_fd(&fd);
 }
 
-int seccomp_cached(const char *root, const struct json *profile, struct seccomp_program *ret_program, struct err *err) {
+bool seccomp_link(const char *root, const char *key, int dirfd, const char *name) {
+  char path[PATH_MAX];
+  int n = snprintf(path, sizeof(path), "%s/.seccomp/%s", root, key);
+  return key[0] != '\0' && n > 0 && (size_t)n < sizeof(path) && linkat(AT_FDCWD, path, dirfd, name, 0) == 0;
+}
+
+int seccomp_cached(const char *root, const struct json *profile, struct seccomp_program *ret_program, char ret_key[65],
+                   struct err *err) {
   char key[65];
+  ret_key[0] = '\0';
   key_of(profile, key);
   cleanup_close int cache = open_cache(root);
   if (cache >= 0 && seccomp_load_stored(cache, key, ret_program, NULL) == 0) {
+    strcpy(ret_key, key);
     return 0;
   }
   struct seccomp_program program = {NULL, 0, 0};
@@ -141,7 +150,9 @@ int seccomp_cached(const char *root, const struct json *profile, struct seccomp_
     log_debug("seccomp: no rule for calls that nobody here knows:%s", skipped.data);
   }
   if (cache >= 0) {
-    (void)seccomp_store(cache, key, &program, NULL);
+    if (seccomp_store(cache, key, &program, NULL) == 0) {
+      strcpy(ret_key, key);
+    }
   }
   *ret_program = program;
   return 0;
