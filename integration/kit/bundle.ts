@@ -39,6 +39,13 @@ export interface ConfigMount {
   gidMappings?: IdMap[];
 }
 
+/** Whether scenarios that make calls by the numbers of x86-64 cannot run here; says so. */
+export function lacksX64Calls(): boolean {
+  const lacks = process.arch !== 'x64';
+  if (lacks) console.warn(`not run on ${process.arch}: the calls are numbered as on x86-64`);
+  return lacks;
+}
+
 /** config.json, as far as the scenarios change it. */
 export type Config = ReturnType<typeof baseConfig>;
 

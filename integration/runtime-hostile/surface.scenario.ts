@@ -18,12 +18,19 @@ import {
   defaultSeccompProfile,
 } from '../../src/engine/runtime/index.ts';
 import { spawnProgram } from '../../src/host/index.ts';
-import { ATTACK, type Bundle, type Config, openWorkshop, PAYLOAD, PROBE, type Workshop } from '../kit/bundle.ts';
+import {
+  ATTACK,
+  type Bundle,
+  type Config,
+  lacksX64Calls,
+  openWorkshop,
+  PAYLOAD,
+  PROBE,
+  type Workshop,
+} from '../kit/bundle.ts';
 
 /** What a container that is set up as the engine does it can reach of the kernel. */
-// Calls are made by their numbers, which are those of x86-64.
-const OTHER_NUMBERS = process.arch !== 'x64';
-if (OTHER_NUMBERS) console.warn(`not run on ${process.arch}: the calls are numbered as on x86-64`);
+const OTHER_NUMBERS = lacksX64Calls();
 
 let shop: Workshop;
 let canary: string;

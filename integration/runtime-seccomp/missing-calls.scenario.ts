@@ -2,15 +2,13 @@ import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type RunResult, runProgram } from '../../src/host/index.ts';
-import { type Bundle, openWorkshop, PROBE, RUNTIME, type Workshop } from '../kit/bundle.ts';
+import { type Bundle, lacksX64Calls, openWorkshop, PROBE, RUNTIME, type Workshop } from '../kit/bundle.ts';
 
 /**
  * The runtime where one system call is missing, as on an old kernel or under another engine's filter: it either does all it does
  * otherwise, or refuses, names the call, and leaves nothing. It never takes a weaker way.
  */
-// Calls are made by their numbers, which are those of x86-64.
-const OTHER_NUMBERS = process.arch !== 'x64';
-if (OTHER_NUMBERS) console.warn(`not run on ${process.arch}: the calls are numbered as on x86-64`);
+const OTHER_NUMBERS = lacksX64Calls();
 
 let shop: Workshop;
 beforeAll(() => {

@@ -16,12 +16,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ALL_CAPABILITIES, chooseCapabilities, defaultSeccompProfile } from '../../src/engine/runtime/index.ts';
 import { type RunResult, runProgram } from '../../src/host/index.ts';
-import { type Bundle, type Config, FIRST, openWorkshop, PROBE, RUNTIME, type Workshop } from '../kit/bundle.ts';
+import {
+  type Bundle,
+  type Config,
+  FIRST,
+  lacksX64Calls,
+  openWorkshop,
+  PROBE,
+  RUNTIME,
+  type Workshop,
+} from '../kit/bundle.ts';
 import { compareWithGolden } from './golden.ts';
 
-// Calls are made by their numbers, which are those of x86-64.
-const OTHER_NUMBERS = process.arch !== 'x64';
-if (OTHER_NUMBERS) console.warn(`not run on ${process.arch}: the calls are numbered as on x86-64`);
+const OTHER_NUMBERS = lacksX64Calls();
 
 let shop: Workshop;
 beforeAll(() => {
