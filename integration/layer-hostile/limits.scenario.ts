@@ -119,6 +119,12 @@ describe('X10 what is not what it says', () => {
     ['bytes behind zstd', Buffer.concat([zstdCompressSync(plain), Buffer.from('tail')])],
     ['a second archive behind the first', Buffer.concat([plain, plain])],
     ['a second archive in a second member', Buffer.concat([gzipSync(plain), gzipSync(plain)])],
+    [
+      'gzip with a wrong checksum',
+      Buffer.concat([gzipSync(plain).subarray(0, -8), Buffer.from('0123456789abcdef', 'hex')]),
+    ],
+    ['gzip with an odd header', Buffer.concat([Buffer.from([0x1f, 0x8b, 9]), gzipSync(plain).subarray(3)])],
+    ['zeroes between members', Buffer.concat([gzipSync(plain), Buffer.alloc(4), gzipSync(Buffer.alloc(512))])],
     ['gzip cut short', gzipSync(plain).subarray(0, -4)],
     ['zstd cut short', zstdCompressSync(plain).subarray(0, -4)],
   ])('%s is refused', (_, bytes) => {

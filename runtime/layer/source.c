@@ -12,15 +12,17 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "layer/gunzip.h"
 #include "layer/read_ahead.h"
 
 #define READ_SIZE ((size_t)128 << 10)
 
-/* libarchive only undoes the compression (format raw); the tar itself is read by us, every byte of it passing through
- * the digest and the limits. */
+/* Compression is undone by zlib (gzip) or libarchive (format raw); the tar itself is read by us, every byte of it
+ * passing through the digest and the limits. */
 struct source {
   int fd;
   struct archive *outer;
+  struct gunzip *gunzip; /* instead of `outer` */
   struct tar_reader *tar;
   struct read_ahead *ahead; /* NULL: everything in one thread */
   int wake;                 /* readable: the thread shall end */
@@ -32,6 +34,7 @@ struct source {
   uint64_t entries;
   char *buffer;
   size_t last_read; /* bytes in the buffer */
+  size_t peeked;    /* of them not given to anybody yet */
   bool outer_ended;
   struct err failure; /* of a callback, kept until libarchive returns */
 };
@@ -44,26 +47,67 @@ static int wait_for_input(struct source *source) {
   return fds[1].revents != 0 ? err_set(&source->failure, ECANCELED, "reading was given up") : 0;
 }
 
-static la_ssize_t read_input(struct archive *archive, void *context, const void **ret_data) {
-  struct source *source = context;
+/* -1: `failure` says why. */
+static ssize_t read_buffer(struct source *source, size_t at) {
   for (;;) {
-    if (source->ahead != NULL && wait_for_input(source) < 0) {
-      archive_set_error(archive, ECANCELED, "given up");
-      return ARCHIVE_FATAL;
+    if (source->wake >= 0 && wait_for_input(source) < 0) {
+      return -1;
     }
-    ssize_t size = read(source->fd, source->buffer, READ_SIZE);
+    ssize_t size = read(source->fd, source->buffer + at, READ_SIZE - at);
     if (size >= 0) {
       source->bytes_in += (uint64_t)size;
-      source->last_read = size > 0 ? (size_t)size : source->last_read;
-      *ret_data = source->buffer;
+      source->last_read = size > 0 ? at + (size_t)size : source->last_read;
       return size;
     }
     if (errno != EINTR) {
       (void)err_errno(&source->failure, "cannot read the archive");
-      archive_set_error(archive, errno, "read");
-      return ARCHIVE_FATAL;
+      return -1;
     }
   }
+}
+
+static ssize_t next_input(struct source *source) {
+  size_t peeked = source->peeked;
+  source->peeked = 0;
+  return peeked > 0 ? (ssize_t)peeked : read_buffer(source, 0);
+}
+
+static la_ssize_t read_input(struct archive *archive, void *context, const void **ret_data) {
+  struct source *source = context;
+  ssize_t size = next_input(source);
+  *ret_data = source->buffer;
+  if (size < 0) {
+    archive_set_error(archive, EIO, "read");
+    return ARCHIVE_FATAL;
+  }
+  return size;
+}
+
+/* The same for zlib. */
+static int read_compressed(void *context, const void **ret_data, size_t *ret_size, struct err *err) {
+  struct source *source = context;
+  ssize_t size = next_input(source);
+  if (size < 0) {
+    return err_set(err, source->failure.code, "%s", source->failure.text);
+  }
+  *ret_data = source->buffer;
+  *ret_size = (size_t)size;
+  return 0;
+}
+
+/* Enough of the beginning to know gzip. */
+static int peek(struct source *source, struct err *err) {
+  while (source->peeked < 2) {
+    ssize_t size = read_buffer(source, source->peeked);
+    if (size < 0) {
+      return err_set(err, source->failure.code, "%s", source->failure.text);
+    }
+    if (size == 0) {
+      break;
+    }
+    source->peeked += (size_t)size;
+  }
+  return 0;
 }
 
 static int check_sizes(const struct source *source, struct err *err) {
@@ -114,7 +158,13 @@ static int read_decompressed(void *context, const void **ret_data, size_t *ret_s
   struct source *source = context;
   la_int64_t offset = 0;
   *ret_size = 0;
-  while (!source->outer_ended && *ret_size == 0) {
+  if (source->gunzip != NULL) {
+    int r = gunzip_read(source->gunzip, ret_data, ret_size, err);
+    if (r < 0) {
+      return r;
+    }
+  }
+  while (source->gunzip == NULL && !source->outer_ended && *ret_size == 0) {
     int r = archive_read_data_block(source->outer, ret_data, ret_size, &offset);
     if (r == ARCHIVE_EOF) {
       source->outer_ended = true;
@@ -149,9 +199,9 @@ int source_read_ahead(struct source *source, struct err *err) {
 /* A decoder that libarchive lacks would be run as a program found in PATH: then it answers ARCHIVE_WARN and we refuse.
  */
 static int add_filters(struct archive *archive, bool all, struct err *err) {
-  int (*const filters[])(struct archive *) = {archive_read_support_filter_gzip, archive_read_support_filter_zstd,
-                                              archive_read_support_filter_bzip2, archive_read_support_filter_xz};
-  for (size_t i = 0; i < (all ? 4U : 2U); i++) {
+  int (*const filters[])(struct archive *) = {archive_read_support_filter_zstd, archive_read_support_filter_bzip2,
+                                              archive_read_support_filter_xz};
+  for (size_t i = 0; i < (all ? 3U : 1U); i++) {
     if (filters[i](archive) != ARCHIVE_OK) {
       return err_set(err, ENOTSUP, "libarchive was built without a decoder that is needed");
     }
@@ -160,11 +210,18 @@ static int add_filters(struct archive *archive, bool all, struct err *err) {
 }
 
 static int open_outer(struct source *source, bool all_filters, struct err *err) {
+  int r = peek(source, err);
+  if (r < 0) {
+    return r;
+  }
+  if (gunzip_is_gzip((const unsigned char *)source->buffer, source->peeked)) {
+    return gunzip_open(read_compressed, source, &source->gunzip, err);
+  }
   source->outer = archive_read_new();
   if (source->outer == NULL) {
     return err_oom(err);
   }
-  int r = add_filters(source->outer, all_filters, err);
+  r = add_filters(source->outer, all_filters, err);
   if (r < 0) {
     return r;
   }
@@ -221,6 +278,7 @@ void source_free(struct source *source) {
   if (source->outer != NULL) {
     (void)archive_read_free(source->outer);
   }
+  gunzip_free(source->gunzip);
   EVP_MD_CTX_free(source->digest);
   free(source->buffer);
   free(source);
