@@ -127,6 +127,17 @@ describe('what comes in with exec', () => {
       }
   });
 
+  test('nothing when the container has used up its processes, and that is said', async () => {
+    const full = shop.bundle(['pause'], (config) => {
+      config.linux.resources = { pids: { limit: 2 } };
+    });
+    await started(full);
+    const result = await full.runtime('exec', full.id, '/bin/payload', 'true');
+    expect(result.status).toBe(1);
+    expect(result.stderr).toContain("the container's pids limit leaves no room for two");
+    await remove(full);
+  });
+
   test('no descriptor but the standard ones', async () => {
     const exec = [RUNTIME, ...bundle.options, 'exec', bundle.id, '/bin/payload', 'fds'];
     const { stdout } = await runProgram('/bin/bash', [

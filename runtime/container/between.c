@@ -84,6 +84,10 @@ static int make_early(const struct between *between, int link, struct err *err) 
 static int make_first(const struct between *between, pid_t *ret_pid, struct err *err) {
   uint64_t flags = CLONE_PARENT | (between->made & ~(uint64_t)(CLONE_NEWUSER | CLONE_NEWTIME));
   pid_t pid = sys_clone3(flags, 0, between->executes ? -1 : between->group, NULL);
+  if (pid < 0 && between->executes) {
+    return errno == EAGAIN ? err_set(err, EAGAIN, "no process more: the container's pids limit leaves no room for two")
+                           : err_errno(err, "cannot make a process in container %s", between->setup->id);
+  }
   if (pid < 0) {
     return err_errno(err, "cannot make the container's first process");
   }
