@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { defaultSeccompProfile } from '../../src/engine/runtime/index.ts';
 import { runProgram } from '../../src/host/index.ts';
-import { type Config, openWorkshop, RUNTIME, type Workshop } from '../kit/bundle.ts';
+import { type Config, openWorkshop, RUNTIME } from '../kit/bundle.ts';
 import { peer } from '../kit/peers.ts';
 import { type Measure, timed } from './measure.ts';
 
@@ -14,8 +14,8 @@ interface Runtime {
 const CAPABILITIES = ['CAP_CHOWN', 'CAP_MKNOD', 'CAP_NET_BIND_SERVICE', 'CAP_KILL', 'CAP_SETUID', 'CAP_SETGID'];
 
 /** Ours and every peer that can be had here; one that cannot run the bundle is named with the reason. */
-async function chooseRuntimes(workshop: Workshop, bundle: string): Promise<Runtime[]> {
-  const state = (name: string) => ['--root', join(workshop.directory, `state-${name}`)];
+async function chooseRuntimes(states: string, bundle: string): Promise<Runtime[]> {
+  const state = (name: string) => ['--root', join(states, name)];
   const found: Runtime[] = [{ name: 'tscompose', command: [RUNTIME, ...state('tscompose')] }];
   for (const name of ['crun', 'runc'] as const) {
     const program = await peer(name);
@@ -83,6 +83,8 @@ export async function openRuntimes(): Promise<{
   close(): Promise<void>;
 }> {
   const workshop = openWorkshop();
+  // Where all of them keep it unless told otherwise: in memory.
+  const states = mkdtempSync('/run/tsc-bench-');
   const policy = defaultSeccompProfile(new Set(CAPABILITIES));
   const plain = workshop.bundle(['true'], withoutCgroupMount);
   const confined = workshop.bundle(['true'], (config) => {
@@ -90,7 +92,7 @@ export async function openRuntimes(): Promise<{
     config.linux['seccomp'] = policy;
   });
   const paused = workshop.bundle(['pause']);
-  const runtimes = await chooseRuntimes(workshop, plain.directory);
+  const runtimes = await chooseRuntimes(states, plain.directory);
   const byName = (name: string) => {
     const runtime = runtimes.find((candidate) => candidate.name === name);
     if (!runtime) throw new Error(`no runtime ${name}`);
@@ -127,6 +129,7 @@ export async function openRuntimes(): Promise<{
     async close() {
       for (const runtime of runtimes) await run(runtime, ['delete', '--force', idOf(runtime.name)]);
       await workshop.close();
+      rmSync(states, { recursive: true, force: true });
     },
   };
 }
