@@ -4,7 +4,14 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { runProgram } from '../../src/host/index.ts';
 import { startGitServer, type TestGitServer } from '../kit/git-server.ts';
 import { peer, runPeer } from '../kit/peers.ts';
-import { type Content, contentOf, push, startRegistry, type TestRegistry } from '../kit/registry.ts';
+import {
+  type Content,
+  contentOf,
+  push,
+  startRegistry,
+  startScriptedServer,
+  type TestRegistry,
+} from '../kit/registry.ts';
 
 // Remote compose files come by git and from registries, are kept, and cannot reach out of what came with them.
 const COMMAND = resolve(import.meta.dirname, '../../src/launch/tscompose');
@@ -218,6 +225,7 @@ async function publish(
   name: string,
   layers: readonly { readonly content: Content; readonly annotations?: Readonly<Record<string, string>> }[],
   artifactType = PROJECT,
+  { host, authorization }: { readonly host: string; readonly authorization?: string } = registry,
 ): Promise<{ readonly tagged: string; readonly pinned: string }> {
   const descriptor = ({ mediaType, digest, size }: Content) => ({ mediaType, digest, size });
   const manifest = contentOf('application/vnd.oci.image.manifest.v1+json', {
@@ -228,8 +236,8 @@ async function publish(
     layers: layers.map(({ content, annotations }) => ({ ...descriptor(content), annotations })),
   });
   const image = { manifest, config: EMPTY, layers: layers.map(({ content }) => content) };
-  await push(registry.host, name, { images: [image], tag: 'v1', top: manifest });
-  return { tagged: `oci://${registry.host}/${name}:v1`, pinned: `oci://${registry.host}/${name}@${manifest.digest}` };
+  await push(host, name, { images: [image], tag: 'v1', top: manifest }, authorization);
+  return { tagged: `oci://${host}/${name}:v1`, pinned: `oci://${host}/${name}@${manifest.digest}` };
 }
 
 const file = (text: string, annotations: Readonly<Record<string, string>> = {}) => ({
@@ -297,6 +305,76 @@ describe('a compose file in a registry', () => {
     expect(status).toBe(1);
     expect(stderr).toContain('gives the container all rights');
     expect(await tscompose(['--trust-remote', tagged, 'config', '-q'])).toMatchObject({ status: 0 });
+  });
+
+  it('is found in an index that also names its images', async () => {
+    const content = file('services: {web: {image: inner}}\n').content;
+    const descriptor = ({ mediaType, digest, size }: Content) => ({ mediaType, digest, size });
+    const manifest = contentOf('application/vnd.oci.image.manifest.v1+json', {
+      schemaVersion: 2,
+      mediaType: 'application/vnd.oci.image.manifest.v1+json',
+      artifactType: PROJECT,
+      config: descriptor(EMPTY),
+      layers: [descriptor(content)],
+    });
+    const indexOf = (artifactType: string) =>
+      contentOf('application/vnd.oci.image.index.v1+json', {
+        schemaVersion: 2,
+        mediaType: 'application/vnd.oci.image.index.v1+json',
+        manifests: [{ ...descriptor(manifest), artifactType }],
+      });
+    const image = { manifest, config: EMPTY, layers: [content] };
+    await push(registry.host, 'indexed', { images: [image], tag: 'v1', top: indexOf(PROJECT) });
+    await push(registry.host, 'indexed', { images: [image], tag: 'v2', top: indexOf('application/vnd.example') });
+    const found = await tscompose(['-f', `oci://${registry.host}/indexed:v1`, 'config', '--images']);
+    expect(found).toMatchObject({ status: 0, stdout: 'inner\n' });
+    const none = await tscompose(['-f', `oci://${registry.host}/indexed:v2`, 'config']);
+    expect(none.stderr).toContain('it is no compose project');
+  });
+
+  it('that the registry changed on the way is refused', async () => {
+    const { tagged } = await publish('changed/stack', [file('services: {web: {image: x}}\n')]);
+    const reference = tagged.slice(`oci://${registry.host}/`.length).replace(':v1', '');
+    const base = `http://${registry.host}/v2/${reference}`;
+    const manifest = await (
+      await fetch(`${base}/manifests/v1`, { headers: { accept: 'application/vnd.oci.image.manifest.v1+json' } })
+    ).text();
+    // The same manifest, with another content under its digest.
+    await using liar = await startScriptedServer((request, response) => {
+      const url = request.url ?? '';
+      if (url === '/v2/') response.writeHead(200).end('{}');
+      else if (url.includes('/manifests/'))
+        response.writeHead(200, { 'content-type': 'application/vnd.oci.image.manifest.v1+json' }).end(manifest);
+      else response.writeHead(200).end('services: {web: {image: y}}\n');
+    });
+    const { status, stderr } = await tscompose(['-f', `oci://${liar.host}/${reference}:v1`, 'config']);
+    expect(status).toBe(1);
+    expect(stderr).toContain('has another digest');
+    expect(readdirSync(kept())).toEqual([]);
+    const digest = `sha256:${'0'.repeat(64)}`;
+    const pinned = await tscompose(['-f', `oci://${liar.host}/${reference}@${digest}`, 'config']);
+    expect(pinned.stderr).toContain(`expected ${digest}`);
+  });
+
+  it('is read with the login that docker has kept', async () => {
+    const login = { username: 'ann', password: 'secret' };
+    const own = await startRegistry({ login });
+    const authorization = `Basic ${Buffer.from('ann:secret').toString('base64')}`;
+    const { tagged } = await publish('private/stack', [file('services: {web: {image: x}}\n')], PROJECT, {
+      host: own.host,
+      authorization,
+    });
+    const refused = await tscompose(['-f', tagged, 'config', '-q']);
+    expect(refused.status).toBe(1);
+    expect(refused.stderr).toContain('cannot fetch oci://');
+    mkdirSync(join(folder, 'docker'));
+    write(
+      'docker/config.json',
+      JSON.stringify({ auths: { [own.host]: { auth: authorization.slice('Basic '.length) } } }),
+    );
+    const environment = { DOCKER_CONFIG: join(folder, 'docker') };
+    expect(await tscompose(['-f', tagged, 'config', '-q'], environment)).toMatchObject({ status: 0, stderr: '' });
+    await own[Symbol.asyncDispose]();
   });
 
   it('that is not there is reported where it is named', async () => {

@@ -40,7 +40,9 @@ export { narrowProject } from './narrow.ts';
 export type { FileObject, Ipam, IpamPool, Model, Network, Project, Volume } from './project.ts';
 export {
   type GitAddress,
+  isCommit,
   isCovered,
+  isForgeable,
   isRemoteFile,
   type OciAddress,
   type RemoteAddress,

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type GitAddress, withoutPassword } from '../../compose/index.ts';
+import { type GitAddress, isCommit, isForgeable, withoutPassword } from '../../compose/index.ts';
 import { TscError } from '../../core/index.ts';
 import {
   isErrno,
@@ -14,7 +14,6 @@ import {
 import type { RemoteCache } from './remote-cache.ts';
 import type { Fetched, FetchOptions } from './remote-tree.ts';
 
-const COMMIT = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
 const DEADLINE_MS = 300_000;
 /** git's status when the repository has no such ref. */
 const NO_SUCH_REF = 2;
@@ -34,7 +33,12 @@ export async function fetchGit(address: GitAddress, cache: RemoteCache, options:
   const root =
     (await cache.find(key)) ?? (await cache.keep(key, (folder) => checkOut(address, commit, folder, options)));
   await cache.remember(asked, key);
-  return { root };
+  if (!isForgeable(address)) return { root };
+  const shown = withoutPassword(address.repository);
+  return {
+    root,
+    warning: `${shown} is read in the clear: anybody on the way can change it; use https, or name a commit`,
+  };
 }
 
 async function recalled(asked: string, cache: RemoteCache, error: TscError | undefined): Promise<Fetched> {
@@ -45,7 +49,7 @@ async function recalled(asked: string, cache: RemoteCache, error: TscError | und
 }
 
 async function resolveCommit({ repository, ref = 'HEAD' }: GitAddress, options: FetchOptions): Promise<string> {
-  if (COMMIT.test(ref)) return ref;
+  if (isCommit(ref)) return ref;
   const answer = await git(['ls-remote', '--exit-code', '--', repository, ref], '/', options);
   if (answer.status === NO_SUCH_REF)
     throw new TscError('cli/not-found', `the repository has no branch or tag ${ref}`, {
@@ -55,7 +59,7 @@ async function resolveCommit({ repository, ref = 'HEAD' }: GitAddress, options: 
   const refs = new Map(answer.stdout.split('\n').map((line) => [line.split('\t')[1] ?? '', line.split('\t')[0] ?? '']));
   const names = [ref, `refs/heads/${ref}`, `refs/tags/${ref}`];
   const found = names.map((name) => refs.get(name)).find((value) => value !== undefined);
-  if (found !== undefined && COMMIT.test(found)) return found;
+  if (found !== undefined && isCommit(found)) return found;
   throw new TscError('cli/not-found', `the repository has no branch or tag ${ref}`);
 }
 

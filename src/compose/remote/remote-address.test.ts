@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isCovered, isRemoteFile, parseRemoteAddress, withoutPassword } from './remote-address.ts';
+import { isCovered, isForgeable, isRemoteFile, parseRemoteAddress, withoutPassword } from './remote-address.ts';
 
 const SHA = '0123456789abcdef0123456789abcdef01234567';
 
@@ -58,6 +58,20 @@ describe('addresses of remote files', () => {
     ['a single file', 'https://h/compose.yaml'],
   ])('refuses %s', (_what, text) => {
     expect(parseRemoteAddress(text)).toMatchObject({ kind: 'bad' });
+  });
+
+  it.each([
+    ['http://h/a.git', true],
+    ['git://h/a', true],
+    [`http://h/a.git#${SHA}`, false],
+    ['http://127.0.0.1:80/a.git', false],
+    ['http://127.0.0.1.evil.test/a.git', true],
+    ['http://localhost@evil.test/a.git', true],
+    ['https://h/a.git', false],
+    ['git@h:a', false],
+  ])('can be forged on the way: %s %s', (text, expected) => {
+    const address = parseRemoteAddress(text);
+    expect(address.kind === 'git' && isForgeable(address)).toBe(expected);
   });
 
   it('shows no password', () => {

@@ -116,3 +116,16 @@ export function isCovered(address: string, trusted: readonly string[]): boolean 
     return item !== '' && address.startsWith(item) && /^[#:@]/.test(address.slice(item.length));
   });
 }
+
+const COMMIT = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
+
+/** Whether a ref is a full commit, which means the same content for ever. */
+export function isCommit(ref: string): boolean {
+  return COMMIT.test(ref);
+}
+
+/** Whether somebody on the way could put another content in the place of this one: plain text, and no commit that would tell. */
+export function isForgeable({ repository, ref = '' }: GitAddress): boolean {
+  if (!/^(?:http|git):/i.test(repository) || isCommit(ref)) return false;
+  return !/^[a-z]+:\/\/(?:[^/@]*@)?(?:localhost|127(?:\.\d+){3}|\[::1\])(?::\d+)?\//i.test(repository);
+}
