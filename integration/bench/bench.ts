@@ -32,7 +32,7 @@ async function main(argv: readonly string[]): Promise<void> {
     if (areas.includes('model')) await runModelArea({ directory, jsonFile });
     if (areas.includes('runtime')) await runRuntimeArea({ directory, jsonFile });
     if (areas.includes('monitor')) await runMonitorArea({ directory, jsonFile });
-    if (areas.includes('layers')) await runLayersArea({ directory, jsonFile });
+    if (areas.includes('layers')) await runLayersArea({ directory: runDirectory, jsonFile });
     const withEngines = areas.filter((name) => name in AREAS);
     if (withEngines.length === 0) return;
     const dockerd = await startDockerd(directory, runDirectory);

@@ -16,7 +16,7 @@ const FILES = 30_000;
 
 export const LAYER_CONTENDERS = Object.keys(COMMANDS);
 
-/** Unpacking a layer of 30,000 files and 400 MiB, as it is and compressed, onto the disk of `directory`. */
+/** Unpacking a layer of 30,000 files and 400 MiB, as it is and compressed, below `directory` (in memory: the work, not the disk). */
 export async function layerMeasures(directory: string): Promise<readonly Measure[]> {
   const tree = join(directory, 'layer-tree');
   writeTree(tree);
