@@ -9,6 +9,7 @@ import { type Bundle, type Config, cgroupDirectories, openWorkshop, RUNTIME, typ
 /** Limits, read back from the kernel's files; on the host's own layout, which here has its controllers on cgroup v1. */
 let shop: Workshop;
 const v1Host = / - cgroup \S+ \S*memory/.test(readFileSync('/proc/self/mountinfo', 'utf8'));
+if (!v1Host) process.stderr.write('not run: this host has no cgroup v1 (the virtual machine proves v1 and v2)\n');
 /** The first block device there is. */
 const [, major = 0, minor = 0] = (/^ +(\d+) +(\d+) /m.exec(readFileSync('/proc/partitions', 'utf8')) ?? []).map(Number);
 const disk = { major, minor };

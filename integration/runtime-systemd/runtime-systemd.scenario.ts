@@ -18,6 +18,13 @@ const unified = readFileSync('/proc/self/mountinfo', 'utf8')
   .find((line) => / - cgroup2 /.test(line))
   ?.split(' ')[4];
 
+for (const [there, what] of [
+  [existsSync(SYSTEMD), SYSTEMD],
+  [unified !== undefined, 'a mounted cgroup2'],
+  [existsSync(BUS), BUS],
+] as const)
+  if (!there) process.stderr.write(`not all is run: this machine lacks ${what}\n`);
+
 const INSIDE = `set -e; mount --make-rprivate /; mount -t proc proc /proc; mount --bind "$1" "$1"; mount -o bind,remount,ro /
 mount -t tmpfs -o mode=755 run /run; umount -R /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; mkdir /run/units
 for unit in start shutdown basic sysinit slices; do printf '[Unit]\\nDefaultDependencies=no\\n' >/run/units/$unit.target; done
