@@ -23,6 +23,8 @@ const available = 'path' in compiler && 'path' in source;
 interface Suite {
   readonly directory: string;
   readonly runtime: string;
+  /** The programs leave their bundles there. */
+  readonly temporary: string;
   readonly programs: readonly string[];
   close(): Promise<void>;
 }
@@ -62,7 +64,9 @@ async function build(go: string, from: string): Promise<Suite> {
   const runtime = join(home, 'runtime');
   writeFileSync(runtime, `#!/bin/sh\nexec '${RUNTIME}' --root '${join(home, 'state')}' "$@"\n`, { mode: 0o755 });
   symlinkSync(join(home, 'programs'), join(directory, 'built'));
-  return { directory, runtime, programs, close: () => remove(home, runtime) };
+  const temporary = join(home, 'tmp');
+  mkdirSync(temporary);
+  return { directory, runtime, temporary, programs, close: () => remove(home, runtime) };
 }
 
 async function remove(home: string, runtime: string): Promise<void> {
@@ -94,6 +98,7 @@ test.skipIf(!available)(
           cwd: suite.directory,
           environment: {
             PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
+            TMPDIR: suite.temporary,
             RUNTIME: suite.runtime,
           },
         });
