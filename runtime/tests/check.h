@@ -15,6 +15,15 @@ static int check_failures;
     }                                                                                                                  \
   } while (0)
 
+/* Where going on would only break worse. */
+#define require(condition)                                                                                             \
+  do {                                                                                                                 \
+    if (!(condition)) {                                                                                                \
+      fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);                                          \
+      exit(EXIT_FAILURE);                                                                                              \
+    }                                                                                                                  \
+  } while (0)
+
 #define check_text(actual, expected)                                                                                   \
   do {                                                                                                                 \
     const char *actual_ = (actual), *expected_ = (expected);                                                           \

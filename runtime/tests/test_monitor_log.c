@@ -13,14 +13,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "monitor/log_file.h"
-
-#define CHECK(condition)                                                                                               \
-  do {                                                                                                                 \
-    if (!(condition)) {                                                                                                \
-      fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                                  \
-      exit(1);                                                                                                         \
-    }                                                                                                                  \
-  } while (0)
+#include "tests/check.h"
 
 static char directory[] = "/tmp/tsc-test-log-XXXXXX";
 static char path[200];
@@ -33,18 +26,18 @@ static void fresh(const char *name) {
 static char *line_of(const char *file, size_t index, const char *stream) {
   cleanup_free char *text = NULL;
   size_t size = 0;
-  CHECK(file_read(AT_FDCWD, file, &text, &size, NULL) == 0);
+  require(file_read(AT_FDCWD, file, &text, &size, NULL) == 0);
   char *at = text;
   for (size_t i = 0; *at != '\0'; i++) {
     char *end = strchr(at, '\n');
-    CHECK(end != NULL);
+    require(end != NULL);
     if (i == index) {
       cleanup_json struct json line = {0};
       const char *log = NULL, *name = NULL, *time = NULL;
-      CHECK(json_parse(at, (size_t)(end - at), &line, NULL) == 0);
-      CHECK(json_need_string(&line, "log", &log, NULL) > 0);
-      CHECK(json_need_string(&line, "stream", &name, NULL) > 0 && strcmp(name, stream) == 0);
-      CHECK(json_need_string(&line, "time", &time, NULL) > 0 && strlen(time) == 30);
+      require(json_parse(at, (size_t)(end - at), &line, NULL) == 0);
+      require(json_need_string(&line, "log", &log, NULL) > 0);
+      require(json_need_string(&line, "stream", &name, NULL) > 0 && strcmp(name, stream) == 0);
+      require(json_need_string(&line, "time", &time, NULL) > 0 && strlen(time) == 30);
       return strdup(log);
     }
     at = end + 1;
@@ -55,10 +48,10 @@ static char *line_of(const char *file, size_t index, const char *stream) {
 static void expect_line(const char *file, size_t index, const char *stream, const char *wanted) {
   cleanup_free char *got = line_of(file, index, stream);
   if (wanted == NULL) {
-    CHECK(got == NULL);
+    require(got == NULL);
     return;
   }
-  CHECK(got != NULL);
+  require(got != NULL);
   if (strcmp(got, wanted) != 0) {
     fprintf(stderr, "line %zu: got <%.80s> wanted <%.80s>\n", index, got, wanted);
     exit(1);
@@ -74,7 +67,7 @@ static void test_lines(void) {
   fresh("lines");
   struct log_file file = LOG_FILE_NONE;
   struct log_stream out = {.name = "stdout"}, error = {.name = "stderr"};
-  CHECK(open_log(&file, path, 0, 1) == 0);
+  require(open_log(&file, path, 0, 1) == 0);
   log_file_feed(&file, &out, "one\ntw", 6);
   log_file_feed(&file, &error, "oops\n", 5);
   log_file_feed(&file, &out, "o\n\n\"q\"\\\t\x01\n", 10);
@@ -100,7 +93,7 @@ static void test_lines(void) {
 static void test_pieces(void) {
   cleanup_free char *data = malloc(40002);
   cleanup_free char *piece = malloc(LOG_PIECE + 2);
-  CHECK(data != NULL && piece != NULL);
+  require(data != NULL && piece != NULL);
   memset(data, 'x', 40000);
   memcpy(data + 40000, "\n", 2);
   memset(piece, 'x', LOG_PIECE + 1);
@@ -111,7 +104,7 @@ static void test_pieces(void) {
     fresh(name);
     struct log_file file = LOG_FILE_NONE;
     struct log_stream out = {.name = "stdout"};
-    CHECK(open_log(&file, path, 0, 1) == 0);
+    require(open_log(&file, path, 0, 1) == 0);
     for (size_t at = 0; at < 40001; at += steps[s]) {
       log_file_feed(&file, &out, data + at, at + steps[s] > 40001 ? 40001 - at : steps[s]);
     }
@@ -129,12 +122,12 @@ static void test_pieces(void) {
 static void test_character_at_cut(void) {
   fresh("cut");
   cleanup_free char *data = malloc(LOG_PIECE + 10);
-  CHECK(data != NULL);
+  require(data != NULL);
   memset(data, 'x', LOG_PIECE - 2);
   strcpy(data + LOG_PIECE - 2, "\xe2\x82\xac end\n");
   struct log_file file = LOG_FILE_NONE;
   struct log_stream out = {.name = "stdout"};
-  CHECK(open_log(&file, path, 0, 1) == 0);
+  require(open_log(&file, path, 0, 1) == 0);
   log_file_feed(&file, &out, data, strlen(data));
   log_file_close(&file);
   expect_line(path, 1, "stdout", "\xe2\x82\xac end\n");
@@ -152,7 +145,7 @@ static void test_rotation(void) {
   struct log_stream out = {.name = "stdout"};
   /* Every line is {"log":"NNN\n","stream":"stdout","time":"<30>"} + newline = 74 bytes; the fourth starts a new file.
    */
-  CHECK(open_log(&file, path, 222, 3) == 0);
+  require(open_log(&file, path, 222, 3) == 0);
   for (int i = 0; i < 11; i++) {
     char line[16];
     snprintf(line, sizeof(line), "%03d\n", i);
@@ -162,15 +155,15 @@ static void test_rotation(void) {
   char old[2][220];
   snprintf(old[0], sizeof(old[0]), "%s.1", path);
   snprintf(old[1], sizeof(old[1]), "%s.2", path);
-  CHECK(size_of(path) == 148 && size_of(old[0]) == 222 && size_of(old[1]) == 222);
+  require(size_of(path) == 148 && size_of(old[0]) == 222 && size_of(old[1]) == 222);
   expect_line(path, 0, "stdout", "009\n");
   expect_line(old[0], 0, "stdout", "006\n");
   expect_line(old[0], 2, "stdout", "008\n");
   expect_line(old[1], 0, "stdout", "003\n");
   snprintf(old[1], sizeof(old[1]), "%s.3", path);
-  CHECK(size_of(old[1]) == -1);
+  require(size_of(old[1]) == -1);
   /* Opened again it goes on counting from what is there. */
-  CHECK(open_log(&file, path, 222, 3) == 0);
+  require(open_log(&file, path, 222, 3) == 0);
   log_file_feed(&file, &out, "011\n012\n", 8);
   log_file_close(&file);
   expect_line(path, 0, "stdout", "012\n");
@@ -181,7 +174,7 @@ static void test_single_file(void) {
   fresh("single");
   struct log_file file = LOG_FILE_NONE;
   struct log_stream out = {.name = "stdout"};
-  CHECK(open_log(&file, path, 148, 1) == 0);
+  require(open_log(&file, path, 148, 1) == 0);
   log_file_feed(&file, &out, "001\n002\n003\n", 12);
   log_file_close(&file);
   expect_line(path, 0, "stdout", "003\n");
@@ -190,26 +183,26 @@ static void test_single_file(void) {
 
 static void test_broken_tail(void) {
   fresh("broken");
-  CHECK(file_write_atomic(AT_FDCWD, path, "{\"a\":1}\n{\"log\":\"ha", 18, 0600, 0, NULL) == 0);
+  require(file_write_atomic(AT_FDCWD, path, "{\"a\":1}\n{\"log\":\"ha", 18, 0600, 0, NULL) == 0);
   struct log_file file = LOG_FILE_NONE;
   struct log_stream out = {.name = "stdout"};
-  CHECK(open_log(&file, path, 0, 1) == 0);
+  require(open_log(&file, path, 0, 1) == 0);
   log_file_feed(&file, &out, "new\n", 4);
   log_file_close(&file);
   expect_line(path, 1, "stdout", "new\n");
-  CHECK(open_log(&file, "/dev/null", 0, 1) < 0);
+  require(open_log(&file, "/dev/null", 0, 1) < 0);
 }
 
 static void test_full_disk(void) {
   fresh("full");
   struct log_file file = LOG_FILE_NONE;
   struct log_stream out = {.name = "stdout"};
-  CHECK(open_log(&file, path, 0, 1) == 0);
+  require(open_log(&file, path, 0, 1) == 0);
   int good = file.fd;
   file.fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
   log_file_feed(&file, &out, "gone\n", 5);
   log_file_flush(&file);
-  CHECK(file.lost > 0 && file.size == 0);
+  require(file.lost > 0 && file.size == 0);
   close(file.fd);
   file.fd = good;
   log_file_feed(&file, &out, "kept\n", 5);
@@ -225,27 +218,27 @@ static void test_times(void) {
   cleanup_free char *text = NULL;
   size_t size = 0;
   char before[TIME_TEXT_SIZE] = "";
-  CHECK(open_log(&file, path, 0, 1) == 0);
+  require(open_log(&file, path, 0, 1) == 0);
   /* As if the clock went back: the file's own time goes on, from just before the end of a second. */
   file.last = (struct timespec){.tv_sec = 4102444799, .tv_nsec = 999999500};
   for (int i = 0; i < 1000; i++) {
     log_file_feed(&file, &out, "x\n", 2);
   }
   log_file_close(&file);
-  CHECK(file_read(AT_FDCWD, path, &text, &size, NULL) == 0);
+  require(file_read(AT_FDCWD, path, &text, &size, NULL) == 0);
   for (char *at = text; (at = strstr(at, "\"time\":\"")) != NULL;) {
     at += strlen("\"time\":\"");
-    CHECK(strncmp(before, at, 30) < 0);
+    require(strncmp(before, at, 30) < 0);
     memcpy(before, at, 30);
   }
-  CHECK(strcmp(before, "2100-01-01T00:00:00.000000500Z") == 0);
+  require(strcmp(before, "2100-01-01T00:00:00.000000500Z") == 0);
 }
 
 static void settle(struct log_file *file) {
   while (file->compressor != 0) {
     int status = 0;
     pid_t pid = waitpid(-1, &status, 0);
-    CHECK(pid > 0 && log_compressed(file, pid, status));
+    require(pid > 0 && log_compressed(file, pid, status));
   }
 }
 
@@ -254,13 +247,13 @@ static void expect_old(int number, bool compressed, int first, int count) {
   char name[220], line[100], wanted[32];
   snprintf(name, sizeof(name), "%s.%d%s", path, number, compressed ? ".gz" : "");
   gzFile old = gzopen(name, "rb"); /* reads plain files too */
-  CHECK(old != NULL);
+  require(old != NULL);
   for (int i = first; i < first + count; i++) {
-    CHECK(gzgets(old, line, sizeof(line)) != NULL);
+    require(gzgets(old, line, sizeof(line)) != NULL);
     snprintf(wanted, sizeof(wanted), "{\"log\":\"%03d\\n\"", i);
-    CHECK(strncmp(line, wanted, strlen(wanted)) == 0);
+    require(strncmp(line, wanted, strlen(wanted)) == 0);
   }
-  CHECK(gzgets(old, line, sizeof(line)) == NULL);
+  require(gzgets(old, line, sizeof(line)) == NULL);
   gzclose(old);
 }
 
@@ -283,27 +276,27 @@ static void test_compression(void) {
   struct log_file file = LOG_FILE_NONE;
   struct log_stream out = {.name = "stdout"};
   const struct log_options options = {.max_size = 222, .max_file = 5, .compress = true};
-  CHECK(log_file_open(&file, path, &options, NULL) == 0);
+  require(log_file_open(&file, path, &options, NULL) == 0);
   /* Three rotations while the first compression runs: it is published under the number its file has by then. */
   feed_numbers(&file, &out, 0, 10);
-  CHECK(file.compressor != 0 && file.compressing == 3);
+  require(file.compressor != 0 && file.compressing == 3);
   settle(&file);
   expect_old(3, true, 0, 3);
   expect_old(2, true, 3, 3);
   expect_old(1, true, 6, 3);
-  CHECK(!exists(".1") && !exists(".2") && !exists(".3") && !exists(".gz-new"));
+  require(!exists(".1") && !exists(".2") && !exists(".3") && !exists(".gz-new"));
   /* More rotations than files: what the compressor works on is dropped meanwhile. */
   feed_numbers(&file, &out, 10, 30);
   settle(&file);
   for (int number = 1; number < 5; number++) {
     expect_old(number, true, 39 - 3 * number, 3);
   }
-  CHECK(!exists(".5") && !exists(".5.gz") && !exists(".gz-new"));
+  require(!exists(".5") && !exists(".5.gz") && !exists(".gz-new"));
   /* The end does not wait; what stayed plain is for the next opening. */
   feed_numbers(&file, &out, 40, 3);
   log_file_close(&file);
   expect_old(1, false, 39, 3);
-  CHECK(log_file_open(&file, path, &options, NULL) == 0);
+  require(log_file_open(&file, path, &options, NULL) == 0);
   log_compress(&file);
   settle(&file);
   expect_old(1, true, 39, 3);
@@ -319,17 +312,17 @@ static void test_compression_faults(void) {
   const struct log_options options = {.max_size = 222, .max_file = 4, .compress = true};
   char plain[220];
   snprintf(plain, sizeof(plain), "%s.1", path);
-  CHECK(log_file_open(&file, path, &options, NULL) == 0);
+  require(log_file_open(&file, path, &options, NULL) == 0);
   feed_numbers(&file, &out, 0, 4);
   settle(&file);
-  CHECK(file_write_atomic(AT_FDCWD, plain, "again\n", 6, 0600, 0, NULL) == 0);
+  require(file_write_atomic(AT_FDCWD, plain, "again\n", 6, 0600, 0, NULL) == 0);
   feed_numbers(&file, &out, 4, 2);
   log_compress(&file);
-  CHECK(file.compressor == 0 && !exists(".1"));
+  require(file.compressor == 0 && !exists(".1"));
   feed_numbers(&file, &out, 6, 1);
-  CHECK(kill(file.compressor, SIGKILL) == 0);
+  require(kill(file.compressor, SIGKILL) == 0);
   settle(&file);
-  CHECK(!exists(".1.gz") && !exists(".gz-new"));
+  require(!exists(".1.gz") && !exists(".gz-new"));
   expect_old(1, false, 3, 3);
   expect_old(2, true, 0, 3);
   feed_numbers(&file, &out, 7, 3);
@@ -340,7 +333,7 @@ static void test_compression_faults(void) {
 }
 
 int main(void) {
-  CHECK(mkdtemp(directory) != NULL);
+  require(mkdtemp(directory) != NULL);
   test_lines();
   test_pieces();
   test_character_at_cut();
@@ -351,6 +344,6 @@ int main(void) {
   test_times();
   test_compression();
   test_compression_faults();
-  CHECK(file_remove_tree(AT_FDCWD, directory, NULL) == 0);
-  return 0;
+  require(file_remove_tree(AT_FDCWD, directory, NULL) == 0);
+  check_done();
 }

@@ -26,7 +26,7 @@ static int cpuset_level(int parent_fd, int fd, struct err *err) {
   return 0;
 }
 
-static int cpuset_apply(const struct cgroup_writer *to, const struct plan_resources *from, struct err *err) {
+int cgroup_cpuset_apply(const struct cgroup_writer *to, const struct plan_resources *from, struct err *err) {
   int r = from->cpuset_cpus == NULL || from->cpuset_cpus[0] == '\0'
               ? 0
               : cgroup_write(to, "cpuset.cpus", from->cpuset_cpus, err);
@@ -36,7 +36,7 @@ static int cpuset_apply(const struct cgroup_writer *to, const struct plan_resour
   return r;
 }
 
-static int pids_apply(const struct cgroup_writer *to, const struct plan_resources *from, struct err *err) {
+int cgroup_pids_apply(const struct cgroup_writer *to, const struct plan_resources *from, struct err *err) {
   return cgroup_write_max(to, "pids.max", from->pids_limit, err);
 }
 
@@ -94,11 +94,16 @@ static int net_priority_apply(const struct cgroup_writer *to, const struct plan_
 }
 
 static const struct cgroup_controller controllers[] = {
-    {"cpuset", cpuset_level, cpuset_apply}, {"memory", NULL, cgroup_v1_memory},
-    {"cpu", NULL, cgroup_v1_cpu},           {"pids", NULL, pids_apply},
-    {"devices", NULL, cgroup_v1_devices},   {"blkio", NULL, cgroup_v1_blkio},
-    {"hugetlb", NULL, hugetlb_apply},       {"rdma", NULL, cgroup_rdma_apply},
-    {"net_cls", NULL, net_class_apply},     {"net_prio", NULL, net_priority_apply},
+    {"cpuset", cpuset_level, cgroup_cpuset_apply},
+    {"memory", NULL, cgroup_v1_memory},
+    {"cpu", NULL, cgroup_v1_cpu},
+    {"pids", NULL, cgroup_pids_apply},
+    {"devices", NULL, cgroup_v1_devices},
+    {"blkio", NULL, cgroup_v1_blkio},
+    {"hugetlb", NULL, hugetlb_apply},
+    {"rdma", NULL, cgroup_rdma_apply},
+    {"net_cls", NULL, net_class_apply},
+    {"net_prio", NULL, net_priority_apply},
 };
 
 const struct cgroup_controller *cgroup_v1_controller(const char *name) {

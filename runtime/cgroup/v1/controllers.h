@@ -19,5 +19,7 @@ int cgroup_v1_cpu(const struct cgroup_writer *to, const struct plan_resources *r
 int cgroup_v1_blkio(const struct cgroup_writer *to, const struct plan_resources *resources, struct err *err);
 int cgroup_v1_devices(const struct cgroup_writer *to, const struct plan_resources *resources, struct err *err);
 
-/* The same file on both versions. */
+/* The same files on both versions. */
+int cgroup_cpuset_apply(const struct cgroup_writer *to, const struct plan_resources *resources, struct err *err);
+int cgroup_pids_apply(const struct cgroup_writer *to, const struct plan_resources *resources, struct err *err);
 int cgroup_rdma_apply(const struct cgroup_writer *to, const struct plan_resources *resources, struct err *err);

@@ -9,16 +9,6 @@
 #include "base/file.h"
 #include "cgroup/v1/controllers.h"
 
-static int cpuset_apply(const struct cgroup_writer *to, const struct plan_resources *from, struct err *err) {
-  int r = from->cpuset_cpus == NULL || from->cpuset_cpus[0] == '\0'
-              ? 0
-              : cgroup_write(to, "cpuset.cpus", from->cpuset_cpus, err);
-  if (r == 0 && from->cpuset_mems != NULL && from->cpuset_mems[0] != '\0') {
-    r = cgroup_write(to, "cpuset.mems", from->cpuset_mems, err);
-  }
-  return r;
-}
-
 static int hugetlb_apply(const struct cgroup_writer *to, const struct plan_resources *from, struct err *err) {
   int r = 0;
   for (size_t i = 0; r == 0 && i < from->hugepage_count; i++) {
@@ -36,13 +26,10 @@ static int hugetlb_apply(const struct cgroup_writer *to, const struct plan_resou
   return r;
 }
 
-static int pids_apply(const struct cgroup_writer *to, const struct plan_resources *from, struct err *err) {
-  return cgroup_write_max(to, "pids.max", from->pids_limit, err);
-}
-
 static const struct cgroup_v2_controller controllers[] = {
-    {"memory", cgroup_v2_memory}, {"cpu", cgroup_v2_cpu},     {"cpuset", cpuset_apply},    {"pids", pids_apply},
-    {"io", cgroup_v2_io},         {"hugetlb", hugetlb_apply}, {"rdma", cgroup_rdma_apply},
+    {"memory", cgroup_v2_memory}, {"cpu", cgroup_v2_cpu}, {"cpuset", cgroup_cpuset_apply},
+    {"pids", cgroup_pids_apply},  {"io", cgroup_v2_io},   {"hugetlb", hugetlb_apply},
+    {"rdma", cgroup_rdma_apply},
 };
 
 const struct cgroup_v2_controller *cgroup_v2_controller(size_t index) {
