@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type RunResult, runProgram } from '../../src/host/index.ts';
-import { type Bundle, openWorkshop, RUNTIME, type Workshop } from '../kit/bundle.ts';
+import { type Bundle, RUNTIME } from '../kit/bundle.ts';
+import { workshopOfFile } from '../kit/workshop.ts';
 
 /**
  * The host's layout is one of three; the others are made of it in a mount namespace by taking hierarchies away.
@@ -14,15 +15,8 @@ const layouts = {
   v1: `for m in $(awk '$0 ~ / - cgroup2 /{print $5}' /proc/self/mountinfo | sort -r); do umount $m; done`,
 };
 
-let shop: Workshop;
+const shop = workshopOfFile();
 const v1Host = / - cgroup /.test(readFileSync('/proc/self/mountinfo', 'utf8'));
-beforeAll(() => {
-  shop = openWorkshop();
-});
-afterAll(async () => {
-  await shop.close();
-  expect(shop.leftovers()).toEqual([]);
-});
 
 /** Shell lines in a mount namespace with that layout; `$rt` is the runtime with its options. */
 function within(layout: keyof typeof layouts, bundle: Bundle, script: string): Promise<RunResult> {

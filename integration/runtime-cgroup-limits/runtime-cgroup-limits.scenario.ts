@@ -2,24 +2,18 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { runProgram } from '../../src/host/index.ts';
-import { type Bundle, type Config, cgroupDirectories, openWorkshop, RUNTIME, type Workshop } from '../kit/bundle.ts';
+import { type Bundle, type Config, cgroupDirectories, RUNTIME } from '../kit/bundle.ts';
+import { workshopOfFile } from '../kit/workshop.ts';
 
 /** Limits, read back from the kernel's files; on the host's own layout, which here has its controllers on cgroup v1. */
-let shop: Workshop;
+const shop = workshopOfFile();
 const v1Host = / - cgroup \S+ \S*memory/.test(readFileSync('/proc/self/mountinfo', 'utf8'));
 if (!v1Host) process.stderr.write('not run: this host has no cgroup v1 (the virtual machine proves v1 and v2)\n');
 /** The first block device there is. */
 const [, major = 0, minor = 0] = (/^ +(\d+) +(\d+) /m.exec(readFileSync('/proc/partitions', 'utf8')) ?? []).map(Number);
 const disk = { major, minor };
-beforeAll(() => {
-  shop = openWorkshop();
-});
-afterAll(async () => {
-  await shop.close();
-  expect(shop.leftovers()).toEqual([]);
-});
 
 /** A file of the container's group, in whichever hierarchy has it. */
 function group(bundle: Bundle, file: string): string {

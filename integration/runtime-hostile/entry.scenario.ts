@@ -4,27 +4,14 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type RunResult, runProgram } from '../../src/host/index.ts';
-import {
-  ATTACK,
-  type Bundle,
-  type Config,
-  openWorkshop,
-  PAYLOAD,
-  RUNTIME,
-  statusOf,
-  type Workshop,
-} from '../kit/bundle.ts';
+import { ATTACK, type Bundle, type Config, PAYLOAD, RUNTIME, statusOf } from '../kit/bundle.ts';
+import { workshopOfFile } from '../kit/workshop.ts';
 
 /** A container that works against whoever enters it, and what must not come in with the one that enters. */
-let shop: Workshop;
+const shop = workshopOfFile();
 const digest = () => createHash('sha256').update(readFileSync(RUNTIME)).digest('hex');
 const before = digest();
-beforeAll(() => {
-  shop = openWorkshop();
-});
-afterAll(async () => {
-  await shop.close();
-  expect(shop.leftovers()).toEqual([]);
+afterAll(() => {
   expect(digest()).toBe(before);
 });
 

@@ -14,18 +14,17 @@ import {
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runProgram, spawnProgram } from '../../src/host/index.ts';
-import { type Bundle, type Config, openWorkshop, PAYLOAD, RUNTIME, type Workshop } from '../kit/bundle.ts';
+import { type Bundle, type Config, PAYLOAD, RUNTIME } from '../kit/bundle.ts';
+import { workshopOfFile } from '../kit/workshop.ts';
 
-let shop: Workshop;
+const shop = workshopOfFile();
 let canary: string;
 const pattern = readFileSync('/proc/sys/kernel/core_pattern', 'utf8');
 beforeAll(() => {
-  shop = openWorkshop();
   canary = mkdtempSync('/tmp/tsc-canary-');
   writeFileSync(join(canary, 'file'), 'untouched');
 });
-afterAll(async () => {
-  await shop.close();
+afterAll(() => {
   expect(readdirSync(canary)).toEqual(['file']);
   expect(readFileSync(join(canary, 'file'), 'utf8')).toBe('untouched');
   expect(readFileSync('/proc/sys/kernel/core_pattern', 'utf8')).toBe(pattern);

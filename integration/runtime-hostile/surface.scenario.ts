@@ -18,30 +18,19 @@ import {
   defaultSeccompProfile,
 } from '../../src/engine/runtime/index.ts';
 import { spawnProgram } from '../../src/host/index.ts';
-import {
-  ATTACK,
-  type Bundle,
-  type Config,
-  lacksX64Calls,
-  openWorkshop,
-  PAYLOAD,
-  PROBE,
-  type Workshop,
-} from '../kit/bundle.ts';
+import { ATTACK, type Bundle, type Config, lacksX64Calls, PAYLOAD, PROBE } from '../kit/bundle.ts';
+import { workshopOfFile } from '../kit/workshop.ts';
 
 /** What a container that is set up as the engine does it can reach of the kernel. */
 const OTHER_NUMBERS = lacksX64Calls();
 
-let shop: Workshop;
+const shop = workshopOfFile();
 let canary: string;
 beforeAll(() => {
-  shop = openWorkshop();
   canary = mkdtempSync('/tmp/tsc-canary-');
   writeFileSync(join(canary, 'file'), 'untouched');
 });
-afterAll(async () => {
-  await shop.close();
-  expect(shop.leftovers()).toEqual([]);
+afterAll(() => {
   expect(readdirSync(canary)).toEqual(['file']);
   rmSync(canary, { recursive: true });
 });

@@ -1,18 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { runProgram } from '../../src/host/index.ts';
-import { type Config, openWorkshop, RUNTIME, type Workshop } from '../kit/bundle.ts';
+import { type Config, RUNTIME } from '../kit/bundle.ts';
+import { workshopOfFile } from '../kit/workshop.ts';
 
 /** What a host says that lacks the security module; where it is there, integration/vm has the tests. */
-let shop: Workshop;
-beforeAll(() => {
-  shop = openWorkshop();
-});
-afterAll(async () => {
-  await shop.close();
-  expect(shop.leftovers()).toEqual([]);
-});
+const shop = workshopOfFile();
 
 const modules = [
   ...(readFileSync('/proc/filesystems', 'utf8').includes('\tselinuxfs\n') ? ['selinux'] : []),

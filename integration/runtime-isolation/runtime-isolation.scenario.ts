@@ -9,18 +9,12 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { runProgram } from '../../src/host/index.ts';
-import { type Bundle, type Config, cgroupDirectories, openWorkshop, statusOf, type Workshop } from '../kit/bundle.ts';
+import { type Bundle, type Config, cgroupDirectories, statusOf } from '../kit/bundle.ts';
+import { workshopOfFile } from '../kit/workshop.ts';
 
-let shop: Workshop;
-beforeAll(() => {
-  shop = openWorkshop();
-});
-afterAll(async () => {
-  await shop.close();
-  expect(shop.leftovers()).toEqual([]);
-});
+const shop = workshopOfFile();
 
 /** Output of a container that runs the payload with these words. */
 async function inside(

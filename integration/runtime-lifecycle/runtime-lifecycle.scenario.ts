@@ -1,17 +1,11 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { runProgram, spawnProgram } from '../../src/host/index.ts';
-import { type Bundle, cgroupDirectories, openWorkshop, PAYLOAD, RUNTIME, type Workshop } from '../kit/bundle.ts';
+import { type Bundle, cgroupDirectories, PAYLOAD, RUNTIME, type Workshop } from '../kit/bundle.ts';
+import { workshopOfFile } from '../kit/workshop.ts';
 
-let shop: Workshop;
-beforeAll(() => {
-  shop = openWorkshop();
-});
-afterAll(async () => {
-  await shop.close();
-  expect(shop.leftovers()).toEqual([]);
-});
+const shop = workshopOfFile();
 
 /** create with output in a file: a pipe would be held open by the container. */
 async function create(

@@ -1,17 +1,12 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Bundle, type Config, openWorkshop, type Workshop } from '../kit/bundle.ts';
+import { expect, test } from 'vitest';
+import type { Bundle, Config } from '../kit/bundle.ts';
 import { callDetached } from '../kit/oci-container.ts';
+import { workshopOfFile } from '../kit/workshop.ts';
 
 /** A create that fails says at which step, on what and why, and leaves nothing. */
-let shop: Workshop;
-beforeAll(() => {
-  shop = openWorkshop();
-});
-afterAll(async () => {
-  await shop.close();
-});
+const shop = workshopOfFile();
 
 interface Failure {
   readonly change?: (config: Config, bundle: Bundle) => void;

@@ -1,17 +1,11 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Bundle, openWorkshop, type Workshop } from '../kit/bundle.ts';
+import { expect, test } from 'vitest';
+import type { Bundle } from '../kit/bundle.ts';
 import { callDetached, stateOf, untilStopped } from '../kit/oci-container.ts';
+import { workshopOfFile } from '../kit/workshop.ts';
 
-let shop: Workshop;
-beforeAll(() => {
-  shop = openWorkshop();
-});
-afterAll(async () => {
-  await shop.close();
-  expect(shop.leftovers()).toEqual([]);
-});
+const shop = workshopOfFile();
 
 const POINTS = ['prestart', 'createRuntime', 'createContainer', 'poststart', 'poststop'];
 

@@ -1,18 +1,12 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Bundle, type Config, openWorkshop, type Workshop } from '../kit/bundle.ts';
+import { describe, expect, test } from 'vitest';
+import type { Bundle, Config } from '../kit/bundle.ts';
 import { callDetached, stateOf, untilStopped } from '../kit/oci-container.ts';
+import { workshopOfFile } from '../kit/workshop.ts';
 
 /** The operations and states of the OCI runtime specification, seen from a caller. */
-let shop: Workshop;
-beforeAll(() => {
-  shop = openWorkshop();
-});
-afterAll(async () => {
-  await shop.close();
-  expect(shop.leftovers()).toEqual([]);
-});
+const shop = workshopOfFile();
 
 async function created(words: readonly string[], change?: (config: Config) => void): Promise<Bundle> {
   const bundle = shop.bundle(words, change);

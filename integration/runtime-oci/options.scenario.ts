@@ -1,20 +1,14 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { runProgram } from '../../src/host/index.ts';
-import { type Bundle, type Config, cgroupDirectories, openWorkshop, RUNTIME, type Workshop } from '../kit/bundle.ts';
+import { type Bundle, type Config, cgroupDirectories, RUNTIME } from '../kit/bundle.ts';
 import { callDetached, stateOf, until, untilStopped } from '../kit/oci-container.ts';
 import { openTerminal } from '../kit/terminal.ts';
+import { workshopOfFile } from '../kit/workshop.ts';
 
 /** Options and surroundings that callers of runc and crun count on. */
-let shop: Workshop;
-beforeAll(() => {
-  shop = openWorkshop();
-});
-afterAll(async () => {
-  await shop.close();
-  expect(shop.leftovers()).toEqual([]);
-});
+const shop = workshopOfFile();
 
 async function running(words: readonly string[], change?: (config: Config) => void): Promise<Bundle> {
   const bundle = shop.bundle(words, change);

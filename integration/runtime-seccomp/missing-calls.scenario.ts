@@ -1,8 +1,9 @@
 import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type RunResult, runProgram } from '../../src/host/index.ts';
-import { type Bundle, lacksX64Calls, openWorkshop, PROBE, RUNTIME, type Workshop } from '../kit/bundle.ts';
+import { type Bundle, lacksX64Calls, PROBE, RUNTIME } from '../kit/bundle.ts';
+import { workshopOfFile } from '../kit/workshop.ts';
 
 /**
  * The runtime where one system call is missing, as on an old kernel or under another engine's filter: it either does all it does
@@ -10,14 +11,7 @@ import { type Bundle, lacksX64Calls, openWorkshop, PROBE, RUNTIME, type Workshop
  */
 const OTHER_NUMBERS = lacksX64Calls();
 
-let shop: Workshop;
-beforeAll(() => {
-  shop = openWorkshop();
-});
-afterAll(async () => {
-  await shop.close();
-  expect(shop.leftovers()).toEqual([]);
-});
+const shop = workshopOfFile();
 
 const NEEDED: Readonly<Record<string, number>> = {
   memfd_create: 319,

@@ -13,31 +13,16 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { ALL_CAPABILITIES, chooseCapabilities, defaultSeccompProfile } from '../../src/engine/runtime/index.ts';
 import { type RunResult, runProgram } from '../../src/host/index.ts';
-import {
-  type Bundle,
-  type Config,
-  FIRST,
-  lacksX64Calls,
-  openWorkshop,
-  PROBE,
-  RUNTIME,
-  type Workshop,
-} from '../kit/bundle.ts';
+import { type Bundle, type Config, FIRST, lacksX64Calls, PROBE, RUNTIME } from '../kit/bundle.ts';
+import { workshopOfFile } from '../kit/workshop.ts';
 import { compareWithGolden } from './golden.ts';
 
 const OTHER_NUMBERS = lacksX64Calls();
 
-let shop: Workshop;
-beforeAll(() => {
-  shop = openWorkshop();
-});
-afterAll(async () => {
-  await shop.close();
-  expect(shop.leftovers()).toEqual([]);
-});
+const shop = workshopOfFile();
 
 /** The capabilities of a container that asks for nothing. */
 const DEFAULT = chooseCapabilities({ privileged: false, add: [], drop: [], available: ALL_CAPABILITIES });
