@@ -213,12 +213,26 @@ function isServiceKey(key: string): boolean {
 function checkItems(list: Sequence, schema: Schema, path: string, findings: DiagnosticCollector): void {
   const items = schema.items;
   if (items === undefined) return;
+  if (schema.uniqueItems) reportTwice(list, path, findings);
   for (const [index, node] of list.items.entries()) {
     const fits = alternativesOf(items).some((alternative) => accepts(alternative, node));
     // No other file can fill an item that is empty.
     if (isNull(node) && !fits)
       reportType({ node, schema: items, path: `${path}[${index}]` }, alternativesOf(items), findings);
     checkNode({ node, schema: items, path: `${path}[${index}]` }, findings);
+  }
+}
+
+function reportTwice(list: Sequence, path: string, findings: DiagnosticCollector): void {
+  const seen = new Set<string>();
+  for (const node of list.items) {
+    if (node.kind !== 'scalar' || node.template || node.tag === 'reset') continue;
+    if (seen.has(node.text)) {
+      const message = `${path} has ${JSON.stringify(node.text)} twice`;
+      const hint = 'remove one of them';
+      findings.add({ code: 'compose/duplicate-item', severity: 'error', message, at: positionOf(node), hint });
+    }
+    seen.add(node.text);
   }
 }
 

@@ -11,6 +11,7 @@ export const FINDING_CODES: Readonly<Record<string, string>> = {
   'compose/base-60': 'an unquoted port that older YAML readers take for another number',
   'compose/conflict': 'two attributes or services exclude each other',
   'compose/dependency-cycle': 'services depend on each other in a circle',
+  'compose/duplicate-item': 'an item is given twice in a list that may have it once',
   'compose/duplicate-key': 'a key is given twice in one mapping',
   'compose/empty-file': 'a file says nothing',
   'compose/extends-cycle': 'services extend each other in a circle',

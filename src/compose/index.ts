@@ -49,7 +49,7 @@ export {
   withoutPassword,
 } from './remote/remote-address.ts';
 export type { FetchedFile, RemoteFiles } from './remote/remote-files.ts';
-export { renderImages, renderProject, renderVariables } from './render.ts';
+export { renderForHash, renderImages, renderProject, renderVariables } from './render.ts';
 export type {
   BindOptions,
   BlkioConfig,

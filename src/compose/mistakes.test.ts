@@ -15,6 +15,13 @@ const MISTAKES: readonly (readonly [what: string, text: string, finding: string,
   ],
   ['yes for true', service('privileged: yes'), 'warning compose/yaml11-boolean', '4:17', 'write true'],
   ['on for true', service('init: on'), 'warning compose/yaml11-boolean', '4:11', 'write true'],
+  [
+    'an item given twice',
+    service('group_add: [a, b, a]'),
+    'error compose/duplicate-item',
+    '4:23',
+    'remove one of them',
+  ],
   ['a key given twice', service('image: y'), 'error compose/duplicate-key', '4:5', 'keep one of the two'],
   [
     'a key indented too little',

@@ -3,7 +3,8 @@ import { fileObjects, models, networks, volumes } from './codecs/resources.ts';
 import { service } from './codecs/service.ts';
 import type { VariableUse } from './list-variables.ts';
 import type { Project } from './project.ts';
-import { writeJson } from './write-json.ts';
+import type { Service } from './service.ts';
+import { writeCompactJson, writeJson } from './write-json.ts';
 import { writeYaml } from './write-yaml.ts';
 
 /** Writes the model as `docker compose config` does; the text loads again to the same model. */
@@ -21,6 +22,24 @@ export function renderProject(project: Project, options: { readonly format: 'yam
   for (const [key, value] of sections) if (value !== undefined) out.set(key, escapeDollars(value));
   if (options.format === 'yaml') return writeYaml(out);
   return writeJson(new Map([...out].sort(([a], [b]) => (a < b ? -1 : 1))));
+}
+
+/** Attributes that docker compose leaves out of its hash: they change no container. */
+const UNHASHED: readonly string[] = ['build', 'depends_on', 'profiles', 'pull_policy', 'scale'];
+
+/**
+ * The text that docker compose hashes to decide whether a container is recreated: the service in compact JSON without what
+ * changes no container.
+ */
+export function renderForHash(value: Service): string {
+  const written = service.write(value);
+  const entries = [...(written as ReadonlyMap<string, Out>)].filter(([key]) => !UNHASHED.includes(key));
+  const kept = entries.map(([key, item]) => [key, key === 'deploy' ? withoutReplicas(item) : item] as const);
+  return writeCompactJson(new Map(kept));
+}
+
+function withoutReplicas(deploy: Out): Out {
+  return deploy instanceof Map ? new Map([...deploy].filter(([key]) => key !== 'replicas')) : deploy;
 }
 
 /** Writes an override file that says nothing but which image each service has. */

@@ -12,6 +12,7 @@ export interface Schema {
   readonly maximum?: number;
   readonly oneOf?: readonly Schema[];
   readonly items?: Schema;
+  readonly uniqueItems?: boolean;
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly patternProperties?: Readonly<Record<string, Schema>>;
   readonly additionalProperties?: boolean | Schema;

@@ -5,19 +5,28 @@ import { FreeKeys, isJsonOnly, type Out } from './codec.ts';
  * `__proto__`.
  */
 export function writeJson(value: Out): string {
-  return write(value, '');
+  return write(value, '\n');
 }
 
-function write(value: Out, indent: string): string {
-  if (isJsonOnly(value)) return write(value.jsonOnly, indent);
-  if (value instanceof Map) return writeMap(value, indent);
+/** The same without any blank. */
+export function writeCompactJson(value: Out): string {
+  return write(value, undefined);
+}
+
+/** `line`: a line break with the indentation of this level; undefined: all in one line. */
+function write(value: Out, line: string | undefined): string {
+  if (isJsonOnly(value)) return write(value.jsonOnly, line);
+  if (value instanceof Map) return writeMap(value, line);
   if (!Array.isArray(value)) return writeScalar(value);
-  const inner = `${indent}  `;
   return brackets(
     '[]',
-    (value as readonly Out[]).map((item) => `${inner}${write(item, inner)}`),
-    indent,
+    (value as readonly Out[]).map((item) => write(item, deeper(line))),
+    line,
   );
+}
+
+function deeper(line: string | undefined): string | undefined {
+  return line === undefined ? undefined : `${line}  `;
 }
 
 /** Characters that a page embedding the text would misread are escaped. */
@@ -28,18 +37,19 @@ function writeScalar(value: Out): string {
   );
 }
 
-function writeMap(map: ReadonlyMap<string, Out>, indent: string): string {
-  const inner = `${indent}  `;
+function writeMap(map: ReadonlyMap<string, Out>, line: string | undefined): string {
   const entries = [...map];
   if (map instanceof FreeKeys) entries.sort(([a], [b]) => (a < b ? -1 : 1));
+  const colon = line === undefined ? ':' : ': ';
   return brackets(
     '{}',
-    entries.map(([key, item]) => `${inner}${writeScalar(key)}: ${write(item, inner)}`),
-    indent,
+    entries.map(([key, item]) => `${writeScalar(key)}${colon}${write(item, deeper(line))}`),
+    line,
   );
 }
 
-function brackets(pair: '[]' | '{}', lines: readonly string[], indent: string): string {
-  if (lines.length === 0) return pair;
-  return `${pair.charAt(0)}\n${lines.join(',\n')}\n${indent}${pair.charAt(1)}`;
+function brackets(pair: '[]' | '{}', items: readonly string[], line: string | undefined): string {
+  if (items.length === 0) return pair;
+  const inner = deeper(line) ?? '';
+  return `${pair.charAt(0)}${inner}${items.join(`,${inner}`)}${line ?? ''}${pair.charAt(1)}`;
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ContainerSpec, Labels, NetworkSpec, VolumeSpec } from '../client/index.ts';
+import { renderForHash, type Service } from '../compose/index.ts';
 import { LABEL } from './labels.ts';
 
 /** Short digests by attribute: `{ "image": "5f2c…", "environment.DEBUG": "…" }`. */
@@ -67,9 +68,9 @@ function defineRecord(record: Readonly<Record<string, unknown>>): Definition {
   return definition;
 }
 
-/** The hash label's value. */
-export function hashDefinition(definition: Definition): string {
-  return digest(definition);
+/** Value of the label config-hash: the one that docker compose gives the same service, so that neither replaces what the other made. */
+export function hashService(service: Service): string {
+  return createHash('sha256').update(renderForHash(service)).digest('hex');
 }
 
 /** Names of attributes that differ, in words of the compose file, sorted: `command changed`, `ports added`. */

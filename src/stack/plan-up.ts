@@ -1,7 +1,7 @@
 import type { ContainerSpec } from '../client/index.ts';
 import type { Project, Service } from '../compose/index.ts';
 import { sortTopologically, TscError } from '../core/index.ts';
-import { compareDefinitions, defineContainer, hashDefinition, readDefinition } from './definition.ts';
+import { compareDefinitions, defineContainer, hashService, readDefinition } from './definition.ts';
 import { LABEL } from './labels.ts';
 import { isUp, type ObservedContainer, type ObservedState, replicasIn } from './observed-state.ts';
 import { type Plan, PlanBuilder } from './plan.ts';
@@ -197,7 +197,7 @@ function finishSpec(input: UpInput, service: Service, number: number): Container
     ...spec,
     labels: {
       ...spec.labels,
-      [LABEL.configHash]: hashDefinition(definition),
+      [LABEL.configHash]: hashService(service),
       [LABEL.definition]: JSON.stringify(definition),
       ...(imageId !== undefined && { [LABEL.image]: imageId }),
     },
@@ -223,12 +223,11 @@ function recreateCause(
 ): string | undefined {
   if (input.options.recreate === 'never') return undefined;
   if (input.options.recreate === 'always') return 'forced';
-  if (old.labels[LABEL.configHash] !== spec.labels[LABEL.configHash]) {
-    const have = readDefinition(old.labels);
-    const differences = have && compareDefinitions(have, defineContainer(spec));
-    if (!differences) return 'created by another tool with other settings';
-    if (differences.length > 0) return differences.join(', ');
-  }
+  const have = readDefinition(old.labels);
+  const differences = have && compareDefinitions(have, defineContainer(spec));
+  if (differences && differences.length > 0) return differences.join(', ');
+  if (!differences && old.labels[LABEL.configHash] !== spec.labels[LABEL.configHash])
+    return 'created by another tool with other settings';
   const imageId = input.imageIds.get(service.name);
   if (imageId !== undefined && !sameImage(old, imageId)) return 'image content changed';
   return old.state === 'dead' ? 'container is dead' : undefined;

@@ -33,19 +33,15 @@ function inOrder(services: Project['services']): readonly string[] {
   return 'cycle' in sorted ? names : sorted.order;
 }
 
-/** `--hash`: what decides whether a container is recreated, as one digest per service. */
+/** `--hash`: what decides whether a container is recreated, as one digest per service; the same as docker compose's. */
 export async function showHashes(project: Project, which: string): Promise<string> {
-  const { defineContainer, hashDefinition, replicaName, toContainerSpec } = await import('../../stack/index.ts');
+  const { hashService } = await import('../../stack/index.ts');
   const wanted = which === '*' ? [...project.services.keys()].sort() : which.split(',');
-  const containerOf = (other: string) => {
-    const found = project.services.get(other);
-    return found ? replicaName(project.name, found, 1) : other;
-  };
   return lines(
     wanted.map((name) => {
       const service = project.services.get(name);
       if (!service) throw new TscError('cli/not-found', `no such service: ${name}`);
-      return `${name} ${hashDefinition(defineContainer(toContainerSpec({ project, service, number: 1, containerOf })))}`;
+      return `${name} ${hashService(service)}`;
     }),
   );
 }
