@@ -20,6 +20,7 @@ export const INSTANCE = 'tscnet';
 export const HOST = '192.0.2.1';
 export const NEIGHBOUR = '192.0.2.2';
 export const HOST_6 = '2001:db8::1';
+export const NEIGHBOUR_6 = '2001:db8::2';
 
 /** Answers every TCP connection and UDP packet with its name and the peer's address. */
 const SERVER = `
@@ -28,9 +29,9 @@ const tcp = require('node:net').createServer((socket) => {
   socket.on('error', () => {});
   socket.end(name + ' saw ' + socket.remoteAddress.replace('::ffff:', ''));
 });
-const udp = require('node:dgram').createSocket('udp4');
-udp.on('message', (_, peer) => udp.send(name + ' saw ' + peer.address, peer.port, peer.address));
-tcp.listen(Number(port), '0.0.0.0', () => udp.bind(Number(port), '0.0.0.0', () => console.log('ready')));
+const udp = require('node:dgram').createSocket('udp6');
+udp.on('message', (_, peer) => udp.send(name + ' saw ' + peer.address.replace('::ffff:', ''), peer.port, peer.address));
+tcp.listen(Number(port), '::', () => udp.bind(Number(port), '::', () => console.log('ready')));
 `;
 
 /** Prints the answer, or the error's code; \`timeout\` when there is none. */
@@ -68,12 +69,12 @@ const answer = (query, udp) => {
   head[7] = 1;
   return Buffer.concat([head, Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 203, 0, 113, 9])]);
 };
-const udp = require('node:dgram').createSocket('udp4');
+const udp = require('node:dgram').createSocket('udp6');
 udp.on('message', (m, peer) => udp.send(answer(m, true), peer.port, peer.address));
 require('node:net').createServer((s) => s.on('error', () => {}).on('data', (m) => {
   const reply = answer(m.subarray(2), false);
   s.write(Buffer.concat([Buffer.from([reply.length >> 8, reply.length & 255]), reply]));
-})).listen(53, '0.0.0.0', () => udp.bind(53, '0.0.0.0', () => console.log('ready')));
+})).listen(53, '::', () => udp.bind(53, '::', () => console.log('ready')));
 `;
 
 async function run(file: string, args: readonly string[]): Promise<string> {
@@ -128,6 +129,8 @@ export class Place {
 export interface Member extends Place {
   readonly id: string;
   readonly address: string;
+  /** Empty on networks without IPv6. */
+  readonly address6: string;
 }
 
 /** A host of its own (namespace), a neighbour on its LAN, a keeper and the network service. */
@@ -156,7 +159,7 @@ export class World {
     await host.run(ip, 'link', 'add', 'lan0', 'type', 'veth', 'peer', 'name', 'lan0', 'netns', String(neighbour.pid));
     for (const [place, four, six] of [
       [host, HOST, HOST_6],
-      [neighbour, NEIGHBOUR, '2001:db8::2'],
+      [neighbour, NEIGHBOUR, NEIGHBOUR_6],
     ] as const) {
       await place.run(ip, 'addr', 'add', `${four}/24`, 'dev', 'lan0');
       await place.run(ip, 'addr', 'add', `${six}/64`, 'dev', 'lan0', 'nodad');
@@ -191,7 +194,7 @@ export class World {
     const place = new Place(path ?? this.host.path);
     await this.serve(name, place, 80);
     await this.service.publish(id, ports);
-    return Object.assign(place, { id, address: endpoint?.address ?? '' });
+    return Object.assign(place, { id, address: endpoint?.address ?? '', address6: endpoint?.address6 ?? '' });
   }
 
   async serve(name: string, place: Place, port: number): Promise<void> {

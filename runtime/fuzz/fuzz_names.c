@@ -17,12 +17,16 @@ static void read_packet(const uint8_t *packet, size_t size) {
     return;
   }
   must(question.end <= size && memchr(question.name, '\0', sizeof(question.name)) != NULL);
-  struct in_addr addresses[40] = {{0}};
-  must(dns_reverse_address(question.name, &addresses[0]) || addresses[0].s_addr == 0);
+  struct in6_addr addresses[40] = {0};
+  int family = dns_reverse_address(question.name, &addresses[0]);
+  must(family == 0 || family == AF_INET || family == AF_INET6);
   size_t limit = question.udp_limit;
   must(limit >= DNS_UDP_PLAIN && limit <= DNS_UDP_MAX);
   must(dns_write_code(packet, size, &question, DNS_NO_NAME, out) <= limit);
-  must(dns_write_addresses(packet, &question, addresses, 40, 7, out, limit) <= limit);
+  for (int six = 0; six < 2; six++) {
+    struct dns_addresses all = {.family = six ? AF_INET6 : AF_INET, .bytes = addresses, .count = 40};
+    must(dns_write_addresses(packet, &question, &all, 7, out, limit) <= limit);
+  }
   must(dns_write_name(packet, &question, "db.default", out, limit) <= limit);
   /* Whatever comes second as the answer to it. */
   (void)dns_answers(packet + size / 2, size - size / 2, packet, question.end);

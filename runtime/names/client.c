@@ -21,15 +21,27 @@ static const struct zone_host *find_host(const struct sandbox *sandbox, const ch
 }
 
 static const struct zone_host *find_address(const struct sandbox *sandbox, const char *name) {
-  struct in_addr address;
+  struct in6_addr address;
   const struct zone_host *host = NULL;
-  if (!dns_reverse_address(name, &address)) {
+  int family = dns_reverse_address(name, &address);
+  if (family == 0) {
     return NULL;
   }
   for (size_t i = 0; host == NULL && i < sandbox->zone_count; i++) {
-    host = sandbox->zones[i].zone == NULL ? NULL : zone_find_address(sandbox->zones[i].zone, address);
+    host = sandbox->zones[i].zone == NULL ? NULL : zone_find_address(sandbox->zones[i].zone, family, &address);
   }
   return host;
+}
+
+/* What a host has of a type; a question for anything gets one family, IPv4 first. */
+static struct dns_addresses records_of(const struct zone_host *host, uint16_t type) {
+  if (type == DNS_A || (type == DNS_ANY && host->count > 0)) {
+    return (struct dns_addresses){.family = AF_INET, .bytes = host->addresses, .count = host->count};
+  }
+  if (type == DNS_AAAA || type == DNS_ANY) {
+    return (struct dns_addresses){.family = AF_INET6, .bytes = host->addresses6, .count = host->count6};
+  }
+  return (struct dns_addresses){0};
 }
 
 /* The answer we can give ourselves, in server->answer; 0: it must be relayed. */
@@ -43,13 +55,14 @@ static size_t answer_here(struct server *server, const struct sandbox *sandbox, 
     }
   } else if (ours) {
     const struct zone_host *host = find_host(sandbox, question->name);
+    struct dns_addresses addresses = host == NULL ? (struct dns_addresses){0} : records_of(host, question->type);
     /* A known name without such records: no error, no data. */
-    if (host != NULL && question->type != DNS_A && question->type != DNS_ANY) {
+    if (host != NULL && addresses.count == 0) {
       return dns_write_code(query, size, question, DNS_OK, server->answer);
     }
     if (host != NULL) {
-      size_t first = host->count == 0 ? 0 : server->turn++ % host->count;
-      return dns_write_addresses(query, question, host->addresses, host->count, first, server->answer, limit);
+      size_t first = server->turn++ % addresses.count;
+      return dns_write_addresses(query, question, &addresses, first, server->answer, limit);
     }
   }
   if (sandbox->internal || sandbox->upstream_count == 0 || sandbox->questions >= QUESTIONS_MAX) {

@@ -12,7 +12,7 @@
 #define FLAG_RECURSION_AVAILABLE 0x80
 #define TYPE_OPT 41
 #define OPT_SIZE 11
-#define ADDRESS_RECORD_SIZE 16
+#define RECORD_SIZE 12
 #define LABEL_MAX 63
 
 /* Reads the name at DNS_HEADER. Pointers have nothing to point at in a question: refused. Returns the offset behind it
@@ -95,15 +95,39 @@ bool dns_answers(const uint8_t *answer, size_t answer_size, const uint8_t *query
   return true;
 }
 
-bool dns_reverse_address(const char *name, struct in_addr *ret_address) {
-  unsigned a, b, c, d;
-  int used = 0;
-  if (sscanf(name, "%3u.%3u.%3u.%3u.in-addr.arpa%n", &d, &c, &b, &a, &used) != 4 || used == 0 || name[used] != '\0' ||
-      a > 255 || b > 255 || c > 255 || d > 255) {
+#define NIBBLES 32
+
+/* "b.a.9.8." …, lowest digit first. */
+static bool reverse_six(const char *name, struct in6_addr *ret_address) {
+  struct in6_addr address = {0};
+  if (strlen(name) != (size_t)2 * NIBBLES + strlen("ip6.arpa") || strcmp(name + (size_t)2 * NIBBLES, "ip6.arpa") != 0) {
     return false;
   }
-  ret_address->s_addr = htonl(a << 24 | b << 16 | c << 8 | d);
+  for (size_t i = 0; i < NIBBLES; i++) {
+    char c = name[2 * i];
+    if (!isxdigit((unsigned char)c) || name[2 * i + 1] != '.') {
+      return false;
+    }
+    unsigned digit = (unsigned)(isdigit((unsigned char)c) ? c - '0' : tolower((unsigned char)c) - 'a' + 10);
+    address.s6_addr[15 - i / 2] |= (uint8_t)(digit << (i % 2 == 0 ? 0 : 4));
+  }
+  *ret_address = address;
   return true;
+}
+
+int dns_reverse_address(const char *name, struct in6_addr *ret_address) {
+  unsigned a, b, c, d;
+  int used = 0;
+  if (reverse_six(name, ret_address)) {
+    return AF_INET6;
+  }
+  if (sscanf(name, "%3u.%3u.%3u.%3u.in-addr.arpa%n", &d, &c, &b, &a, &used) != 4 || used == 0 || name[used] != '\0' ||
+      a > 255 || b > 255 || c > 255 || d > 255) {
+    return 0;
+  }
+  struct in_addr address = {.s_addr = htonl(a << 24 | b << 16 | c << 8 | d)};
+  memcpy(ret_address, &address, sizeof(address));
+  return AF_INET;
 }
 
 /* Header and question of an answer. Returns the size so far. */
@@ -138,7 +162,7 @@ static size_t write_record(const struct dns_question *question, uint16_t type, s
   dns_put16(out + 6, 0);
   dns_put16(out + 8, DNS_TTL);
   dns_put16(out + 10, (uint16_t)length);
-  return 12;
+  return RECORD_SIZE;
 }
 
 size_t dns_write_code(const uint8_t *query, size_t size, const struct dns_question *question, enum dns_code code,
@@ -147,20 +171,23 @@ size_t dns_write_code(const uint8_t *query, size_t size, const struct dns_questi
   return write_opt(question, out, write_head(query, question, code, out));
 }
 
-size_t dns_write_addresses(const uint8_t *query, const struct dns_question *question, const struct in_addr *addresses,
-                           size_t count, size_t first, uint8_t *out, size_t limit) {
+size_t dns_write_addresses(const uint8_t *query, const struct dns_question *question,
+                           const struct dns_addresses *addresses, size_t first, uint8_t *out, size_t limit) {
+  bool six = addresses->family == AF_INET6;
+  size_t length = six ? sizeof(struct in6_addr) : sizeof(struct in_addr);
+  size_t count = addresses->count;
   size_t size = write_head(query, question, DNS_OK, out);
   size_t room = limit - size - (question->edns ? OPT_SIZE : 0);
-  size_t fits = room / ADDRESS_RECORD_SIZE;
+  size_t fits = room / (RECORD_SIZE + length);
   if (fits < count) {
     out[2] |= FLAG_TRUNCATED;
     count = fits < count ? fits : count;
   }
   for (size_t i = 0; i < count; i++) {
-    size += write_record(question, DNS_A, 4, out + size);
-    memcpy(out + size, &addresses[first % count], 4);
+    size += write_record(question, six ? DNS_AAAA : DNS_A, length, out + size);
+    memcpy(out + size, (const uint8_t *)addresses->bytes + first % count * length, length);
     first++;
-    size += 4;
+    size += length;
   }
   dns_put16(out + 6, (uint16_t)count);
   return write_opt(question, out, size);
@@ -182,7 +209,7 @@ size_t dns_write_name(const uint8_t *query, const struct dns_question *question,
   }
   encoded[length++] = 0;
   size_t size = write_head(query, question, DNS_OK, out);
-  if (size + 12 + length + OPT_SIZE > limit) {
+  if (size + RECORD_SIZE + length + OPT_SIZE > limit) {
     out[2] |= FLAG_TRUNCATED;
     return write_opt(question, out, size);
   }

@@ -34,8 +34,9 @@ int dns_read_query(const uint8_t *packet, size_t size, struct dns_question *ret_
 /* Whether `answer` repeats id and question of `query` (letters in either case) and is a response. */
 bool dns_answers(const uint8_t *answer, size_t answer_size, const uint8_t *query, size_t question_end);
 
-/* The address a reverse name asks for: 2.0.20.172.in-addr.arpa. */
-bool dns_reverse_address(const char *name, struct in_addr *ret_address);
+/* The address a reverse name asks for: 2.0.20.172.in-addr.arpa, or 32 hexadecimal digits in front of ip6.arpa. Returns
+   AF_INET with a struct in_addr, AF_INET6 with a struct in6_addr, or 0. */
+int dns_reverse_address(const char *name, struct in6_addr *ret_address);
 
 static inline uint16_t dns_get16(const uint8_t *at) {
   return (uint16_t)(at[0] << 8 | at[1]);
@@ -57,8 +58,15 @@ static inline bool dns_truncated(const uint8_t *packet) {
 /* Answers are built into `out` of at least `limit` bytes (DNS_UDP_PLAIN or more); the size is returned. */
 size_t dns_write_code(const uint8_t *query, size_t size, const struct dns_question *question, enum dns_code code,
                       uint8_t *out);
+/* Addresses of one family: `bytes` of them one behind the other. */
+struct dns_addresses {
+  int family;
+  const void *bytes;
+  size_t count;
+};
+
 /* From address number `first` on, wrapping; what does not fit is cut and the packet marked truncated. */
-size_t dns_write_addresses(const uint8_t *query, const struct dns_question *question, const struct in_addr *addresses,
-                           size_t count, size_t first, uint8_t *out, size_t limit);
+size_t dns_write_addresses(const uint8_t *query, const struct dns_question *question,
+                           const struct dns_addresses *addresses, size_t first, uint8_t *out, size_t limit);
 size_t dns_write_name(const uint8_t *query, const struct dns_question *question, const char *name, uint8_t *out,
                       size_t limit);

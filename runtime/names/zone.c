@@ -25,6 +25,7 @@ void zone_free(struct zone *zone) {
   for (size_t i = 0; i < zone->count; i++) {
     free(zone->hosts[i].name);
     free(zone->hosts[i].addresses);
+    free(zone->hosts[i].addresses6);
   }
   free(zone->hosts);
   free(zone->buckets);
@@ -34,6 +35,27 @@ void zone_free(struct zone *zone) {
 
 static void zone_free_at(struct zone **zone) {
   zone_free(*zone);
+}
+
+static int add_address(struct zone_host *host, const char *text, struct err *err) {
+  bool six = strchr(text, ':') != NULL;
+  size_t count = six ? host->count6 : host->count;
+  /* Grown to the next power of two. */
+  if ((count & (count - 1)) == 0) {
+    size_t capacity = count == 0 ? 1 : count * 2;
+    void *old = six ? (void *)host->addresses6 : (void *)host->addresses;
+    void *grown = reallocarray(old, capacity, six ? sizeof(*host->addresses6) : sizeof(*host->addresses));
+    if (grown == NULL) {
+      return err_oom(err);
+    }
+    *(six ? (void **)&host->addresses6 : (void **)&host->addresses) = grown;
+  }
+  void *place = six ? (void *)&host->addresses6[count] : (void *)&host->addresses[count];
+  if (inet_pton(six ? AF_INET6 : AF_INET, text, place) != 1) {
+    return err_set(err, EINVAL, "%s: '%s' is not an IP address", host->name, text);
+  }
+  *(six ? &host->count6 : &host->count) += 1;
+  return 0;
 }
 
 static int read_host(const char *name, const struct json *list, struct zone_host *host, struct err *err) {
@@ -46,7 +68,6 @@ static int read_host(const char *name, const struct json *list, struct zone_host
     return err_set(err, EINVAL, "%s: expected a list of addresses", name);
   }
   struct json item;
-  size_t capacity = 0;
   host->name = strdup(name);
   if (host->name == NULL) {
     return err_oom(err);
@@ -60,21 +81,10 @@ static int read_host(const char *name, const struct json *list, struct zone_host
   for (size_t i = 0; json_item(&wrapped, i, &item) >= 0 && item.value != NULL; i++) {
     const char *text = NULL;
     int r = json_as_string(&item, &text, err);
+    r = r < 0 ? r : add_address(host, text, err);
     if (r < 0) {
       return r;
     }
-    if (host->count == capacity) {
-      capacity = capacity == 0 ? 1 : capacity * 2;
-      struct in_addr *grown = reallocarray(host->addresses, capacity, sizeof(*grown));
-      if (grown == NULL) {
-        return err_oom(err);
-      }
-      host->addresses = grown;
-    }
-    if (inet_pton(AF_INET, text, &host->addresses[host->count]) != 1) {
-      return err_set(err, EINVAL, "%s: '%s' is not an IPv4 address", name, text);
-    }
-    host->count++;
   }
   return 0;
 }
@@ -128,11 +138,15 @@ const struct zone_host *zone_find(const struct zone *zone, const char *name) {
   return at == 0 ? NULL : &zone->hosts[at - 1];
 }
 
-const struct zone_host *zone_find_address(const struct zone *zone, struct in_addr address) {
+const struct zone_host *zone_find_address(const struct zone *zone, int family, const void *address) {
+  size_t size = family == AF_INET6 ? sizeof(struct in6_addr) : sizeof(struct in_addr);
   for (size_t i = 0; i < zone->count; i++) {
-    for (size_t a = 0; a < zone->hosts[i].count; a++) {
-      if (zone->hosts[i].addresses[a].s_addr == address.s_addr) {
-        return &zone->hosts[i];
+    const struct zone_host *host = &zone->hosts[i];
+    const uint8_t *each = family == AF_INET6 ? (const void *)host->addresses6 : (const void *)host->addresses;
+    size_t count = family == AF_INET6 ? host->count6 : host->count;
+    for (size_t a = 0; a < count; a++) {
+      if (memcmp(each + a * size, address, size) == 0) {
+        return host;
       }
     }
   }

@@ -12,6 +12,8 @@ struct zone_host {
   char *name; /* lower case, no dot at the end */
   struct in_addr *addresses;
   size_t count;
+  struct in6_addr *addresses6;
+  size_t count6;
   uint32_t next; /* hash chain: index + 1 */
 };
 
@@ -24,8 +26,9 @@ struct zone {
   struct zone *next;
 };
 
-/* `hosts` is an object: name → list of IPv4 addresses. */
+/* `hosts` is an object: name → list of addresses of either family. */
 int zone_new(const char *id, const struct json *hosts, struct zone **ret_zone, struct err *err);
 void zone_free(struct zone *zone);
 const struct zone_host *zone_find(const struct zone *zone, const char *name);
-const struct zone_host *zone_find_address(const struct zone *zone, struct in_addr address);
+/* `family` AF_INET or AF_INET6, `address` the struct of it. */
+const struct zone_host *zone_find_address(const struct zone *zone, int family, const void *address);

@@ -7,27 +7,37 @@
 
 #define REMOVE_MAX 4096
 
-/* N08: a router advertisement of a container must not reach the host, and nobody asked for link-local addresses. */
-static int close_ipv6(const char *name, struct err *err) {
-  char path[96];
-  snprintf(path, sizeof(path), "net/ipv6/conf/%s/disable_ipv6", name);
-  int r = sysctl_write(path, "1", true, err);
-  snprintf(path, sizeof(path), "net/ipv6/conf/%s/accept_ra", name);
-  return r < 0 ? r : sysctl_write(path, "0", true, err);
+/* N08: a router advertisement of a container must not reach the host, and link-local addresses are only where IPv6 was
+   asked for. */
+static int set_ipv6(const char *name, bool ipv6, struct err *err) {
+  int r = sysctl_write_ipv6(name, "accept_ra", "0", err);
+  r = r < 0 ? r : sysctl_write_ipv6(name, "accept_dad", "0", err);
+  return r < 0 ? r : sysctl_write_ipv6(name, "disable_ipv6", ipv6 ? "0" : "1", err);
 }
 
-static int add_addresses(int nl, int index, const struct json *request, struct err *err) {
+#define ADDRESSES_MAX 16
+
+/* With an IPv6 address among them the bridge speaks IPv6. */
+static int add_addresses(int nl, const char *name, int index, const struct json *request, struct err *err) {
+  struct link_address each[ADDRESSES_MAX];
   struct json addresses = {0};
   size_t count = 0;
+  bool ipv6 = false;
   int r = json_array_at(request, "addresses", &addresses, &count, err);
+  if (r >= 0 && count > ADDRESSES_MAX) {
+    return err_set(err, E2BIG, "%zu addresses, at most %d are possible", count, ADDRESSES_MAX);
+  }
   for (size_t i = 0; r >= 0 && i < count; i++) {
     struct json item;
     const char *text = NULL;
-    struct link_address address;
     (void)json_item(&addresses, i, &item);
     r = json_as_string(&item, &text, err);
-    r = r < 0 ? r : link_parse_address(text, &address, err);
-    r = r < 0 ? r : link_add_address(nl, index, &address, err);
+    r = r < 0 ? r : link_parse_address(text, &each[i], err);
+    ipv6 = ipv6 || (r >= 0 && each[i].family == AF_INET6);
+  }
+  r = r < 0 ? r : set_ipv6(name, ipv6, err);
+  for (size_t i = 0; r >= 0 && i < count; i++) {
+    r = link_add_address(nl, index, &each[i], err);
   }
   return r < 0 ? r : 0;
 }
@@ -64,8 +74,7 @@ int verb_bridge_add(const struct json *request, struct str *out, struct err *err
     return err_set(err, EEXIST, "interface %s exists and is %s", name,
                    info.is_bridge ? "a bridge of somebody else" : "not a bridge");
   }
-  r = close_ipv6(name, err);
-  r = r < 0 ? r : add_addresses(nl, info.index, request, err);
+  r = add_addresses(nl, name, info.index, request, err);
   r = r < 0 ? r : link_set_up(nl, info.index, err);
   if (r < 0) {
     if (created) {

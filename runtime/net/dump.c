@@ -13,6 +13,8 @@
 struct listing {
   struct str *out;
   size_t count;
+  int family;
+  size_t size; /* of an address */
 };
 
 static void separate(struct listing *listing) {
@@ -52,11 +54,14 @@ static int each_address(const struct nlmsghdr *message, void *context) {
   struct listing *listing = context;
   const struct ifaddrmsg *fixed = NLMSG_DATA(message);
   const struct nlattr *local = nl_find(message, sizeof(*fixed), IFA_LOCAL);
-  if (message->nlmsg_type != RTM_NEWADDR || local == NULL || nl_size(local) != 4) {
+  /* Point to point links have both; IPv6 addresses are mostly without a local one. */
+  const struct nlattr *address = local != NULL ? local : nl_find(message, sizeof(*fixed), IFA_ADDRESS);
+  if (message->nlmsg_type != RTM_NEWADDR || fixed->ifa_family != listing->family || address == NULL ||
+      nl_size(address) != listing->size) {
     return 0;
   }
-  char text[INET_ADDRSTRLEN];
-  inet_ntop(AF_INET, nl_data(local), text, sizeof(text));
+  char text[INET6_ADDRSTRLEN];
+  inet_ntop(listing->family, nl_data(address), text, sizeof(text));
   separate(listing);
   (void)str_add(listing->out, "{\"interface\":");
   add_interface(listing->out, fixed->ifa_index);
@@ -66,19 +71,23 @@ static int each_address(const struct nlmsghdr *message, void *context) {
 static int each_route(const struct nlmsghdr *message, void *context) {
   struct listing *listing = context;
   const struct rtmsg *fixed = NLMSG_DATA(message);
-  if (message->nlmsg_type != RTM_NEWROUTE || fixed->rtm_table != RT_TABLE_MAIN || fixed->rtm_type != RTN_UNICAST) {
+  if (message->nlmsg_type != RTM_NEWROUTE || fixed->rtm_family != listing->family ||
+      fixed->rtm_table != RT_TABLE_MAIN || fixed->rtm_type != RTN_UNICAST) {
     return 0;
   }
   const struct nlattr *destination = nl_find(message, sizeof(*fixed), RTA_DST);
   const struct nlattr *gateway = nl_find(message, sizeof(*fixed), RTA_GATEWAY);
   const struct nlattr *device = nl_find(message, sizeof(*fixed), RTA_OIF);
-  char text[INET_ADDRSTRLEN] = "0.0.0.0", via[INET_ADDRSTRLEN] = "";
+  char text[INET6_ADDRSTRLEN] = "0.0.0.0", via[INET6_ADDRSTRLEN] = "";
   uint32_t index = 0;
-  if (destination != NULL && nl_size(destination) == 4) {
-    inet_ntop(AF_INET, nl_data(destination), text, sizeof(text));
+  if (listing->family == AF_INET6) {
+    memcpy(text, "::", 3);
   }
-  if (gateway != NULL && nl_size(gateway) == 4) {
-    inet_ntop(AF_INET, nl_data(gateway), via, sizeof(via));
+  if (destination != NULL && nl_size(destination) == listing->size) {
+    inet_ntop(listing->family, nl_data(destination), text, sizeof(text));
+  }
+  if (gateway != NULL && nl_size(gateway) == listing->size) {
+    inet_ntop(listing->family, nl_data(gateway), via, sizeof(via));
   }
   if (device != NULL && nl_size(device) == 4) {
     memcpy(&index, nl_data(device), 4);
@@ -90,13 +99,13 @@ static int each_route(const struct nlmsghdr *message, void *context) {
   return str_add(listing->out, "}");
 }
 
-static int list(int nl, uint16_t type, const char *key, struct str *out, struct err *err) {
+/* One family, added to what is listed already. A kernel without IPv6 answers for every family: judged by each message.
+ */
+static int list_family(int nl, uint16_t type, struct listing *listing, struct err *err) {
   cleanup_nl_batch struct nl_batch batch = NL_BATCH_INIT;
-  struct listing listing = {.out = out};
   struct ifinfomsg link = {.ifi_family = AF_UNSPEC};
-  struct ifaddrmsg address = {.ifa_family = AF_INET};
-  struct rtmsg route = {.rtm_family = AF_INET};
-  (void)str_addf(out, "\"%s\":[", key);
+  struct ifaddrmsg address = {.ifa_family = (uint8_t)listing->family};
+  struct rtmsg route = {.rtm_family = (uint8_t)listing->family};
   switch (type) {
   case RTM_GETLINK:
     nl_begin(&batch, type, NLM_F_DUMP, &link, sizeof(link));
@@ -107,11 +116,22 @@ static int list(int nl, uint16_t type, const char *key, struct str *out, struct 
   default:
     nl_begin(&batch, type, NLM_F_DUMP, &route, sizeof(route));
   }
-  int r = nl_query(nl, &batch,
-                   type == RTM_GETLINK   ? each_link
-                   : type == RTM_GETADDR ? each_address
-                                         : each_route,
-                   &listing, err);
+  return nl_query(nl, &batch,
+                  type == RTM_GETLINK   ? each_link
+                  : type == RTM_GETADDR ? each_address
+                                        : each_route,
+                  listing, err);
+}
+
+static int list(int nl, uint16_t type, const char *key, struct str *out, struct err *err) {
+  struct listing listing = {.out = out, .family = AF_INET, .size = 4};
+  (void)str_addf(out, "\"%s\":[", key);
+  int r = list_family(nl, type, &listing, err);
+  if (r >= 0 && type != RTM_GETLINK) {
+    listing.family = AF_INET6;
+    listing.size = 16;
+    r = list_family(nl, type, &listing, err);
+  }
   return r < 0 ? err_prefix(err, "cannot list %s", key) : str_add(out, "]");
 }
 

@@ -6,13 +6,14 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "net/link.h"
 #include "net/verbs.h"
 #include "sys/netlink.h"
 
 #define WANTED_MAX 4096
 
 struct wanted {
-  struct in_addr *addresses;
+  struct link_address *addresses;
   size_t address_count;
   uint16_t *ports; /* network byte order */
   size_t port_count;
@@ -46,11 +47,13 @@ static void wanted_free(struct wanted *wanted) {
 
 static bool has_address(const struct wanted *wanted, const struct nlattr *tuple) {
   const struct nlattr *ip = tuple == NULL ? NULL : nl_find_in(tuple, CTA_TUPLE_IP);
-  const struct nlattr *ends[2] = {ip == NULL ? NULL : nl_find_in(ip, CTA_IP_V4_SRC),
-                                  ip == NULL ? NULL : nl_find_in(ip, CTA_IP_V4_DST)};
-  for (size_t e = 0; e < 2; e++) {
-    for (size_t i = 0; ends[e] != NULL && nl_size(ends[e]) == 4 && i < wanted->address_count; i++) {
-      if (memcmp(nl_data(ends[e]), &wanted->addresses[i], 4) == 0) {
+  static const uint16_t types[] = {CTA_IP_V4_SRC, CTA_IP_V4_DST, CTA_IP_V6_SRC, CTA_IP_V6_DST};
+  for (size_t e = 0; ip != NULL && e < array_length(types); e++) {
+    const struct nlattr *end = nl_find_in(ip, types[e]);
+    size_t size = end == NULL ? 0 : nl_size(end);
+    for (size_t i = 0; size > 0 && i < wanted->address_count; i++) {
+      const struct link_address *address = &wanted->addresses[i];
+      if (size == (address->family == AF_INET6 ? 16 : 4) && memcmp(nl_data(end), address->bytes, size) == 0) {
         return true;
       }
     }
@@ -75,7 +78,8 @@ static bool has_udp_port(const struct wanted *wanted, const struct nlattr *tuple
 
 static int each_flow(const struct nlmsghdr *message, void *context) {
   struct wanted *wanted = context;
-  struct nfgenmsg fixed = {.nfgen_family = AF_INET, .version = NFNETLINK_V0};
+  const struct nfgenmsg *got = NLMSG_DATA(message);
+  struct nfgenmsg fixed = {.nfgen_family = got->nfgen_family, .version = NFNETLINK_V0};
   const struct nlattr *original = nl_find(message, sizeof(fixed), CTA_TUPLE_ORIG);
   const struct nlattr *reply = nl_find(message, sizeof(fixed), CTA_TUPLE_REPLY);
   const struct nlattr *id = nl_find(message, sizeof(fixed), CTA_ID);
@@ -100,7 +104,7 @@ static int read_wanted(const struct json *request, struct wanted *wanted, struct
   if (r < 0) {
     return r;
   }
-  wanted->addresses = calloc(wanted->address_count + 1, sizeof(struct in_addr));
+  wanted->addresses = calloc(wanted->address_count + 1, sizeof(struct link_address));
   wanted->ports = calloc(wanted->port_count + 1, sizeof(uint16_t));
   if (wanted->addresses == NULL || wanted->ports == NULL) {
     return err_oom(err);
@@ -109,9 +113,7 @@ static int read_wanted(const struct json *request, struct wanted *wanted, struct
     const char *text = NULL;
     (void)json_item(&addresses, i, &item);
     r = json_as_string(&item, &text, err);
-    if (r >= 0 && inet_pton(AF_INET, text, &wanted->addresses[i]) != 1) {
-      r = err_set(err, EINVAL, "'%s' is not an IPv4 address", text);
-    }
+    r = r < 0 ? r : link_parse_host(text, &wanted->addresses[i], err);
   }
   for (size_t i = 0; i < wanted->port_count && r >= 0; i++) {
     long long port = 0;
@@ -126,7 +128,7 @@ int verb_flush_flows(const struct json *request, struct str *out, struct err *er
   struct wanted wanted __attribute__((cleanup(wanted_free))) = {.delete_nl = -1, .deletes = NL_BATCH_INIT};
   cleanup_nl_batch struct nl_batch query = NL_BATCH_INIT;
   cleanup_close int nl = -1;
-  struct nfgenmsg fixed = {.nfgen_family = AF_INET, .version = NFNETLINK_V0};
+  struct nfgenmsg fixed = {.nfgen_family = AF_UNSPEC, .version = NFNETLINK_V0};
   int r = read_wanted(request, &wanted, err);
   r = r < 0 ? r : nl_open(NETLINK_NETFILTER, &nl, err);
   r = r < 0 ? r : nl_open(NETLINK_NETFILTER, &wanted.delete_nl, err);

@@ -14,19 +14,34 @@
 #include "base/str.h"
 #include "sys/netlink.h"
 
+static size_t address_size(int family) {
+  return family == AF_INET6 ? 16 : 4;
+}
+
+int link_parse_host(const char *text, struct link_address *ret_address, struct err *err) {
+  struct link_address parsed = {.family = strchr(text, ':') == NULL ? AF_INET : AF_INET6};
+  if (inet_pton(parsed.family, text, parsed.bytes) != 1) {
+    return err_set(err, EINVAL, "'%s' is not an IP address", text);
+  }
+  parsed.prefix = (uint8_t)(8 * address_size(parsed.family));
+  *ret_address = parsed;
+  return 0;
+}
+
 int link_parse_address(const char *text, struct link_address *ret_address, struct err *err) {
   const char *slash = strchr(text, '/');
-  char address[INET_ADDRSTRLEN];
+  char address[INET6_ADDRSTRLEN];
   long long prefix = 0;
   struct link_address parsed;
   size_t length = slash == NULL ? 0 : (size_t)(slash - text);
-  if (slash == NULL || length >= sizeof(address) || str_to_long(slash + 1, 0, 32, &prefix) < 0) {
-    return err_set(err, EINVAL, "'%s' is not an IPv4 address with a prefix length", text);
+  if (slash == NULL || length >= sizeof(address)) {
+    return err_set(err, EINVAL, "'%s' is not an IP address with a prefix length", text);
   }
   memcpy(address, text, length);
   address[length] = '\0';
-  if (inet_pton(AF_INET, address, &parsed.address) != 1) {
-    return err_set(err, EINVAL, "'%s' is not an IPv4 address with a prefix length", text);
+  int r = link_parse_host(address, &parsed, err);
+  if (r < 0 || str_to_long(slash + 1, 0, parsed.prefix, &prefix) < 0) {
+    return err_set(err, EINVAL, "'%s' is not an IP address with a prefix length", text);
   }
   parsed.prefix = (uint8_t)prefix;
   *ret_address = parsed;
@@ -98,7 +113,7 @@ int link_set_up(int nl, int index, struct err *err) {
   return r < 0 ? err_prefix(err, "cannot set interface %d up", index) : 0;
 }
 
-int link_set_port_up(int nl, int index, struct err *err) {
+int link_set_port_up(int nl, int index, bool isolated, struct err *err) {
   cleanup_nl_batch struct nl_batch batch = NL_BATCH_INIT;
   struct ifinfomsg fixed = {.ifi_index = index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
   nl_begin(&batch, RTM_NEWLINK, NLM_F_ACK, &fixed, sizeof(fixed));
@@ -106,6 +121,7 @@ int link_set_port_up(int nl, int index, struct err *err) {
   nl_put_text(&batch, IFLA_INFO_SLAVE_KIND, "bridge");
   size_t data = nl_nest(&batch, IFLA_INFO_SLAVE_DATA);
   nl_put_u8(&batch, IFLA_BRPORT_MODE, 1);
+  nl_put_u8(&batch, IFLA_BRPORT_ISOLATED, isolated ? 1 : 0);
   nl_nest_end(&batch, data);
   nl_nest_end(&batch, info);
   int r = nl_talk(nl, &batch, err);
@@ -114,19 +130,23 @@ int link_set_port_up(int nl, int index, struct err *err) {
 
 int link_add_address(int nl, int index, const struct link_address *address, struct err *err) {
   cleanup_nl_batch struct nl_batch batch = NL_BATCH_INIT;
-  struct ifaddrmsg fixed = {.ifa_family = AF_INET, .ifa_prefixlen = address->prefix, .ifa_index = (unsigned)index};
-  uint32_t mask = address->prefix == 0 ? 0 : htonl(0xffffffffU << (32 - address->prefix));
-  struct in_addr broadcast = {.s_addr = address->address.s_addr | ~mask};
+  struct ifaddrmsg fixed = {.ifa_family = (uint8_t)address->family,
+                            .ifa_prefixlen = address->prefix,
+                            .ifa_flags = address->family == AF_INET6 ? IFA_F_NODAD : 0,
+                            .ifa_index = (unsigned)index};
   nl_begin(&batch, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &fixed, sizeof(fixed));
-  nl_put(&batch, IFA_LOCAL, &address->address, sizeof(address->address));
-  nl_put(&batch, IFA_ADDRESS, &address->address, sizeof(address->address));
-  if (address->prefix < 31) {
+  nl_put(&batch, IFA_LOCAL, address->bytes, address_size(address->family));
+  nl_put(&batch, IFA_ADDRESS, address->bytes, address_size(address->family));
+  if (address->family == AF_INET && address->prefix < 31) {
+    uint32_t broadcast;
+    memcpy(&broadcast, address->bytes, sizeof(broadcast));
+    broadcast |= ~(address->prefix == 0 ? 0 : htonl(0xffffffffU << (32 - address->prefix)));
     nl_put(&batch, IFA_BROADCAST, &broadcast, sizeof(broadcast));
   }
   int r = nl_talk(nl, &batch, err);
   if (r < 0 && r != -EEXIST) {
-    char text[INET_ADDRSTRLEN];
-    inet_ntop(AF_INET, &address->address, text, sizeof(text));
+    char text[INET6_ADDRSTRLEN];
+    inet_ntop(address->family, address->bytes, text, sizeof(text));
     return err_prefix(err, "cannot add address %s/%u", text, address->prefix);
   }
   return 0;
@@ -140,20 +160,22 @@ int link_remove(int nl, int index, struct err *err) {
   return r < 0 && r != -ENODEV ? err_prefix(err, "cannot remove interface %d", index) : 0;
 }
 
-int link_add_route(int nl, const struct link_address *destination, struct in_addr via, int index, struct err *err) {
+int link_add_route(int nl, const struct link_address *destination, const struct link_address *via, int index,
+                   struct err *err) {
   cleanup_nl_batch struct nl_batch batch = NL_BATCH_INIT;
-  struct rtmsg fixed = {.rtm_family = AF_INET,
+  int family = via != NULL ? via->family : destination != NULL ? destination->family : AF_INET;
+  struct rtmsg fixed = {.rtm_family = (uint8_t)family,
                         .rtm_table = RT_TABLE_MAIN,
                         .rtm_protocol = RTPROT_BOOT,
-                        .rtm_scope = via.s_addr == 0 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE,
+                        .rtm_scope = via == NULL ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE,
                         .rtm_type = RTN_UNICAST,
                         .rtm_dst_len = destination == NULL ? 0 : destination->prefix};
   nl_begin(&batch, RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, &fixed, sizeof(fixed));
   if (destination != NULL) {
-    nl_put(&batch, RTA_DST, &destination->address, sizeof(destination->address));
+    nl_put(&batch, RTA_DST, destination->bytes, address_size(destination->family));
   }
-  if (via.s_addr != 0) {
-    nl_put(&batch, RTA_GATEWAY, &via, sizeof(via));
+  if (via != NULL) {
+    nl_put(&batch, RTA_GATEWAY, via->bytes, address_size(via->family));
   }
   nl_put_u32(&batch, RTA_OIF, (uint32_t)index);
   int r = nl_talk(nl, &batch, err);
@@ -268,4 +290,10 @@ int sysctl_write(const char *name, const char *value, bool optional, struct err 
     return 0;
   }
   return r < 0 ? err_prefix(err, "sysctl %s", name) : 0;
+}
+
+int sysctl_write_ipv6(const char *interface, const char *key, const char *value, struct err *err) {
+  char name[128];
+  snprintf(name, sizeof(name), "net/ipv6/conf/%s/%s", interface, key);
+  return sysctl_write(name, value, true, err);
 }

@@ -18,12 +18,15 @@ struct link_info {
 /* Alias of bridges we made; without it a bridge is somebody else's and is never removed. */
 #define LINK_MARK "tscompose"
 
-/* "172.20.0.2/24" taken apart; IPv4 only. */
+/* "172.20.0.2/24" or "fd00::2/64" taken apart; `bytes` in network order, 4 or 16 of them. */
 struct link_address {
-  struct in_addr address;
+  int family;
+  uint8_t bytes[16];
   uint8_t prefix;
 };
 
+/* Without prefix length; that of a host is set. */
+int link_parse_host(const char *text, struct link_address *ret_address, struct err *err);
 int link_parse_address(const char *text, struct link_address *ret_address, struct err *err);
 int link_parse_mac(const char *text, uint8_t ret_mac[6], struct err *err);
 /* A name the kernel takes and that cannot leave its directory in /proc/sys. */
@@ -32,13 +35,17 @@ int link_check_name(const char *name, struct err *err);
 int link_find(int nl, const char *name, struct link_info *ret_info, struct err *err);
 int link_set_up(int nl, int index, struct err *err);
 /* A bridge port; frames may leave by the port they came in on: where bridge netfilter is on (Docker turns it on), a
-   container that asks for its own published port is answered on the way through the bridge. */
-int link_set_port_up(int nl, int index, struct err *err);
-/* An address that is already there is fine. */
+   container that asks for its own published port is answered on the way through the bridge. An `isolated` one
+   exchanges frames with the bridge alone, not with other isolated ports. */
+int link_set_port_up(int nl, int index, bool isolated, struct err *err);
+/* An address that is already there is fine. IPv6 ones are usable at once: they come from a pool that gives each once.
+ */
 int link_add_address(int nl, int index, const struct link_address *address, struct err *err);
 int link_remove(int nl, int index, struct err *err);
-/* `destination` NULL: the default route. A route that is already there is replaced. */
-int link_add_route(int nl, const struct link_address *destination, struct in_addr via, int index, struct err *err);
+/* `destination` NULL: the default route; `via` NULL: on the link (one of the two says the family). A route that is
+   already there is replaced. */
+int link_add_route(int nl, const struct link_address *destination, const struct link_address *via, int index,
+                   struct err *err);
 
 int link_add_bridge(int nl, const char *name, const uint8_t *mac, unsigned mtu, struct err *err);
 
@@ -60,3 +67,5 @@ int link_remove_batch(int nl, const int *indexes, size_t count, struct err *err)
 /* Writes net.… (dots or slashes) in the network namespace of the calling process. Missing files are fine when
  * `optional`. */
 int sysctl_write(const char *name, const char *value, bool optional, struct err *err);
+/* The same below net/ipv6/conf/INTERFACE; a kernel without IPv6 is fine. */
+int sysctl_write_ipv6(const char *interface, const char *key, const char *value, struct err *err);

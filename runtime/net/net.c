@@ -12,13 +12,10 @@ static const struct {
   const char *name;
   int (*run)(const struct json *request, struct str *out, struct err *err);
 } verbs[] = {
-    {"bridge-add", verb_bridge_add},
-    {"bridge-remove", verb_bridge_remove},
-    {"link-remove", verb_link_remove},
-    {"sysctl", verb_sysctl},
-    {"dump", verb_dump},
-    {"flush-flows", verb_flush_flows},
-    {"connect", verb_connect},
+    {"bridge-add", verb_bridge_add},     {"bridge-remove", verb_bridge_remove},
+    {"link-remove", verb_link_remove},   {"sysctl", verb_sysctl},
+    {"forward-ipv6", verb_forward_ipv6}, {"dump", verb_dump},
+    {"flush-flows", verb_flush_flows},   {"connect", verb_connect},
 };
 
 static int read_request(const char *text, struct json *ret_request, struct err *err) {
@@ -51,7 +48,9 @@ int net_main(int argc, char **argv) {
     }
     return 0;
   }
-  fputs("usage: tscompose-runtime net bridge-add|bridge-remove|link-remove|sysctl|dump|flush-flows|connect [JSON|-]\n",
-        stderr);
+  fputs(
+      "usage: tscompose-runtime net bridge-add|bridge-remove|link-remove|sysctl|forward-ipv6|dump|flush-flows|connect "
+      "[JSON|-]\n",
+      stderr);
   return 2;
 }

@@ -146,18 +146,14 @@ static int read_link_config(const struct json *item, struct link_veth *ret_veth,
   return r < 0 ? r : 0;
 }
 
-static int host_sysctl(const char *interface, const char *key, const char *value, struct err *err) {
-  char name[128];
-  snprintf(name, sizeof(name), "net/ipv6/conf/%s/%s", interface, key);
-  return sysctl_write(name, value, true, err);
-}
-
 /* Namespace: the host's. */
 static int make_host_end(const struct work *work, const struct json *item, struct err *err) {
   struct link_veth veth = {.peer_netns = work->inner_ns};
   const char *bridge_name = NULL;
+  bool isolated = false;
   struct link_info bridge;
   int r = read_link_config(item, &veth, &bridge_name, err);
+  r = r < 0 ? r : json_bool_at(item, "isolated", &isolated, err);
   r = r < 0 ? r : link_find(work->host_nl, bridge_name, &bridge, err);
   if (r < 0) {
     return r;
@@ -177,9 +173,18 @@ static int make_host_end(const struct work *work, const struct json *item, struc
   }
   struct link_info end;
   r = r < 0 ? r : link_find(work->host_nl, veth.host_interface, &end, err);
-  r = r < 0 ? r : host_sysctl(veth.host_interface, "disable_ipv6", "1", err);
-  r = r < 0 ? r : host_sysctl(veth.host_interface, "accept_ra", "0", err);
-  return r < 0 ? r : link_set_port_up(work->host_nl, end.index, err);
+  r = r < 0 ? r : sysctl_write_ipv6(veth.host_interface, "disable_ipv6", "1", err);
+  r = r < 0 ? r : sysctl_write_ipv6(veth.host_interface, "accept_ra", "0", err);
+  return r < 0 ? r : link_set_port_up(work->host_nl, end.index, isolated, err);
+}
+
+/* A link with an IPv6 address: no router is believed but the one we name, no address waits for duplicates (each is
+   given once), and neighbours are told, as over IPv4. */
+static int open_ipv6(const char *interface, struct err *err) {
+  int r = sysctl_write_ipv6(interface, "accept_ra", "0", err);
+  r = r < 0 ? r : sysctl_write_ipv6(interface, "accept_dad", "0", err);
+  r = r < 0 ? r : sysctl_write_ipv6(interface, "ndisc_notify", "1", err);
+  return r < 0 ? r : sysctl_write_ipv6(interface, "disable_ipv6", "0", err);
 }
 
 /* Namespace: the sandbox. */
@@ -189,6 +194,7 @@ static int make_inner_end(const struct work *work, const struct json *item, stru
   struct link_info info;
   struct json addresses = {0};
   size_t count = 0;
+  bool ipv6 = false;
   int r = read_link_config(item, &veth, &bridge, err);
   r = r < 0 ? r : link_find(work->inner_nl, veth.interface, &info, err);
   if (r == 0 && info.index == 0) {
@@ -202,6 +208,10 @@ static int make_inner_end(const struct work *work, const struct json *item, stru
     struct link_address address;
     r = json_as_string(&entry, &text, err);
     r = r < 0 ? r : link_parse_address(text, &address, err);
+    if (r >= 0 && address.family == AF_INET6 && !ipv6) {
+      ipv6 = true;
+      r = open_ipv6(veth.interface, err);
+    }
     r = r < 0 ? r : link_add_address(work->inner_nl, info.index, &address, err);
   }
   return r < 0 ? r : link_set_up(work->inner_nl, info.index, err);
@@ -243,18 +253,17 @@ static int make_routes(const struct work *work, const struct json *config, struc
     (void)json_item(&routes, i, &item);
     const char *destination = NULL, *via = NULL, *interface = NULL;
     struct link_info info;
-    struct link_address target;
-    struct in_addr gateway = {0};
+    struct link_address target, gateway;
     r = json_need_string(&item, "destination", &destination, err);
     r = r < 0 ? r : json_string_at(&item, "via", &via, err);
     r = r < 0 ? r : json_need_string(&item, "interface", &interface, err);
     r = r < 0 ? r : link_find(work->inner_nl, interface, &info, err);
     bool is_default = r >= 0 && strcmp(destination, "default") == 0;
     r = r < 0 || is_default ? r : link_parse_address(destination, &target, err);
-    if (r >= 0 && via != NULL && inet_pton(AF_INET, via, &gateway) != 1) {
-      r = err_set(err, EINVAL, "'%s' is not an IPv4 address", via);
-    }
-    r = r < 0 ? r : link_add_route(work->inner_nl, is_default ? NULL : &target, gateway, info.index, err);
+    r = r < 0 || via == NULL ? r : link_parse_host(via, &gateway, err);
+    r = r < 0 ? r
+              : link_add_route(work->inner_nl, is_default ? NULL : &target, via == NULL ? NULL : &gateway, info.index,
+                               err);
     if (r < 0) {
       return err_prefix(err, "route %s", destination == NULL ? "" : destination);
     }
@@ -342,6 +351,7 @@ static void remove_host_ends(const struct work *work, const struct json *config)
 static int add_links(const struct work *work, const struct json *config, struct err *err) {
   int r = make_links(work, config, err);
   r = r < 0 ? r : make_routes(work, config, err);
+  r = r < 0 ? r : write_sysctls(config, err);
   if (r < 0) {
     remove_host_ends(work, config);
   }

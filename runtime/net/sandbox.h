@@ -40,7 +40,7 @@ int sandbox_make(const struct json *config, struct sandbox_fds *ret_fds, struct 
  */
 int sandbox_adopt(pid_t pid, bool want_names, struct sandbox_fds *ret_fds, struct err *err);
 
-/* Adds `links` and `routes` of `config` to a live sandbox. */
+/* Adds `links` and `routes` of `config` to a live sandbox and writes its `sysctls`. */
 int sandbox_link(int netns_fd, const struct json *config, struct err *err);
 
 /* Removes one interface (and its host end) from a live sandbox; an absent one is fine. */

@@ -11,11 +11,14 @@ int verb_bridge_add(const struct json *request, struct str *out, struct err *err
 int verb_bridge_remove(const struct json *request, struct str *out, struct err *err);
 /* {names} → {"removed":[…]}. Bridges are left alone. */
 int verb_link_remove(const struct json *request, struct str *out, struct err *err);
+/* Routing of IPv6 for the whole namespace, where it is off. Interfaces that take router advertisements go on taking
+   them (the kernel would stop: accept_ra 1 becomes 2). → {"changed":bool} */
+int verb_forward_ipv6(const struct json *request, struct str *out, struct err *err);
 /* {path: value, …}, in order. */
 int verb_sysctl(const struct json *request, struct str *out, struct err *err);
 /* →
    {"links":[{name,index,up,bridge,ours}],"addresses":[{interface,address}],"routes":[{destination,gateway,interface}]}:
-   the whole namespace, since new subnets must stay clear of everything in it. IPv4, main table. */
+   the whole namespace, since new subnets must stay clear of everything in it. Both families, main table. */
 int verb_dump(const struct json *request, struct str *out, struct err *err);
 /* {addresses, udp_ports} → {"flushed":n}: forgets tracked connections of these addresses and of UDP to these ports, so
    that the next packet meets today's rules. */

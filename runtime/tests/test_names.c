@@ -74,8 +74,15 @@ static void test_wire(void) {
   strcat(name, "a.a.");
   size = make_query(name, DNS_A, 7, packet);
   require(dns_read_query(packet, size, &question) == DNS_FORMAT);
-  struct in_addr address;
-  require(dns_reverse_address("2.0.20.172.in-addr.arpa", &address) && ntohl(address.s_addr) == 0xac140002);
+  struct in6_addr address;
+  require(dns_reverse_address("2.0.20.172.in-addr.arpa", &address) == AF_INET &&
+          memcmp(&address, "\xac\x14\x00\x02", 4) == 0);
+#define ZEROES "0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0."
+  require(dns_reverse_address("f.1." ZEROES "1.0.0.d.f.ip6.arpa", &address) == AF_INET6 && address.s6_addr[0] == 0xfd &&
+          address.s6_addr[1] == 0 && address.s6_addr[2] == 0x10 && address.s6_addr[15] == 0x1f);
+  require(!dns_reverse_address("f.1." ZEROES "1.0.0.d.ip6.arpa", &address) &&
+          !dns_reverse_address("f.1." ZEROES "1.0.0.d.g.ip6.arpa", &address) &&
+          !dns_reverse_address("f.1." ZEROES "1.0.0.d.f.ip6.arpa.x", &address));
   require(!dns_reverse_address("2.0.20.in-addr.arpa", &address) && !dns_reverse_address("", &address) &&
           !dns_reverse_address("2.0.20.172.in-addr.arpa.x", &address) &&
           !dns_reverse_address("2.0.20.300.in-addr.arpa", &address));
@@ -87,10 +94,16 @@ static void test_many_addresses(void) {
   struct dns_question question;
   size_t size = make_query("many", DNS_A, 7, packet);
   require(dns_read_query(packet, size, &question) == DNS_OK);
-  size_t answer = dns_write_addresses(packet, &question, addresses, 100, 5, out, DNS_UDP_PLAIN);
+  const struct dns_addresses all = {.family = AF_INET, .bytes = addresses, .count = 100};
+  size_t answer = dns_write_addresses(packet, &question, &all, 5, out, DNS_UDP_PLAIN);
   require(answer <= DNS_UDP_PLAIN && dns_truncated(out) && dns_get16(out + 6) == 30);
-  answer = dns_write_addresses(packet, &question, addresses, 100, 5, out, DNS_PACKET_MAX);
+  answer = dns_write_addresses(packet, &question, &all, 5, out, DNS_PACKET_MAX);
   require(!dns_truncated(out) && dns_get16(out + 6) == 100 && answer == size + 1600);
+  struct in6_addr addresses6[3] = {{.s6_addr = {[15] = 1}}, {.s6_addr = {[15] = 2}}, {.s6_addr = {[15] = 3}}};
+  const struct dns_addresses six = {.family = AF_INET6, .bytes = addresses6, .count = 3};
+  answer = dns_write_addresses(packet, &question, &six, 1, out, DNS_UDP_PLAIN);
+  require(answer == size + (size_t)3 * 28 && dns_get16(out + size + 2) == DNS_AAAA && out[size + 27] == 2 &&
+          out[answer - 1] == 1);
 }
 
 /* Random bytes and damaged queries: nothing may be read or written beyond the packet (run under the sanitizers). */

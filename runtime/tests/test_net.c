@@ -47,9 +47,13 @@ static void test_parsing(void) {
   struct link_address address;
   uint8_t mac[6];
   check(link_parse_address("172.20.0.2/24", &address, &err), err);
-  require(address.prefix == 24 && ntohl(address.address.s_addr) == 0xac140002);
+  require(address.prefix == 24 && address.family == AF_INET && memcmp(address.bytes, "\xac\x14\x00\x02", 4) == 0);
+  check(link_parse_address("fd00::2/64", &address, &err), err);
+  require(address.prefix == 64 && address.family == AF_INET6 && address.bytes[0] == 0xfd && address.bytes[15] == 2);
+  check(link_parse_host("::1", &address, &err), err);
+  require(address.prefix == 128 && link_parse_host("fe80::1%lo", &address, &err) == -EINVAL);
   static const char *const bad[] = {"",    "172.20.0.2", "172.20.0.2/33",   "172.20.0.2/-1",          "172.20.0.2/",
-                                    "/24", "::1/64",     "172.20.0.256/24", "172.20.0.2222222222/24", "172.20.0.2/24x"};
+                                    "/24", "::1/129",    "172.20.0.256/24", "172.20.0.2222222222/24", "172.20.0.2/24x"};
   for (size_t i = 0; i < array_length(bad); i++) {
     require(link_parse_address(bad[i], &address, &err) == -EINVAL);
   }

@@ -32,6 +32,13 @@ export function toCreateBody(spec: ContainerSpec, firstEndpointOnly = false): Re
 /** The engine's mark on volumes that got no name. */
 export const ANONYMOUS_VOLUME_LABEL = 'com.docker.volume.anonymous';
 
+/** The engine takes the name of an interface as an option of the driver. */
+function driverOptionsOf({ driverOptions, interfaceName }: EndpointSpec): Readonly<Record<string, string>> | undefined {
+  return interfaceName === undefined
+    ? driverOptions
+    : { 'com.docker.network.endpoint.ifname': interfaceName, ...driverOptions };
+}
+
 /** One endpoint as the API's EndpointSettings. */
 export function toEndpointSettings(endpoint: EndpointSpec): Record<string, unknown> {
   const ipam = compact({
@@ -43,7 +50,7 @@ export function toEndpointSettings(endpoint: EndpointSpec): Record<string, unkno
     Aliases: endpoint.aliases,
     IPAMConfig: Object.keys(ipam).length > 0 ? ipam : undefined,
     MacAddress: endpoint.macAddress,
-    DriverOpts: endpoint.driverOptions,
+    DriverOpts: driverOptionsOf(endpoint),
     GwPriority: endpoint.gatewayPriority,
   });
 }

@@ -227,14 +227,18 @@ function networksView(details: ContainerDetails, endpointIds: EndpointIds): Reco
       endpoint.network,
       {
         IPAMConfig:
-          endpoint.spec.ipv4 || endpoint.spec.ipv6
-            ? present({ IPv4Address: endpoint.spec.ipv4, IPv6Address: endpoint.spec.ipv6 })
+          endpoint.spec.ipv4 || endpoint.spec.ipv6 || endpoint.spec.linkLocal
+            ? present({
+                IPv4Address: endpoint.spec.ipv4,
+                IPv6Address: endpoint.spec.ipv6,
+                LinkLocalIPs: endpoint.spec.linkLocal,
+              })
             : null,
         Links: endpoint.spec.links.length === 0 ? null : endpoint.spec.links,
         Aliases: endpoint.spec.aliases.length === 0 ? null : endpoint.spec.aliases,
         MacAddress: endpoint.macAddress,
         DriverOpts: endpoint.spec.driverOptions ?? null,
-        GwPriority: 0,
+        GwPriority: endpoint.spec.gatewayPriority ?? 0,
         NetworkID: endpoint.networkId,
         EndpointID: ids.get(endpoint.networkId) ?? '',
         Gateway: endpoint.gateway,

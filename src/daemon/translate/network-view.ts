@@ -1,9 +1,8 @@
-import type { Network, Volume as WireVolume } from '../../api/index.ts';
+import type { IpamConfig, Network, Volume as WireVolume } from '../../api/index.ts';
 import type { NetworkView, Volume, VolumeUsage } from '../../engine/index.ts';
 
 /** A network as list (without containers) and inspect (with them) answer it. */
 export function networkView(network: NetworkView, withContainers: boolean): Network {
-  const pool = network.pool;
   return {
     Name: network.name,
     Id: network.id,
@@ -11,20 +10,11 @@ export function networkView(network: NetworkView, withContainers: boolean): Netw
     Scope: 'local',
     Driver: network.driver,
     EnableIPv4: true,
-    EnableIPv6: false,
+    EnableIPv6: network.pool6 !== undefined,
     IPAM: {
       Driver: 'default',
       Options: null,
-      Config: pool
-        ? [
-            {
-              Subnet: pool.subnet,
-              ...(pool.ipRange !== undefined && { IPRange: pool.ipRange }),
-              Gateway: pool.gateway,
-              ...(Object.keys(pool.auxiliary).length > 0 && { AuxiliaryAddresses: pool.auxiliary }),
-            },
-          ]
-        : [],
+      Config: [network.pool, network.pool6].flatMap((pool) => (pool ? [poolView(pool)] : [])),
     },
     Internal: network.internal,
     Attachable: network.attachable,
@@ -34,6 +24,15 @@ export function networkView(network: NetworkView, withContainers: boolean): Netw
     Containers: withContainers ? containersOf(network) : {},
     Options: network.options,
     Labels: network.labels,
+  };
+}
+
+function poolView(pool: NonNullable<NetworkView['pool']>): IpamConfig {
+  return {
+    Subnet: pool.subnet,
+    ...(pool.ipRange !== undefined && { IPRange: pool.ipRange }),
+    Gateway: pool.gateway,
+    ...(Object.keys(pool.auxiliary).length > 0 && { AuxiliaryAddresses: pool.auxiliary }),
   };
 }
 
@@ -48,7 +47,7 @@ function containersOf(network: NetworkView): NonNullable<Network['Containers']> 
           EndpointID: endpoint.endpointId,
           MacAddress: endpoint.mac,
           IPv4Address: endpoint.address === '' ? '' : `${endpoint.address}/${endpoint.prefixLength}`,
-          IPv6Address: '',
+          IPv6Address: endpoint.address6 ? `${endpoint.address6}/${endpoint.prefixLength6}` : '',
         },
       ]),
   );

@@ -3,7 +3,6 @@ import type { ContainerSpec, Healthcheck } from '../../engine/index.ts';
 import type { WireObject } from '../wire-object.ts';
 import { present } from './present.ts';
 import { readHostConfig } from './read-host-config.ts';
-import { refuseFields } from './unsupported-fields.ts';
 
 type Config = ContainerSpec['config'];
 type Endpoint = NonNullable<ContainerSpec['networks']>[string];
@@ -91,14 +90,14 @@ function readNetworks(body: WireObject): Record<string, Endpoint> {
 
 /** How a container wants to be on one network: of create and of connect. */
 export function readEndpoint(endpoint: WireObject): Endpoint {
-  refuseFields(endpoint, ['GwPriority'], 'the first network by name gives the default route');
   const ipam = endpoint.object('IPAMConfig');
-  if (ipam) refuseFields(ipam, ['LinkLocalIPs'], 'link-local addresses are not offered');
   return present({
     aliases: endpoint.strings('Aliases'),
     links: endpoint.strings('Links'),
     ipv4: ipam?.string('IPv4Address') || undefined,
     ipv6: ipam?.string('IPv6Address') || undefined,
+    linkLocal: nonEmpty(ipam?.strings('LinkLocalIPs')),
+    gatewayPriority: endpoint.integer('GwPriority') || undefined,
     macAddress: endpoint.string('MacAddress') || undefined,
     driverOptions: endpoint.map('DriverOpts'),
   });

@@ -191,6 +191,10 @@ export interface EndpointSettings {
   readonly links: readonly string[];
   readonly ipv4?: string;
   readonly ipv6?: string;
+  /** Further addresses, from the link-local ranges. */
+  readonly linkLocal?: readonly string[];
+  /** The network with the highest value gives the way out. */
+  readonly gatewayPriority?: number;
   readonly macAddress?: string;
   readonly driverOptions?: Readonly<Record<string, string>>;
 }

@@ -4,7 +4,7 @@ import type { EndpointSpec } from '../network/index.ts';
 import { chooseCapabilities } from '../runtime/index.ts';
 import { apparmorProfileOf } from './apparmor.ts';
 import { completeConfig, completeHost, completeNetworks } from './complete-spec.ts';
-import type { ContainerConfig, ContainerRecord, ContainerSpec, HostConfig } from './container.ts';
+import type { ContainerConfig, ContainerRecord, ContainerSpec, EndpointSettings, HostConfig } from './container.ts';
 import { generateName } from './container-table.ts';
 import { type ContainerContext, publishContainerEvent, saveRecord, saveState } from './context.ts';
 import { devicesOf, ownPowers } from './host-facts.ts';
@@ -148,9 +148,7 @@ export async function prepareNetwork(context: ContainerContext, record: Containe
     return {
       network,
       aliases: special.has(network) ? settings.aliases : [...new Set(own)],
-      ...(settings.ipv4 && { ipv4: settings.ipv4 }),
-      ...(settings.macAddress && { mac: settings.macAddress }),
-      ...(settings.driverOptions && { driverOptions: settings.driverOptions }),
+      ...wishesOf(settings),
     };
   });
   const links = linksOf(context, record);
@@ -166,6 +164,18 @@ export async function prepareNetwork(context: ContainerContext, record: Containe
     sysctls: networkSysctls(host),
     ...(Object.keys(links).length > 0 && { links }),
   });
+}
+
+/** What a container asks of its place on a network, in the network room's words. */
+export function wishesOf(settings: EndpointSettings): Omit<EndpointSpec, 'network' | 'aliases'> {
+  return {
+    ...(settings.ipv4 && { ipv4: settings.ipv4 }),
+    ...(settings.ipv6 && { ipv6: settings.ipv6 }),
+    ...(settings.linkLocal && { linkLocal: settings.linkLocal }),
+    ...(settings.macAddress && { mac: settings.macAddress }),
+    ...(settings.gatewayPriority && { gatewayPriority: settings.gatewayPriority }),
+    ...(settings.driverOptions && { driverOptions: settings.driverOptions }),
+  };
 }
 
 /** `container[:alias]` → alias and id. */

@@ -67,10 +67,10 @@ export function endpointsOf(context: ContainerContext, container: LiveContainer)
       spec: settings,
       ipv4: live ? endpoint.address : '',
       ipv4PrefixLength: live ? endpoint.prefixLength : 0,
-      ipv6: '',
-      ipv6PrefixLength: 0,
+      ipv6: (live && endpoint.address6) || '',
+      ipv6PrefixLength: (live && endpoint.prefixLength6) || 0,
       gateway: live ? endpoint.gateway : '',
-      ipv6Gateway: '',
+      ipv6Gateway: (live && endpoint.gateway6) || '',
       macAddress: live ? endpoint.mac : '',
       dnsNames: [...new Set([record.name, ...endpoint.aliases])],
     };

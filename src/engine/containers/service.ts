@@ -5,7 +5,7 @@ import { attachContainer } from './attach.ts';
 import { changesOf } from './changes.ts';
 import type { ContainerService } from './container-service.ts';
 import { type ContainerContext, pathsOf, publishContainerEvent, saveRecord, saveState } from './context.ts';
-import { createContainer } from './create.ts';
+import { createContainer, wishesOf } from './create.ts';
 import { detailsOf } from './details.ts';
 import { filterContainers, hasLabel } from './list-filter.ts';
 import type { LiveContainer } from './live-container.ts';
@@ -217,8 +217,7 @@ async function connect(
     const own = context.networks.inspect(network).isDefault ? [] : [record.id.slice(0, 12)];
     const joined = await context.networks.connect(network, container.id, record.name, {
       aliases: [...new Set([...settings.aliases, ...own])],
-      ...(settings.ipv4 && { ipv4: settings.ipv4 }),
-      ...(settings.macAddress && { mac: settings.macAddress }),
+      ...wishesOf(settings),
     });
     container.record = { ...record, networks: { ...record.networks, [joined.networkName]: settings } };
     await saveRecord(context, container);

@@ -2,17 +2,27 @@ import { TscError } from '../../core/index.ts';
 import { newObjectId } from '../../host/index.ts';
 import { isBridged } from './bridges.ts';
 import type { NetworkContext } from './context.ts';
+import { readEndpointOptions, readLinkLocal } from './endpoint-options.ts';
 import { type Allocation, allocateAddress, claimAddress, macOf, parseMac } from './ipam.ts';
-import type { AttachmentSpec, Endpoint, EndpointSpec, NetworkRecord } from './network.ts';
+import type { AttachmentSpec, Endpoint, EndpointSpec, NetworkRecord, Pool } from './network.ts';
 import type { Attachment } from './records.ts';
 
-function allocationOn(
-  context: NetworkContext,
-  network: NetworkRecord & Required<Pick<NetworkRecord, 'pool'>>,
-): Allocation {
-  const taken = new Set(context.state.membersOf(network.id).map(({ endpoint }) => endpoint.address));
-  const last = context.state.lastAddress.get(network.id);
-  return { networkName: network.name, pool: network.pool, taken, ...(last === undefined ? {} : { last }) };
+/** An address of one pool: the one wanted, or the next free one. */
+function addressIn(context: NetworkContext, network: NetworkRecord, pool: Pool, wanted: string | undefined): string {
+  const taken = new Set(
+    context.state.membersOf(network.id).flatMap(({ endpoint }) => [endpoint.address, endpoint.address6 ?? '']),
+  );
+  const { lastAddress } = context.state;
+  const last = lastAddress.get(pool.subnet);
+  const allocation: Allocation = { networkName: network.name, pool, taken, ...(last === undefined ? {} : { last }) };
+  if (wanted) return claimAddress(allocation, wanted);
+  const address = allocateAddress(allocation);
+  lastAddress.set(pool.subnet, address);
+  return address;
+}
+
+function prefixOf(pool: Pool): number {
+  return Number(pool.subnet.split('/')[1]);
 }
 
 /** A name for the host end of a link that was never used before: the kernel may still be taking an earlier one apart. */
@@ -20,29 +30,20 @@ export function newHostInterface(instance: string): string {
   return `${instance}v${newObjectId().slice(0, 7)}`;
 }
 
-/** The lowest free `eth<n>`. */
-function freeInterface(endpoints: readonly Endpoint[]): string {
-  for (let index = 0; ; index++) {
-    const name = `eth${index}`;
-    if (!endpoints.some((endpoint) => endpoint.interface === name)) return name;
-  }
-}
-
 function checkBridgeOnly(network: NetworkRecord, spec: Omit<EndpointSpec, 'network'>): void {
   if (isBridged(network)) {
-    if (spec.driverOptions && Object.keys(spec.driverOptions).length > 0)
-      throw new TscError(
-        'network/unsupported',
-        `driver options of an endpoint (${Object.keys(spec.driverOptions).join(', ')}) are not supported`,
-      );
     if (network.isDefault && spec.aliases && spec.aliases.length > 0)
       throw new TscError(
         'network/invalid',
         'aliases are only possible on networks you made, not on the default bridge network',
       );
+    if (spec.ipv6 && !network.pool6)
+      throw new TscError('network/invalid', `network ${network.name} has no IPv6 for address ${spec.ipv6}`, {
+        hint: 'set enable_ipv6 on the network, or leave the address out',
+      });
     return;
   }
-  if (spec.ipv4 || spec.mac)
+  if (spec.ipv4 || spec.ipv6 || spec.mac || spec.linkLocal?.length || Object.keys(spec.driverOptions ?? {}).length > 0)
     throw new TscError('network/invalid', `network ${network.name} gives no addresses to choose`);
 }
 
@@ -73,18 +74,29 @@ export function makeEndpoint(
       fixedAddress: false,
     };
   }
-  const allocation = allocationOn(context, network);
-  const address = spec.ipv4 ? claimAddress(allocation, spec.ipv4) : allocateAddress(allocation);
-  if (!spec.ipv4) context.state.lastAddress.set(network.id, address);
+  const options = readEndpointOptions(network, spec.driverOptions ?? {}, others);
+  const linkLocal = readLinkLocal(network, spec.linkLocal ?? []);
+  const mac = spec.mac && parseMac(spec.mac);
+  const address = addressIn(context, network, network.pool, spec.ipv4);
   return {
     ...base,
     address,
-    prefixLength: Number(network.pool.subnet.split('/')[1]),
+    prefixLength: prefixOf(network.pool),
     gateway: network.internal ? '' : network.pool.gateway,
-    mac: spec.mac ? parseMac(spec.mac) : macOf(address),
-    interface: freeInterface(others),
+    ...(network.pool6 && ipv6Part(context, network, network.pool6, spec.ipv6)),
+    ...(linkLocal.length > 0 && { linkLocal }),
+    mac: mac || macOf(address),
+    ...options,
     hostInterface: newHostInterface(context.instance),
     fixedAddress: Boolean(spec.ipv4),
+  };
+}
+
+function ipv6Part(context: NetworkContext, network: NetworkRecord, pool: Pool, wanted: string | undefined) {
+  return {
+    address6: addressIn(context, network, pool, wanted),
+    prefixLength6: prefixOf(pool),
+    ...(!network.internal && { gateway6: pool.gateway }),
   };
 }
 

@@ -38,6 +38,7 @@ export class Bridges {
   readonly #made = new Map<string, Promise<void>>();
   readonly #guarded = new Map<string, Promise<void>>();
   #hostReady: Promise<unknown> | undefined;
+  #ipv6Ready: Promise<unknown> | undefined;
 
   constructor(context: NetworkContext) {
     this.#context = context;
@@ -46,10 +47,9 @@ export class Bridges {
   /** The bridge exists. Throws network/conflict when the name belongs to somebody else. */
   make(network: BridgedNetwork): Promise<void> {
     return once(this.#made, network.bridge, async () => {
-      const prefix = network.pool.subnet.split('/')[1];
       await runNet(this.#context.keeper, 'bridge-add', {
         name: network.bridge,
-        addresses: [`${network.pool.gateway}/${prefix}`],
+        addresses: gatewayAddresses(network),
         mtu: network.mtu,
         mac: macOf(network.pool.gateway),
       });
@@ -65,6 +65,7 @@ export class Bridges {
       await this.make(network);
       this.#hostReady ??= this.#prepareHost();
       await this.#hostReady;
+      if (network.pool6 && !network.internal) await this.#forwardIpv6();
       await applyFirewall(this.#context);
       await setRouteLocalnet(this.#context, [network.bridge], true);
     });
@@ -72,7 +73,18 @@ export class Bridges {
 
   async #prepareHost(): Promise<void> {
     await enableForwarding(this.#context.keeper);
-    await passDocker(this.#context.keeper, this.#context.nft, this.#context.instance);
+    await passDocker(this.#context);
+  }
+
+  /** The host routes IPv6 from the first network on that has it. */
+  async #forwardIpv6(): Promise<void> {
+    this.#ipv6Ready ??= runNet(this.#context.keeper, 'forward-ipv6', {});
+    try {
+      await this.#ipv6Ready;
+    } catch (error) {
+      this.#ipv6Ready = undefined;
+      throw error;
+    }
   }
 
   /** Whether the bridge was made ready for containers in this life of the daemon. */
@@ -96,7 +108,16 @@ export class Bridges {
     this.#made.clear();
     this.#guarded.clear();
     this.#hostReady = undefined;
+    this.#ipv6Ready = undefined;
   }
+}
+
+/** What the bridge carries: the gateways, for the families that have one on the host. */
+function gatewayAddresses(network: BridgedNetwork): readonly string[] {
+  const pools = [network.pool, ...(network.pool6 ? [network.pool6] : [])];
+  return pools
+    .filter((_, index) => !network.withoutGateway?.includes(index === 0 ? 4 : 6))
+    .map((pool) => `${pool.gateway}/${pool.subnet.split('/')[1]}`);
 }
 
 /** Runs `work` once per key, also for callers at the same moment; a failure is forgotten. */

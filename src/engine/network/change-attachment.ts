@@ -5,7 +5,7 @@ import type { NetworkContext } from './context.ts';
 import type { Endpoint, EndpointSpec } from './network.ts';
 import { redirect } from './publish.ts';
 import type { Attachment } from './records.ts';
-import { defaultRoute, linkOf, publishNames, publishZone } from './sandbox.ts';
+import { defaultRoutes, linkOf, publishNames, publishZone } from './sandbox.ts';
 
 async function store(context: NetworkContext, attachment: Attachment): Promise<void> {
   context.state.attachments.set(attachment.containerId, attachment);
@@ -48,6 +48,12 @@ export async function connectContainer(
   return endpoint;
 }
 
+/** Whether a way out of the container leads over this endpoint. */
+function isForemost(context: NetworkContext, attachment: Attachment, endpoint: Endpoint): boolean {
+  const { state } = context;
+  return [state.mainEndpoint(attachment.endpoints), state.mainEndpoint6(attachment.endpoints)].includes(endpoint);
+}
+
 async function linkLive(
   context: NetworkContext,
   bridges: Bridges,
@@ -58,10 +64,11 @@ async function linkLive(
   if (!network || !isBridged(network)) return;
   await bridges.guard(network);
   const link = linkOf(endpoint, network);
-  const isMain = context.state.mainEndpoint(attachment.endpoints) === endpoint;
+  const isMain = isForemost(context, attachment, endpoint);
   await context.keeper.linkSandbox(attachment.containerId, {
     links: link ? [link] : [],
-    routes: isMain ? defaultRoute(endpoint) : [],
+    routes: isMain ? defaultRoutes(context, attachment.endpoints) : [],
+    sysctls: endpoint.sysctls ?? {},
   });
   await publishNames(context, attachment);
   if (isMain) await redirect(context, attachment);
@@ -88,9 +95,9 @@ export async function disconnectContainer(
   await publishZone(context, network);
   if (!context.state.sandboxes.has(containerId)) return;
   await context.keeper.unlinkSandbox(containerId, endpoint.interface);
-  const main = context.state.mainEndpoint(after.endpoints);
-  if (context.state.mainEndpoint(before.endpoints) === endpoint) {
-    if (main) await context.keeper.linkSandbox(containerId, { links: [], routes: defaultRoute(main) });
+  if (isForemost(context, before, endpoint)) {
+    const routes = defaultRoutes(context, after.endpoints);
+    if (routes.length > 0) await context.keeper.linkSandbox(containerId, { links: [], routes });
     await redirect(context, after);
   }
   await publishNames(context, after);

@@ -1,75 +1,15 @@
 import { OBJECT_NAME, TscError } from '../../core/index.ts';
 import { newObjectId, timestamp } from '../../host/index.ts';
+import { DEFAULT_MTU, readBridgeOptions, unsupported } from './bridge-options.ts';
 import { applyFirewall, type BridgedNetwork, type Bridges, isBridged } from './bridges.ts';
 import type { NetworkContext } from './context.ts';
-import { readHostNetwork, usedSubnets } from './host-network.ts';
-import { choosePool, readPool, type UsedSubnet } from './ipam.ts';
-import { knownSubnet } from './ipv4.ts';
-import type { NetworkRecord, NetworkSpec, Pool } from './network.ts';
+import { hasIpv6, hostSeed, readHostNetwork, usedSubnets } from './host-network.ts';
+import type { NetworkRecord, NetworkSpec, Pool, PoolSpec } from './network.ts';
+import { choosePool, choosePool6, familyOf, type PoolSeed, readPool, type UsedSubnet } from './pools.ts';
+import { knownSubnet } from './subnet.ts';
 
-const DEFAULT_MTU = 1500;
 /** Names of the networks that are always there. */
 export const PREDEFINED = ['bridge', 'host', 'none'] as const;
-
-/** Driver options we act on; others are refused. */
-interface BridgeOptions {
-  readonly mtu: number;
-  readonly masquerade: boolean;
-  readonly bridge: string | undefined;
-}
-
-function unsupported(what: string, hint?: string): TscError {
-  return new TscError('network/unsupported', what, hint ? { hint } : {});
-}
-
-function readBoolean(key: string, value: string): boolean {
-  if (/^(1|t|true)$/i.test(value)) return true;
-  if (/^(0|f|false)$/i.test(value)) return false;
-  throw new TscError('network/invalid', `network option ${key}=${value} is not a boolean`);
-}
-
-type OptionReader = (options: BridgeOptions, value: string, key: string) => BridgeOptions;
-
-const OPTION_READERS: Readonly<Record<string, OptionReader>> = {
-  'com.docker.network.driver.mtu': (options, value, key) => {
-    const mtu = Number(value);
-    if (!Number.isInteger(mtu) || mtu < 68 || mtu > 65535)
-      throw new TscError('network/invalid', `network option ${key}=${value} is not from 68 to 65535`);
-    return { ...options, mtu };
-  },
-  'com.docker.network.bridge.name': (options, value) => {
-    // The host end of every link is named `<instance>v…`: a bridge must not look like one.
-    if (!/^[a-zA-Z][a-zA-Z0-9_.-]{0,14}$/.test(value))
-      throw new TscError('network/invalid', `bridge name ${JSON.stringify(value)} is not an interface name`);
-    return { ...options, bridge: value };
-  },
-  'com.docker.network.bridge.enable_ip_masquerade': (options, value, key) => ({
-    ...options,
-    masquerade: readBoolean(key, value),
-  }),
-  'com.docker.network.bridge.enable_icc': (options, value, key) => {
-    if (!readBoolean(key, value))
-      throw unsupported(
-        'closing a network between its own containers (enable_icc=false) is not supported',
-        'use separate networks',
-      );
-    return options;
-  },
-  'com.docker.network.bridge.default_bridge': (options, value, key) => {
-    if (readBoolean(key, value)) throw unsupported('another default bridge is not supported');
-    return options;
-  },
-};
-
-function readOptions(spec: NetworkSpec): BridgeOptions {
-  let options: BridgeOptions = { mtu: DEFAULT_MTU, masquerade: true, bridge: undefined };
-  for (const [key, value] of Object.entries(spec.options ?? {})) {
-    const read = OPTION_READERS[key];
-    if (!read) throw unsupported(`network option ${key} is not supported`);
-    options = read(options, value, key);
-  }
-  return options;
-}
 
 function checkSpec(context: NetworkContext, spec: NetworkSpec): void {
   if (!OBJECT_NAME.test(spec.name) || spec.name.length > 255)
@@ -81,26 +21,50 @@ function checkSpec(context: NetworkContext, spec: NetworkSpec): void {
       `network driver ${JSON.stringify(driver)} is not supported for new networks`,
       'use the bridge driver',
     );
-  if (spec.enableIpv6)
-    throw unsupported(
-      `network ${spec.name}: IPv6 inside containers is not supported`,
-      'leave enable_ipv6 out; published ports are reachable over IPv6 without it',
-    );
   if (spec.ipamDriver && spec.ipamDriver !== 'default')
     throw unsupported(`IPAM driver ${JSON.stringify(spec.ipamDriver)} is not supported`);
   if (Object.keys(spec.ipamOptions ?? {}).length > 0) throw unsupported('IPAM options are not supported');
-  if ((spec.pools ?? []).length > 1) throw unsupported(`network ${spec.name}: more than one subnet is not supported`);
+  for (const family of [4, 6]) {
+    if ((spec.pools ?? []).filter((pool) => familyOf(pool) === family).length > 1)
+      throw unsupported(`network ${spec.name}: more than one IPv${family} subnet is not supported`);
+  }
+  const six = spec.pools?.find((pool) => familyOf(pool) === 6);
+  if (six && !spec.enableIpv6)
+    throw new TscError('network/invalid', `network ${spec.name} has an IPv6 subnet (${six.subnet}) but no IPv6`, {
+      hint: 'set enable_ipv6 (EnableIPv6, --ipv6), or leave the subnet out',
+    });
+}
+
+async function seedOf(context: NetworkContext): Promise<PoolSeed> {
+  return { instance: context.instance, host: await hostSeed() };
+}
+
+interface Pools {
+  readonly pool: Pool;
+  readonly pool6?: Pool;
+}
+
+async function choosePools(context: NetworkContext, spec: NetworkSpec): Promise<Pools> {
+  const used = await subnetsInUse(context);
+  const seed = await seedOf(context);
+  const specOf = (family: number): PoolSpec | undefined => spec.pools?.find((pool) => familyOf(pool) === family);
+  const pool = readPool(specOf(4) ?? {}, used, seed);
+  if (!spec.enableIpv6) return { pool };
+  if (!(await hasIpv6()))
+    throw unsupported(`network ${spec.name}: this host has no IPv6`, 'leave enable_ipv6 out or load the ipv6 module');
+  const six = specOf(6);
+  return { pool, pool6: six ? readPool(six, used, seed) : choosePool6(used, seed) };
 }
 
 async function subnetsInUse(context: NetworkContext): Promise<readonly UsedSubnet[]> {
   const host = await readHostNetwork(context.keeper);
   const ours = [...context.state.networks.values()].filter(isBridged);
   return [
-    ...ours.map((network) => ({
-      subnet: knownSubnet(network.pool.subnet),
-      owner: `network ${network.name}`,
-      exact: true,
-    })),
+    ...ours.flatMap((network) =>
+      [network.pool, network.pool6].flatMap((pool) =>
+        pool ? [{ subnet: knownSubnet(pool.subnet), owner: `network ${network.name}`, exact: true }] : [],
+      ),
+    ),
     ...usedSubnets(host, new Set(ours.map((network) => network.bridge))),
   ];
 }
@@ -114,7 +78,7 @@ function newRecord(context: NetworkContext, spec: NetworkSpec): Omit<NetworkReco
     attachable: spec.attachable ?? false,
     labels: spec.labels ?? {},
     options: spec.options ?? {},
-    chosenPool: !spec.pools?.[0]?.subnet,
+    chosenPool: !spec.pools?.some((pool) => pool.subnet && familyOf(pool) === 4),
     isDefault: false,
   };
 }
@@ -126,16 +90,13 @@ export async function createNetwork(
   spec: NetworkSpec,
 ): Promise<NetworkRecord> {
   checkSpec(context, spec);
-  const options = readOptions(spec);
-  const used = await subnetsInUse(context);
-  const pool: Pool = readPool(spec.pools?.[0] ?? {}, used, context.instance);
+  const options = readBridgeOptions(spec);
   const base = newRecord(context, spec);
   const network: BridgedNetwork = {
     ...base,
     driver: 'bridge',
-    mtu: options.mtu,
-    masquerade: options.masquerade,
-    pool,
+    ...options,
+    ...(await choosePools(context, spec)),
     bridge: options.bridge ?? `${context.instance}-${base.id.slice(0, 7)}`,
   };
   if ([...context.state.networks.values()].some((other) => other.bridge === network.bridge))
@@ -164,7 +125,7 @@ export async function ensurePredefined(context: NetworkContext): Promise<void> {
             driver: 'bridge',
             masquerade: true,
             isDefault: true,
-            pool: choosePool(await subnetsInUse(context), context.instance),
+            pool: choosePool(await subnetsInUse(context), await seedOf(context)),
             bridge: `${context.instance}-default0`,
           }
         : { ...base, driver: name === 'host' ? 'host' : 'null', masquerade: false };

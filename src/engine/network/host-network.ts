@@ -1,8 +1,8 @@
 import { TscError } from '../../core/index.ts';
 import { readTextIfExists } from '../../host/index.ts';
-import type { UsedSubnet } from './ipam.ts';
-import { contains, parseSubnet, sizeOf } from './ipv4.ts';
 import type { KeeperPort } from './keeper-port.ts';
+import type { UsedSubnet } from './pools.ts';
+import { addressAt, contains, parseSubnet, sizeOf } from './subnet.ts';
 
 /** What `net dump` prints. */
 export interface HostNetwork {
@@ -43,10 +43,16 @@ export function usedSubnets(host: HostNetwork, own: ReadonlySet<string>): readon
   for (const route of host.routes) {
     const subnet = parseSubnet(route.destination);
     if (!subnet || subnet.prefix === 0 || own.has(route.interface)) continue;
-    if (used.some((other) => contains(other.subnet, subnet.base) && sizeOf(other.subnet) === sizeOf(subnet))) continue;
+    if (used.some((other) => contains(other.subnet, addressAt(subnet, 0n)) && sizeOf(other.subnet) === sizeOf(subnet)))
+      continue;
     used.push({ subnet, owner: `a route through ${route.interface}`, exact: false });
   }
   return used;
+}
+
+/** What tells this host from others and stays: never shown, only mixed into what is chosen. */
+export async function hostSeed(): Promise<string> {
+  return ((await readTextIfExists('/etc/machine-id')) ?? '').trim();
 }
 
 /** Whether this host speaks IPv6 at all. */

@@ -1,17 +1,22 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { allocateAddress, choosePool, claimAddress, macOf, parseMac, readPool, type UsedSubnet } from './ipam.ts';
-import { formatAddress, knownSubnet, parseAddress, parseSubnet } from './ipv4.ts';
+import { allocateAddress, claimAddress, macOf, parseMac } from './ipam.ts';
+import { choosePool, choosePool6, localPrefix, readPool, type UsedSubnet } from './pools.ts';
+import { contains, formatAddress, formatSubnet, knownSubnet, overlaps, parseAddress, parseSubnet } from './subnet.ts';
+
+const TSC = { instance: 'tsc', host: '' };
 
 const used = (text: string, exact = true): UsedSubnet => ({ subnet: knownSubnet(text), owner: 'eth0', exact });
 
 describe('IPv4 text', () => {
   it('reads what it writes', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 0, max: 2 ** 32 - 1 }), (value) => parseAddress(formatAddress(value)) === value),
+      fc.property(fc.bigInt({ min: 0n, max: 2n ** 32n - 1n }), (value) => {
+        expect(parseAddress(formatAddress({ family: 4, value }))).toEqual({ family: 4, value });
+      }),
     );
   });
-  it.each(['', '1.2.3', '1.2.3.4.5', '256.0.0.1', '01.2.3.4', '1.2.3.-4', 'a.b.c.d', '::1'])('refuses %j', (text) => {
+  it.each(['', '1.2.3', '1.2.3.4.5', '256.0.0.1', '01.2.3.4', '1.2.3.-4', 'a.b.c.d'])('refuses %j', (text) => {
     expect(parseAddress(text)).toBeUndefined();
   });
   it.each(['10.0.0.0', '10.0.0.0/33', '10.0.0.0/x', '10.0.0.0/8/8', '/8'])('refuses subnet %j', (text) => {
@@ -19,23 +24,104 @@ describe('IPv4 text', () => {
   });
 });
 
-describe('pools', () => {
-  it('are /24, clear of what is used', () => {
-    expect(choosePool([], 'tsc')).toEqual({ subnet: '172.20.0.0/24', gateway: '172.20.0.1', auxiliary: {} });
-    expect(choosePool([used('172.20.0.0/16', false)], 'tsc').subnet).toBe('172.21.0.0/24');
-    expect(choosePool([used('172.20.0.128/25')], 'tsc').subnet).toBe('172.20.1.0/24');
+describe('IPv6 text', () => {
+  it('reads what it writes', () => {
+    const group = fc.oneof(fc.constant(0n), fc.bigInt({ min: 0n, max: 65535n }));
+    fc.assert(
+      fc.property(fc.array(group, { minLength: 8, maxLength: 8 }), (groups) => {
+        const value = groups.reduce((sum, one) => sum * 65536n + one, 0n);
+        const text = formatAddress({ family: 6, value });
+        expect(parseAddress(text)).toEqual({ family: 6, value });
+        // The system's own idea of the usual form; it writes the last 32 bits of some addresses as IPv4.
+        const host = new URL(`http://[${text}]/`).hostname;
+        expect(host).toBe(`[${text}]`);
+      }),
+    );
   });
-  it('of two instances begin at different places', () => {
-    expect(choosePool([], 'one').subnet).not.toBe(choosePool([], 'two').subnet);
+  it.each([
+    ['::', '::'],
+    ['FD00:0:0:1::0:0:2', 'fd00:0:0:1::2'],
+    ['1:0:0:2:0:0:3:4', '1::2:0:0:3:4'],
+    ['1:0:2:3:4:5:6:7', '1:0:2:3:4:5:6:7'],
+    ['1::', '1::'],
+    ['::ffff:192.0.2.1', '::ffff:c000:201'],
+  ])('%s is %s', (text, usual) => {
+    const address = parseAddress(text);
+    expect(address && formatAddress(address)).toBe(usual);
   });
-  it('run out with a clear error', () => {
-    expect(() => choosePool([used('0.0.0.0/0')], 'tsc')).toThrow(
+  it.each([':', 'fe80::1%eth0', '1::2::3', '12345::', 'fd00::/64', '1:2:3:4:5:6:7'])('refuses %j', (text) => {
+    expect(parseAddress(text)).toBeUndefined();
+  });
+  it('families never mix', () => {
+    expect(overlaps(knownSubnet('0.0.0.0/0'), knownSubnet('::/0'))).toBe(false);
+    expect(contains(knownSubnet('::/0'), { family: 4, value: 1n })).toBe(false);
+    expect(parseSubnet('fd00::1/129')).toBeUndefined();
+    expect(formatSubnet(knownSubnet('fd00:1:2:3:4::5/64'))).toBe('fd00:1:2:3::/64');
+  });
+});
+
+describe('IPv6 pools', () => {
+  const seed = { instance: 'tsc', host: 'machine' };
+  it('are /64 of a prefix that stays with instance and host', () => {
+    const prefix = localPrefix(seed);
+    const first = choosePool6([], seed);
+    expect(formatSubnet(prefix)).toMatch(/^fd[0-9a-f:]+\/48$/);
+    expect(choosePool6([], seed)).toEqual(first);
+    expect(contains(prefix, { family: 6, value: knownSubnet(first.subnet).base })).toBe(true);
+    expect(first.subnet).toMatch(/\/64$/);
+    expect(first.gateway).toBe(`${first.subnet.replace('/64', '')}1`);
+    expect(localPrefix({ instance: 'tsc', host: 'other' })).not.toEqual(prefix);
+    expect(localPrefix({ instance: 'other', host: 'machine' })).not.toEqual(prefix);
+  });
+  it('keep clear of what is used, and run out with a clear error', () => {
+    const first = choosePool6([], seed);
+    const second = choosePool6([used(first.subnet, false)], seed);
+    expect(second.subnet).not.toBe(first.subnet);
+    expect(choosePool6([used(first.subnet), used(second.subnet)], seed).subnet).not.toBe(second.subnet);
+    expect(() => choosePool6([used('fc00::/7', false)], seed)).toThrow(
       expect.objectContaining({ code: 'network/exhausted' }),
     );
   });
   it('are completed from what was asked', () => {
+    const spec = { subnet: 'FD00:5::9/64', ipRange: 'fd00:5::100/120', auxiliary: { router: 'fd00:5::0:7' } };
+    expect(readPool(spec, [], seed)).toEqual({
+      subnet: 'fd00:5::/64',
+      gateway: 'fd00:5::1',
+      ipRange: 'fd00:5::100/120',
+      auxiliary: { router: 'fd00:5::7' },
+    });
+  });
+  it.each([
+    [{ subnet: 'fe80::/64' }, 'network/invalid'],
+    [{ subnet: 'ff02::/64' }, 'network/invalid'],
+    [{ subnet: '::ffff:10.0.0.0/104' }, 'network/invalid'],
+    [{ subnet: 'fd00::/127' }, 'network/invalid'],
+    [{ subnet: 'fd00::/64', gateway: '10.0.0.1' }, 'network/invalid'],
+    [{ subnet: 'fd00::/64', gateway: 'fd00::' }, 'network/invalid'],
+    [{ subnet: 'fd00::/64', ipRange: '10.0.0.0/24' }, 'network/invalid'],
+    [{ subnet: '2001:db8::/80' }, 'network/conflict'],
+  ])('refuse %j', (spec, code) => {
+    expect(() => readPool(spec, [used('2001:db8::/64')], seed)).toThrow(expect.objectContaining({ code }));
+  });
+});
+
+describe('pools', () => {
+  it('are /24, clear of what is used', () => {
+    expect(choosePool([], TSC)).toEqual({ subnet: '172.20.0.0/24', gateway: '172.20.0.1', auxiliary: {} });
+    expect(choosePool([used('172.20.0.0/16', false)], TSC).subnet).toBe('172.21.0.0/24');
+    expect(choosePool([used('172.20.0.128/25')], TSC).subnet).toBe('172.20.1.0/24');
+  });
+  it('of two instances begin at different places', () => {
+    expect(choosePool([], { ...TSC, instance: 'one' }).subnet).not.toBe(
+      choosePool([], { ...TSC, instance: 'two' }).subnet,
+    );
+  });
+  it('run out with a clear error', () => {
+    expect(() => choosePool([used('0.0.0.0/0')], TSC)).toThrow(expect.objectContaining({ code: 'network/exhausted' }));
+  });
+  it('are completed from what was asked', () => {
     expect(
-      readPool({ subnet: '10.5.0.9/16', ipRange: '10.5.3.0/24', auxiliary: { router: '10.5.0.7' } }, [], 'tsc'),
+      readPool({ subnet: '10.5.0.9/16', ipRange: '10.5.3.0/24', auxiliary: { router: '10.5.0.7' } }, [], TSC),
     ).toEqual({
       subnet: '10.5.0.0/16',
       gateway: '10.5.0.1',
@@ -45,7 +131,6 @@ describe('pools', () => {
   });
   it.each([
     [{ subnet: 'x' }, 'network/invalid'],
-    [{ subnet: 'fd00::/64' }, 'network/unsupported'],
     [{ subnet: '10.0.0.0/31' }, 'network/invalid'],
     [{ subnet: '10.5.0.0/16', gateway: '10.6.0.1' }, 'network/invalid'],
     [{ subnet: '10.5.0.0/16', gateway: '10.5.255.255' }, 'network/invalid'],
@@ -55,10 +140,10 @@ describe('pools', () => {
     [{ subnet: '192.0.2.0/25' }, 'network/conflict'],
     [{ subnet: '192.0.0.0/16' }, 'network/conflict'],
   ])('refuse %j', (spec, code) => {
-    expect(() => readPool(spec, [used('192.0.2.0/24')], 'tsc')).toThrow(expect.objectContaining({ code }));
+    expect(() => readPool(spec, [used('192.0.2.0/24')], TSC)).toThrow(expect.objectContaining({ code }));
   });
   it('may lie inside a wider route of the host', () => {
-    expect(readPool({ subnet: '10.5.0.0/16' }, [used('10.0.0.0/8', false)], 'tsc').subnet).toBe('10.5.0.0/16');
+    expect(readPool({ subnet: '10.5.0.0/16' }, [used('10.0.0.0/8', false)], TSC).subnet).toBe('10.5.0.0/16');
   });
 });
 
@@ -81,6 +166,16 @@ describe('addresses', () => {
     expect(() => allocateAddress(of(['10.0.0.2', '10.0.0.4', '10.0.0.5', '10.0.0.6']))).toThrow(
       expect.objectContaining({ code: 'network/exhausted' }),
     );
+  });
+  it('of IPv6 are found at once in the largest pool', () => {
+    const six = { networkName: 'n', pool: choosePool6([], TSC), taken: new Set<string>() };
+    const { gateway } = six.pool;
+    const second = gateway.replace(/1$/, '2');
+    expect(allocateAddress(six)).toBe(second);
+    expect(allocateAddress({ ...six, last: second })).toBe(gateway.replace(/1$/, '3'));
+    expect(claimAddress(six, gateway.replace(/1$/, 'FF'))).toBe(gateway.replace(/1$/, 'ff'));
+    expect(() => claimAddress(six, gateway)).toThrow(expect.objectContaining({ code: 'network/conflict' }));
+    expect(() => claimAddress(six, '10.0.0.5')).toThrow(expect.objectContaining({ code: 'network/invalid' }));
   });
   it('can be claimed once', () => {
     expect(claimAddress(of([]), '10.0.0.5')).toBe('10.0.0.5');

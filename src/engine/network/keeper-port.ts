@@ -6,6 +6,8 @@ export interface SandboxLink {
   readonly mac: string;
   readonly addresses: readonly string[];
   readonly mtu: number;
+  /** No frames to or from other isolated links of the bridge. */
+  readonly isolated?: boolean;
 }
 
 export interface SandboxRoute {
@@ -63,7 +65,10 @@ export interface KeeperPort {
   run(request: ProgramRequest): Promise<ProgramResult>;
   createSandbox(name: string, config: SandboxConfig): Promise<{ readonly path: string }>;
   adoptSandbox(name: string, pid: number, names: boolean): Promise<{ readonly path: string }>;
-  linkSandbox(name: string, change: Pick<SandboxConfig, 'links' | 'routes'>): Promise<void>;
+  linkSandbox(
+    name: string,
+    change: Pick<SandboxConfig, 'links' | 'routes'> & Partial<Pick<SandboxConfig, 'sysctls'>>,
+  ): Promise<void>;
   unlinkSandbox(name: string, interfaceName: string): Promise<void>;
   /** An unknown sandbox is fine. */
   removeSandbox(name: string): Promise<void>;

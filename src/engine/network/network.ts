@@ -4,7 +4,7 @@ export type NetworkDriver = 'bridge' | 'host' | 'null';
 
 /** One address pool as the caller wrote it; absent parts are chosen. */
 export interface PoolSpec {
-  /** CIDR, for example `172.20.0.0/24`. */
+  /** CIDR, for example `172.20.0.0/24` or `fd00:1::/64`. */
   readonly subnet?: string;
   readonly gateway?: string;
   /** Part of the subnet that addresses are taken from. */
@@ -25,7 +25,7 @@ export interface NetworkSpec {
   readonly labels?: Readonly<Record<string, string>>;
   /** Driver options: `com.docker.network.driver.mtu`, `com.docker.network.bridge.name` and others; unknown ones are refused. */
   readonly options?: Readonly<Record<string, string>>;
-  /** At most one pool, IPv4. */
+  /** At most one pool of each family. */
   readonly pools?: readonly PoolSpec[];
   readonly ipamDriver?: string;
   readonly ipamOptions?: Readonly<Record<string, string>>;
@@ -50,14 +50,24 @@ export interface NetworkRecord {
   readonly attachable: boolean;
   readonly labels: Readonly<Record<string, string>>;
   readonly options: Readonly<Record<string, string>>;
-  /** Absent for `host` and `none`. */
+  /** IPv4; absent for `host` and `none`. */
   readonly pool?: Pool;
+  /** Present when the network has IPv6. */
+  readonly pool6?: Pool;
   /** Interface name of the bridge; absent for `host` and `none`. */
   readonly bridge?: string;
   /** Whether the pool was given by the caller (shown by inspect) or chosen. */
   readonly chosenPool: boolean;
   readonly mtu: number;
   readonly masquerade: boolean;
+  /** Present and true: its containers do not reach each other. */
+  readonly apart?: boolean;
+  /** Host address of published ports that name none. */
+  readonly hostBinding?: string;
+  /** Beginning of interface names inside containers; absent: `eth`. */
+  readonly interfacePrefix?: string;
+  /** Families whose gateway address the bridge does not carry (gateway mode `isolated`). */
+  readonly withoutGateway?: readonly (4 | 6)[];
   /** The network named `bridge`: containers get no names for each other there. */
   readonly isDefault: boolean;
 }
@@ -68,6 +78,9 @@ export interface EndpointSpec {
   readonly network: string;
   readonly aliases?: readonly string[];
   readonly ipv4?: string;
+  readonly ipv6?: string;
+  /** Further addresses of the link, of either family, from the link-local ranges. */
+  readonly linkLocal?: readonly string[];
   readonly mac?: string;
   /** The network with the highest value gives the default route; ties go to the first name. Default 0. */
   readonly gatewayPriority?: number;
@@ -85,6 +98,15 @@ export interface Endpoint {
   readonly prefixLength: number;
   /** Gateway of the network; empty when internal, `host` or `none`. */
   readonly gateway: string;
+  /** On networks with IPv6; absent elsewhere and in records of older versions. */
+  readonly address6?: string;
+  readonly prefixLength6?: number;
+  /** Absent when internal. */
+  readonly gateway6?: string;
+  /** With prefix lengths. */
+  readonly linkLocal?: readonly string[];
+  /** Settings below `net.` for this link, with its name filled in. */
+  readonly sysctls?: Readonly<Record<string, string>>;
   readonly mac: string;
   /** Name inside the container (`eth0`). */
   readonly interface: string;

@@ -9,6 +9,7 @@ describe('published ports', () => {
     expect(planPorts([tcp({ hostPort: 8080 })], true)[0]?.hostIps).toEqual(['0.0.0.0', '::']);
     expect(planPorts([tcp({ hostPort: 8080 })], false)[0]?.hostIps).toEqual(['0.0.0.0']);
     expect(planPorts([tcp({ hostIp: '[::1]' })], true)[0]?.hostIps).toEqual(['::1']);
+    expect(planPorts([tcp({ hostIp: '2001:DB8:0::1' })], true)[0]?.hostIps).toEqual(['2001:db8::1']);
   });
   it('are planned fixed ones first, doubles once', () => {
     const plans = planPorts(
@@ -26,6 +27,7 @@ describe('published ports', () => {
     [tcp({ hostPort: 65536 }), 'network/invalid'],
     [tcp({ hostPort: { first: 10, last: 9 } }), 'network/invalid'],
     [tcp({ hostIp: 'localhost' }), 'network/invalid'],
+    [tcp({ hostIp: 'fe80::1%eth0' }), 'network/invalid'],
     [{ ...tcp(), protocol: 'sctp' as 'tcp' }, 'network/unsupported'],
   ])('refuse %j', (request, code) => {
     expect(() => planPorts([request], true)).toThrow(expect.objectContaining({ code }));

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { TscError } from '../../core/index.ts';
-import { parseAddress } from './ipv4.ts';
 import type { BoundPort, PortRequest, Protocol } from './network.ts';
+import { formatAddress, parseAddress } from './subnet.ts';
 
 /** First port handed out when the caller names none; the kernel's own ephemeral range starts there too. */
 const EPHEMERAL = { first: 32768, last: 60999 };
@@ -26,8 +26,8 @@ function checkPort(port: number, what: string): number {
 function hostIpsOf(hostIp: string | undefined, ipv6: boolean): readonly string[] {
   const ip = (hostIp ?? '').replace(/^\[(.*)\]$/, '$1');
   if (ip === '') return ipv6 ? ['0.0.0.0', '::'] : ['0.0.0.0'];
-  const family = isIP(ip);
-  if (family === 0 || (family === 4 && parseAddress(ip) === undefined)) {
+  const address = parseAddress(ip);
+  if (!address) {
     throw new TscError(
       'network/invalid',
       `host address ${JSON.stringify(hostIp)} of a published port is not an IP address`,
@@ -36,9 +36,9 @@ function hostIpsOf(hostIp: string | undefined, ipv6: boolean): readonly string[]
       },
     );
   }
-  if (family === 6 && !ipv6)
+  if (address.family === 6 && !ipv6)
     throw new TscError('network/unsupported', `cannot publish on ${ip}: this host has no IPv6`);
-  return [ip];
+  return [formatAddress(address)];
 }
 
 /** What has to be reserved for the requests. `ipv6`: whether the host has it. Throws network/invalid. */

@@ -1,16 +1,26 @@
-import { isIPv4 } from 'node:net';
 import { isKind, TscError } from '../../core/index.ts';
 import { applyFirewall } from './bridges.ts';
 import type { NetworkContext } from './context.ts';
 import { hasIpv6, runNet } from './host-network.ts';
-import type { BoundPort, PortRequest } from './network.ts';
+import type { PortHold } from './keeper-port.ts';
+import type { BoundPort, Endpoint, PortRequest } from './network.ts';
 import { findHolder, type PortPlan, planPorts, portKey } from './port-map.ts';
 import type { Attachment } from './records.ts';
 import { publishZones } from './sandbox.ts';
-import { proxiedPorts } from './state.ts';
 
 /** Ports tried one by one at most, so that a host full of sockets ends in an error and not in a long search. */
 const TRIES = 2000;
+
+/**
+ * Where a proxy carries what arrives at the socket that reserves a port; null when the kernel rewrites all of it. It cannot
+ * rewrite what comes from ::1, nor IPv6 for a container that has none.
+ */
+function proxyOf(context: NetworkContext, endpoints: readonly Endpoint[], port: BoundPort): PortHold['proxy'] {
+  const target = context.state.mainEndpoint(endpoints);
+  if (!port.hostIp.includes(':') || !target) return null;
+  const rewritten = context.state.mainEndpoint6(endpoints) && !['::', '::1'].includes(port.hostIp);
+  return rewritten ? null : { address: target.address, port: port.containerPort };
+}
 
 /** Takes every address of one plan at one host port; undefined when one of them is taken. */
 async function holdAt(
@@ -19,19 +29,16 @@ async function holdAt(
   plan: PortPlan,
   port: number,
 ): Promise<BoundPort[] | undefined> {
-  const target = context.state.mainEndpoint(attachment.endpoints);
   const held: BoundPort[] = [];
   for (const hostIp of plan.hostIps) {
     const bound: BoundPort = { containerPort: plan.containerPort, protocol: plan.protocol, hostIp, hostPort: port };
-    // IPv4 is rewritten in the kernel and the socket only reserves; IPv6 is carried by a proxy, containers have none.
-    const proxy = isIPv4(hostIp) || !target ? null : { address: target.address, port: plan.containerPort };
     try {
       await context.keeper.holdPort({
         key: portKey(attachment.containerId, bound),
         protocol: plan.protocol,
         address: hostIp,
         port,
-        proxy,
+        proxy: proxyOf(context, attachment.endpoints, bound),
       });
       held.push(bound);
     } catch (error) {
@@ -106,7 +113,11 @@ export async function publish(
 ): Promise<readonly BoundPort[]> {
   const attachment = context.state.attachment(containerId);
   const target = context.state.mainEndpoint(attachment.endpoints);
-  const plans = planPorts(requests, requests.length > 0 && (await hasIpv6()));
+  const hostBinding = target && context.state.networks.get(target.networkId)?.hostBinding;
+  const wanted = hostBinding
+    ? requests.map((request) => (request.hostIp ? request : { ...request, hostIp: hostBinding }))
+    : requests;
+  const plans = planPorts(wanted, wanted.length > 0 && (await hasIpv6()));
   if (plans.length > 0 && !target) {
     throw new TscError(
       'network/unsupported',
@@ -150,18 +161,17 @@ export async function withdraw(context: NetworkContext, containerId: string): Pr
   await flushFlows(
     context,
     attachment.bound,
-    attachment.endpoints.flatMap((endpoint) => endpoint.address || []),
+    attachment.endpoints.flatMap(({ address, address6 }) => [address || [], address6 ?? []].flat()),
   );
 }
 
 /** The container's main endpoint changed: proxies and rules lead to the new one. */
 export async function redirect(context: NetworkContext, attachment: Attachment): Promise<void> {
   if (attachment.bound.length === 0) return;
-  const target = context.state.mainEndpoint(attachment.endpoints);
-  for (const port of proxiedPorts(attachment.bound)) {
+  for (const port of attachment.bound.filter(({ hostIp }) => hostIp.includes(':'))) {
     const key = portKey(attachment.containerId, port);
     await context.keeper.releasePort(key);
-    const proxy = target ? { address: target.address, port: port.containerPort } : null;
+    const proxy = proxyOf(context, attachment.endpoints, port);
     await context.keeper.holdPort({ key, protocol: port.protocol, address: port.hostIp, port: port.hostPort, proxy });
   }
   await applyFirewall(context);
@@ -169,17 +179,15 @@ export async function redirect(context: NetworkContext, attachment: Attachment):
 
 /** Holds again what the record says is published (after a lost keeper). Ports lost meanwhile are given up and named. */
 export async function holdAgain(context: NetworkContext, attachment: Attachment): Promise<readonly BoundPort[]> {
-  const target = context.state.mainEndpoint(attachment.endpoints);
   const kept: BoundPort[] = [];
   for (const port of attachment.bound) {
-    const proxy = isIPv4(port.hostIp) || !target ? null : { address: target.address, port: port.containerPort };
     try {
       await context.keeper.holdPort({
         key: portKey(attachment.containerId, port),
         protocol: port.protocol,
         address: port.hostIp,
         port: port.hostPort,
-        proxy,
+        proxy: proxyOf(context, attachment.endpoints, port),
       });
       kept.push(port);
     } catch (error) {

@@ -9,8 +9,8 @@ import {
   syncDirectory,
   writeAtomically,
 } from '../../host/index.ts';
-import { parseAddress, parseSubnet } from './ipv4.ts';
 import type { AttachmentSpec, BoundPort, Endpoint, NetworkRecord } from './network.ts';
+import { type Family, parseAddress, parseSubnet } from './subnet.ts';
 
 /** A container's networking as it is recorded: what it asked for, what it got, and what is published now. */
 export interface Attachment extends Pick<AttachmentSpec, 'containerId' | 'name' | 'dns' | 'sysctls' | 'links'> {
@@ -41,14 +41,25 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** Absent is fine. */
+function isPool(pool: NetworkRecord['pool'], family: Family): boolean {
+  if (!pool) return true;
+  const range = pool.ipRange === undefined ? family : parseSubnet(pool.ipRange)?.family;
+  return [parseSubnet(pool.subnet)?.family, parseAddress(pool.gateway)?.family, range].every((one) => one === family);
+}
+
+function isAddress(text: string | undefined, family: Family): boolean {
+  return text === undefined || text === '' || parseAddress(text)?.family === family;
+}
+
 /** Enough to work with safely: everything that reaches the kernel or a path is checked, the rest is ours. */
 function parseNetwork(value: unknown): NetworkRecord {
   if (!isObject(value) || typeof value['name'] !== 'string' || typeof value['id'] !== 'string')
     throw new TscError('network/corrupt', 'it is no network record');
   parseObjectId(value['id']);
   const network = value as unknown as NetworkRecord;
-  if (network.pool && (!parseSubnet(network.pool.subnet) || parseAddress(network.pool.gateway) === undefined))
-    throw new TscError('network/corrupt', `its subnet ${network.pool.subnet} or gateway is damaged`);
+  if (!isPool(network.pool, 4) || !isPool(network.pool6, 6))
+    throw new TscError('network/corrupt', 'one of its subnets or gateways is damaged');
   if (network.bridge !== undefined && !/^[a-zA-Z0-9_.-]{1,15}$/.test(network.bridge))
     throw new TscError('network/corrupt', 'its bridge name is damaged');
   return network;
@@ -64,7 +75,7 @@ function parseAttachment(value: unknown): Attachment {
     throw new TscError('network/corrupt', 'it is no endpoint record');
   const attachment = value as unknown as Attachment;
   for (const endpoint of attachment.endpoints) {
-    if (endpoint.address !== '' && parseAddress(endpoint.address) === undefined)
+    if (!isAddress(endpoint.address, 4) || !isAddress(endpoint.address6, 6))
       throw new TscError('network/corrupt', 'an address in it is damaged');
   }
   return attachment;

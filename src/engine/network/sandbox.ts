@@ -36,13 +36,25 @@ export function linkOf(endpoint: Endpoint, network: NetworkRecord): SandboxLink 
     host_interface: endpoint.hostInterface,
     interface: endpoint.interface,
     mac: endpoint.mac,
-    addresses: [`${endpoint.address}/${endpoint.prefixLength}`],
+    addresses: [
+      `${endpoint.address}/${endpoint.prefixLength}`,
+      ...(endpoint.address6 ? [`${endpoint.address6}/${endpoint.prefixLength6 ?? 128}`] : []),
+      ...(endpoint.linkLocal ?? []),
+    ],
     mtu: network.mtu,
+    ...(network.apart && { isolated: true }),
   };
 }
 
-export function defaultRoute(endpoint: Endpoint | undefined): readonly SandboxRoute[] {
-  return endpoint ? [{ destination: 'default', via: endpoint.gateway, interface: endpoint.interface }] : [];
+function defaultRoute(endpoint: Endpoint | undefined, gateway: string | undefined): readonly SandboxRoute[] {
+  return endpoint && gateway ? [{ destination: 'default', via: gateway, interface: endpoint.interface }] : [];
+}
+
+/** The ways out of a sandbox, one of each family; they may lead through different networks. */
+export function defaultRoutes(context: NetworkContext, endpoints: readonly Endpoint[]): readonly SandboxRoute[] {
+  const main = context.state.mainEndpoint(endpoints);
+  const main6 = context.state.mainEndpoint6(endpoints);
+  return [...defaultRoute(main, main?.gateway), ...defaultRoute(main6, main6?.gateway6)];
 }
 
 /** What the keeper builds for a container. Pure but for lookups in the state. */
@@ -50,12 +62,13 @@ export function sandboxConfig(context: NetworkContext, attachment: Attachment): 
   const links = attachment.endpoints.flatMap((endpoint) => linkOf(endpoint, networkOf(context, endpoint)) ?? []);
   return {
     links,
-    routes: defaultRoute(context.state.mainEndpoint(attachment.endpoints)),
+    routes: defaultRoutes(context, attachment.endpoints),
     // As in Docker: any user of a container may bind low ports and send pings.
     sysctls: {
       'net.ipv4.ip_unprivileged_port_start': '0',
       'net.ipv4.ping_group_range': '0 2147483647',
       ...attachment.sysctls,
+      ...Object.assign({}, ...attachment.endpoints.map((endpoint) => endpoint.sysctls)),
     },
     names: links.length > 0,
   };
@@ -66,6 +79,11 @@ export async function readHostResolver(): Promise<ResolvConf> {
   return parseResolvConf((await readTextIfExists('/etc/resolv.conf')) ?? '');
 }
 
+/** What the names of an endpoint lead to. */
+function addressesOf(endpoint: Endpoint): readonly string[] {
+  return endpoint.address6 ? [endpoint.address, endpoint.address6] : [endpoint.address];
+}
+
 function linkedNames(context: NetworkContext, attachment: Attachment): Record<string, readonly string[]> {
   const names: Record<string, readonly string[]> = {};
   for (const [alias, containerId] of Object.entries(attachment.links ?? {})) {
@@ -73,7 +91,7 @@ function linkedNames(context: NetworkContext, attachment: Attachment): Record<st
     const shared = other?.endpoints.find((endpoint) =>
       attachment.endpoints.some((own) => own.networkId === endpoint.networkId),
     );
-    if (shared && shared.address !== '') names[alias] = [shared.address];
+    if (shared && shared.address !== '') names[alias] = addressesOf(shared);
   }
   return names;
 }
@@ -106,7 +124,7 @@ export async function publishZone(context: NetworkContext, network: NetworkRecor
       containerId: attachment.containerId,
       containerName: attachment.name,
       aliases: endpoint.aliases,
-      address: endpoint.address,
+      addresses: addressesOf(endpoint),
     }));
   await context.keeper.publishZone(network.id, buildZone(network.name, members));
 }

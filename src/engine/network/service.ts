@@ -163,7 +163,7 @@ function upkeepActs(context: NetworkContext, bridges: Bridges): UpkeepActs {
     async dismantle() {
       await bridges.remove([...context.state.networks.values()].filter(isBridged));
       if (context.firewall.isApplied() || (await context.firewall.isLoaded())) await context.firewall.remove();
-      await unpassDocker(context.keeper, context.nft, context.instance);
+      await unpassDocker(context);
       bridges.forget();
     },
   };

@@ -1,7 +1,7 @@
 import { TscError } from '../../core/index.ts';
 import type { FirewallState } from './firewall/ruleset.ts';
 import { publishedPorts } from './firewall/ruleset.ts';
-import type { BoundPort, Endpoint, NetworkRecord, NetworkView } from './network.ts';
+import type { Endpoint, NetworkRecord, NetworkView } from './network.ts';
 import type { HeldPort } from './port-map.ts';
 import type { Attachment } from './records.ts';
 
@@ -15,7 +15,7 @@ export class NetworkState {
   readonly sandboxes = new Map<string, string>();
   /** What was published when the keeper was lost: taken up again by adopt. */
   readonly former = new Map<string, Attachment>();
-  /** Address handed out last, by network. */
+  /** Address handed out last, by subnet. */
   readonly lastAddress = new Map<string, string>();
 
   /** Id, then name, then unique id prefix. Throws network/not-found, network/conflict. */
@@ -62,10 +62,12 @@ export class NetworkState {
 
   /** The endpoint that gives the default route and receives published ports; none when every network is internal. */
   mainEndpoint(endpoints: readonly Endpoint[]): Endpoint | undefined {
-    const outgoing = endpoints.filter((endpoint) => endpoint.gateway !== '');
-    const order = (a: Endpoint, b: Endpoint) =>
-      b.gatewayPriority - a.gatewayPriority || (a.networkName < b.networkName ? -1 : 1);
-    return outgoing.toSorted(order)[0];
+    return foremost(endpoints.filter((endpoint) => endpoint.gateway !== ''));
+  }
+
+  /** The same for IPv6: it need not be the same one, as not every network has it. */
+  mainEndpoint6(endpoints: readonly Endpoint[]): Endpoint | undefined {
+    return foremost(endpoints.filter((endpoint) => endpoint.address6 && endpoint.gateway6));
   }
 
   heldPorts(): readonly HeldPort[] {
@@ -82,13 +84,15 @@ export class NetworkState {
   firewallState(instance: string): FirewallState {
     const published = [...this.attachments.values()].flatMap((attachment) => {
       const main = this.mainEndpoint(attachment.endpoints);
-      return main ? publishedPorts(attachment.bound, main.address) : [];
+      const main6 = this.mainEndpoint6(attachment.endpoints);
+      return publishedPorts(attachment.bound, { ipv4: main?.address, ipv6: main6?.address6 });
     });
     return { instance, networks: [...this.networks.values()], published };
   }
 }
 
-/** Ports whose IPv6 side a proxy carries. */
-export function proxiedPorts(bound: readonly BoundPort[]): readonly BoundPort[] {
-  return bound.filter((port) => port.hostIp.includes(':'));
+function foremost(endpoints: readonly Endpoint[]): Endpoint | undefined {
+  const order = (a: Endpoint, b: Endpoint) =>
+    b.gatewayPriority - a.gatewayPriority || (a.networkName < b.networkName ? -1 : 1);
+  return endpoints.toSorted(order)[0];
 }

@@ -129,8 +129,12 @@ export class KeeperLink implements AsyncDisposable {
   }
 
   /** Adds links and routes to a live sandbox. */
-  async linkSandbox(name: string, change: { readonly links: object; readonly routes: object }): Promise<void> {
-    await this.#request('sandbox.link', { name, links: change.links, routes: change.routes }, 'network');
+  async linkSandbox(
+    name: string,
+    change: { readonly links: object; readonly routes: object; readonly sysctls?: object },
+  ): Promise<void> {
+    const { links, routes, sysctls = {} } = change;
+    await this.#request('sandbox.link', { name, links, routes, sysctls }, 'network');
   }
 
   /** Removes one interface from a live sandbox. */

@@ -2,9 +2,14 @@ import type { KeeperPort } from '../keeper-port.ts';
 
 /**
  * Docker sets the policy of its FORWARD chain to drop and leaves DOCKER-USER to others: without rules there, packets of our
- * bridges die in its table whatever ours says. The chain is only touched when it exists; our rules carry our tag.
+ * bridges die in its table whatever ours says; with IPv6 on, in its other table too. The chain is only touched when it exists; our rules carry our tag.
  */
-const CHAIN = ['ip', 'filter', 'DOCKER-USER'] as const;
+const FAMILIES = ['ip', 'ip6'] as const;
+type Family = (typeof FAMILIES)[number];
+
+function chainOf(family: Family): readonly string[] {
+  return [family, 'filter', 'DOCKER-USER'];
+}
 
 function tag(instance: string): string {
   return `tscompose:${instance}`;
@@ -27,31 +32,42 @@ export function taggedHandles(json: string, instance: string): readonly number[]
 }
 
 /** The rules: what comes from or goes to our bridges is judged by our own table alone. */
-export function renderJump(instance: string): string {
-  const chain = CHAIN.join(' ');
+export function renderJump(instance: string, family: Family): string {
+  const chain = chainOf(family).join(' ');
   return ['iifname', 'oifname']
     .map((side) => `insert rule ${chain} ${side} "${instance}-*" accept comment "${tag(instance)}"\n`)
     .join('');
 }
 
-async function handles(keeper: KeeperPort, nft: string, instance: string): Promise<readonly number[] | undefined> {
-  const result = await keeper.run({ file: nft, args: ['-j', '-a', 'list', 'chain', ...CHAIN] });
+interface Nft {
+  readonly keeper: KeeperPort;
+  readonly nft: string;
+  readonly instance: string;
+}
+
+async function handles({ keeper, nft, instance }: Nft, family: Family): Promise<readonly number[] | undefined> {
+  const result = await keeper.run({ file: nft, args: ['-j', '-a', 'list', 'chain', ...chainOf(family)] });
   return result.status === 0 ? taggedHandles(result.stdout, instance) : undefined;
 }
 
-/** Adds our rules when Docker's chain exists and they are not there. Returns whether they are there now. */
-export async function passDocker(keeper: KeeperPort, nft: string, instance: string): Promise<boolean> {
-  const present = await handles(keeper, nft, instance);
-  if (present === undefined) return false;
-  if (present.length > 0) return true;
-  const result = await keeper.run({ file: nft, args: ['-f', '-'], stdin: renderJump(instance) });
-  return result.status === 0;
+/** Adds our rules where Docker's chain exists and they are not there. */
+export async function passDocker(tools: Nft): Promise<void> {
+  await Promise.all(
+    FAMILIES.map(async (family) => {
+      const present = await handles(tools, family);
+      if (present === undefined || present.length > 0) return;
+      await tools.keeper.run({ file: tools.nft, args: ['-f', '-'], stdin: renderJump(tools.instance, family) });
+    }),
+  );
 }
 
-/** Removes our rules from Docker's chain, if any. */
-export async function unpassDocker(keeper: KeeperPort, nft: string, instance: string): Promise<void> {
-  const present = await handles(keeper, nft, instance);
-  if (!present || present.length === 0) return;
-  const script = present.map((handle) => `delete rule ${CHAIN.join(' ')} handle ${handle}\n`).join('');
-  await keeper.run({ file: nft, args: ['-f', '-'], stdin: script });
+/** Removes our rules from Docker's chains, if any. */
+export async function unpassDocker(tools: Nft): Promise<void> {
+  for (const family of FAMILIES) {
+    const present = (await handles(tools, family)) ?? [];
+    if (present.length === 0) continue;
+    const chain = chainOf(family).join(' ');
+    const script = present.map((handle) => `delete rule ${chain} handle ${handle}\n`).join('');
+    await tools.keeper.run({ file: tools.nft, args: ['-f', '-'], stdin: script });
+  }
 }

@@ -4,7 +4,7 @@ import type { NetworkRecord } from '../network.ts';
 import { renderJump, taggedHandles } from './docker-user.ts';
 import { createMemoryFirewall, createNftFirewall, type Firewall } from './firewall.ts';
 import { renderChange, renderTable } from './render-nft.ts';
-import { buildRuleset, type PublishedPort } from './ruleset.ts';
+import { buildRuleset, type PublishedPort, publishedPorts } from './ruleset.ts';
 
 function network(number: number, rest: Partial<NetworkRecord> = {}): NetworkRecord {
   return {
@@ -72,6 +72,26 @@ table inet tsc {
 		flags interval
 		elements = { 172.20.1.0/24 }
 	}
+	set answered {
+		type ipv4_addr
+		flags interval
+	}
+	set members6 {
+		type ipv6_addr . ifname
+		flags interval
+	}
+	set subnets6 {
+		type ipv6_addr
+		flags interval
+	}
+	set masqueraded6 {
+		type ipv6_addr
+		flags interval
+	}
+	set answered6 {
+		type ipv6_addr
+		flags interval
+	}
 	map everywhere {
 		type inet_proto . inet_service : ipv4_addr . inet_service
 		elements = { tcp . 8080 : 172.20.1.2 . 80 }
@@ -80,7 +100,71 @@ table inet tsc {
 		type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
 		elements = { 127.0.0.1 . tcp . 8081 : 172.20.1.2 . 80 }
 	}
+	map everywhere6 {
+		type inet_proto . inet_service : ipv6_addr . inet_service
+	}
+	map at_address6 {
+		type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service
+	}
 `);
+  });
+
+  it('holds IPv6 beside it, for the networks that have it', () => {
+    const six = (number: number) => ({
+      pool6: { subnet: `fd00:${number}::/64`, gateway: `fd00:${number}::1`, auxiliary: {} },
+    });
+    const ports = [port(8080), port(8080, '::', 'fd00:1::2'), port(8081, '2001:db8::1', 'fd00:1::2')];
+    const { elements } = build([network(3), network(2, { ...six(2), internal: true }), network(1, six(1))], ports);
+    const keys = (set: keyof typeof elements) =>
+      elements[set].map(({ key, value }) => (value ? `${key} : ${value}` : key));
+    expect(keys('members6')).toEqual(['fd00:1::/64 . "tsc-1"', 'fd00:2::/64 . "tsc-2"']);
+    expect(keys('subnets6')).toEqual(['fd00:1::/64', 'fd00:2::/64']);
+    expect(keys('masqueraded6')).toEqual(['fd00:1::/64']);
+    expect(keys('everywhere')).toEqual(['tcp . 8080 : 172.20.1.2 . 80']);
+    expect(keys('everywhere6')).toEqual(['tcp . 8080 : fd00:1::2 . 80']);
+    expect(keys('at_address6')).toEqual(['2001:db8::1 . tcp . 8081 : fd00:1::2 . 80']);
+  });
+
+  it('rewrites what the container has an address for, and leaves ::1 to a proxy', () => {
+    const bound = ['0.0.0.0', '::', '::1'].map((hostIp) => ({ ...port(80, hostIp), address: '' }));
+    const hosts = (target: { ipv4?: string; ipv6?: string }) =>
+      publishedPorts(bound, { ipv4: target.ipv4, ipv6: target.ipv6 }).map(({ hostIp, address }) => [hostIp, address]);
+    expect(hosts({ ipv4: '172.20.1.2' })).toEqual([['0.0.0.0', '172.20.1.2']]);
+    expect(hosts({ ipv4: '172.20.1.2', ipv6: 'fd00::2' })).toEqual([
+      ['0.0.0.0', '172.20.1.2'],
+      ['::', 'fd00::2'],
+    ]);
+  });
+
+  it('lets answers in to containers that leave under their own address', () => {
+    const { elements } = build([
+      network(1, { masquerade: false }),
+      network(2),
+      network(3, { masquerade: false, internal: true }),
+    ]);
+    expect(elements.answered).toEqual([{ key: '172.20.1.0/24' }]);
+    expect(elements.masqueraded).toEqual([{ key: '172.20.2.0/24' }]);
+  });
+
+  it('closes a network between its own containers by leaving it out of the same', () => {
+    const { elements } = build([network(1, { apart: true }), network(2)]);
+    expect(elements.same).toEqual([{ key: '"tsc-2" . "tsc-2"' }]);
+    expect(elements.bridges).toHaveLength(2);
+  });
+
+  it('drops routers, foreign sources and foreign destinations of IPv6 before anything else (N02, N08, N09)', () => {
+    const text = renderTable(build([]));
+    const guard = text.slice(text.indexOf('chain guard'), text.indexOf('chain publish'));
+    const order = [
+      'icmpv6 type { nd-router-advert, nd-redirect } drop',
+      'ip6 saddr fe80::/10 ip6 daddr { fe80::/10, ff00::/8 } accept',
+      'ip6 saddr . iifname != @members6 drop',
+      'ip6 daddr . iifname @members6 accept',
+      'ip6 daddr @subnets6 drop',
+    ].map((rule) => guard.indexOf(rule));
+    expect(order).not.toContain(-1);
+    expect(order.toSorted((a, b) => a - b)).toEqual(order);
+    expect(text.indexOf('ip6 daddr ::1 return')).toBeLessThan(text.indexOf('dnat ip6'));
   });
 
   it('drops loopback and foreign destinations before anything else (N01, N02)', () => {
@@ -188,7 +272,8 @@ describe('nft firewall', () => {
 
 describe('beside Docker', () => {
   it('our rules are tagged, and only tagged ones are ours', () => {
-    expect(renderJump('tsc')).toBe(
+    expect(renderJump('tsc', 'ip6')).toContain('insert rule ip6 filter DOCKER-USER iifname "tsc-*" accept');
+    expect(renderJump('tsc', 'ip')).toBe(
       'insert rule ip filter DOCKER-USER iifname "tsc-*" accept comment "tscompose:tsc"\n' +
         'insert rule ip filter DOCKER-USER oifname "tsc-*" accept comment "tscompose:tsc"\n',
     );

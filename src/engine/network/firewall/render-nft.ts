@@ -6,8 +6,10 @@ const SET_NAMES = Object.keys(SETS) as SetName[];
 /**
  * The rules, the same for every instance; what varies lies in the sets.
  *
- * guard (before connection tracking): nothing from outside reaches the host's loopback or a container's own address, and no
- * bridge sends with a source that is not its own. publish: published ports, only for addresses of this host. leaving: loopback
+ * guard (before connection tracking): nothing from outside reaches the host's loopback or a container's own address, no bridge
+ * sends with a source that is not its own, and no container plays router; containers whose address is not hidden get answers
+ * from outside, and what is no answer is dropped in passing. publish: published ports, only for addresses of this
+ * host (::1 is left to a proxy: the kernel routes nothing from there). leaving: loopback
  * and hairpin connections come back through us; containers go out under the host's address. passing: bridges are closed to each
  * other except for published ports; internal ones are closed. entering: internal containers do not reach the host.
  */
@@ -18,11 +20,22 @@ const CHAINS = `	chain guard {
 		ip saddr 127.0.0.0/8 drop
 		iifname @bridges ip saddr . iifname != @members drop
 		ip daddr . iifname @members accept
+		ip daddr @answered fib daddr type unicast accept
 		ip daddr @subnets drop
+		iifname @bridges icmpv6 type { nd-router-advert, nd-redirect } drop
+		iifname @bridges ip6 saddr fe80::/10 ip6 daddr { fe80::/10, ff00::/8 } accept
+		iifname @bridges ip6 saddr :: meta l4proto ipv6-icmp accept
+		iifname @bridges ip6 saddr . iifname != @members6 drop
+		ip6 daddr . iifname @members6 accept
+		ip6 daddr @answered6 fib daddr type unicast accept
+		ip6 daddr @subnets6 drop
 	}
 	chain publish {
 		dnat ip to ip daddr . meta l4proto . th dport map @at_address
 		dnat ip to meta l4proto . th dport map @everywhere
+		ip6 daddr ::1 return
+		dnat ip6 to ip6 daddr . meta l4proto . th dport map @at_address6
+		dnat ip6 to meta l4proto . th dport map @everywhere6
 	}
 	chain arriving {
 		type nat hook prerouting priority dstnat; policy accept;
@@ -38,6 +51,9 @@ const CHAINS = `	chain guard {
 		oifname @bridges ip saddr . oifname @members ct status dnat masquerade
 		ip saddr . oifname @members accept
 		ip saddr @masqueraded masquerade
+		oifname @bridges ip6 saddr . oifname @members6 ct status dnat masquerade
+		ip6 saddr . oifname @members6 accept
+		ip6 saddr @masqueraded6 masquerade
 	}
 	chain passing {
 		type filter hook forward priority filter; policy accept;
@@ -48,7 +64,7 @@ const CHAINS = `	chain guard {
 		iifname . oifname @same accept
 		ct state invalid drop
 		ct state established,related accept
-		meta nfproto ipv6 drop
+		ip6 saddr . iifname != @members6 drop
 		iifname @internal drop
 	}
 	chain into_bridge {
@@ -60,6 +76,7 @@ const CHAINS = `	chain guard {
 	chain entering {
 		type filter hook input priority filter; policy accept;
 		iifname @internal ct state established,related accept
+		iifname @internal icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
 		iifname @internal drop
 	}
 `;

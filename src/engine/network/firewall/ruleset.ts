@@ -1,12 +1,13 @@
-import { isIPv4 } from 'node:net';
+import { isIPv6 } from 'node:net';
 import type { BoundPort, NetworkRecord, Protocol } from '../network.ts';
 
 /** A published port as the firewall sees it. */
 export interface PublishedPort {
   readonly protocol: Protocol;
-  /** `0.0.0.0` for every address of the host, or one of them. */
+  /** `0.0.0.0` or `::` for every address of the host, or one of them. */
   readonly hostIp: string;
   readonly hostPort: number;
+  /** The container's, of the same family. */
   readonly address: string;
   readonly containerPort: number;
 }
@@ -29,10 +30,21 @@ export const SETS = {
   members: { kind: 'set', type: 'ipv4_addr . ifname', interval: true },
   subnets: { kind: 'set', type: 'ipv4_addr', interval: true },
   masqueraded: { kind: 'set', type: 'ipv4_addr', interval: true },
+  answered: { kind: 'set', type: 'ipv4_addr', interval: true },
+  members6: { kind: 'set', type: 'ipv6_addr . ifname', interval: true },
+  subnets6: { kind: 'set', type: 'ipv6_addr', interval: true },
+  masqueraded6: { kind: 'set', type: 'ipv6_addr', interval: true },
+  answered6: { kind: 'set', type: 'ipv6_addr', interval: true },
   everywhere: { kind: 'map', type: 'inet_proto . inet_service : ipv4_addr . inet_service', interval: false },
   at_address: {
     kind: 'map',
     type: 'ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service',
+    interval: false,
+  },
+  everywhere6: { kind: 'map', type: 'inet_proto . inet_service : ipv6_addr . inet_service', interval: false },
+  at_address6: {
+    kind: 'map',
+    type: 'ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service',
     interval: false,
   },
 } as const;
@@ -51,11 +63,31 @@ export interface Ruleset {
   readonly elements: Readonly<Record<SetName, readonly Element[]>>;
 }
 
+const EVERYWHERE: readonly string[] = ['0.0.0.0', '::'];
+
 function portElement(port: PublishedPort): Element {
   const key = `${port.protocol} . ${port.hostPort}`;
   return {
-    key: port.hostIp === '0.0.0.0' ? key : `${port.hostIp} . ${key}`,
+    key: EVERYWHERE.includes(port.hostIp) ? key : `${port.hostIp} . ${key}`,
     value: `${port.address} . ${port.containerPort}`,
+  };
+}
+
+/** The subnets of one family with what is said of them. */
+function poolElements(networks: readonly (NetworkRecord & { readonly bridge: string })[], key: 'pool' | 'pool6') {
+  const pools = networks.flatMap((network) => {
+    const pool = network[key];
+    return pool ? [{ ...network, subnet: pool.subnet }] : [];
+  });
+  return {
+    members: pools.map(({ subnet, bridge }) => ({ key: `${subnet} . "${bridge}"` })),
+    subnets: pools.map(({ subnet }) => ({ key: subnet })),
+    masqueraded: pools
+      .filter((network) => network.masquerade && !network.internal)
+      .map(({ subnet }) => ({ key: subnet })),
+    answered: pools
+      .filter((network) => !network.masquerade && !network.internal)
+      .map(({ subnet }) => ({ key: subnet })),
   };
 }
 
@@ -67,27 +99,48 @@ export function buildRuleset(state: FirewallState): Ruleset {
     )
     .sort((a, b) => (a.bridge < b.bridge ? -1 : 1));
   const ports = state.published
-    .map((port) => ({ every: port.hostIp === '0.0.0.0', element: portElement(port) }))
+    .map((port) => ({
+      every: EVERYWHERE.includes(port.hostIp),
+      six: isIPv6(port.hostIp),
+      element: portElement(port),
+    }))
     .sort((a, b) => (a.element.key < b.element.key ? -1 : 1));
+  const portElements = (every: boolean, six: boolean) =>
+    ports.filter((port) => port.every === every && port.six === six).map((port) => port.element);
+  const four = poolElements(bridged, 'pool');
+  const six = poolElements(bridged, 'pool6');
   const quoted = (name: string) => `"${name}"`;
   return {
     table: state.instance,
     elements: {
       bridges: bridged.map((network) => ({ key: quoted(network.bridge) })),
       internal: bridged.filter((network) => network.internal).map((network) => ({ key: quoted(network.bridge) })),
-      same: bridged.map((network) => ({ key: `${quoted(network.bridge)} . ${quoted(network.bridge)}` })),
-      members: bridged.map((network) => ({ key: `${network.pool.subnet} . ${quoted(network.bridge)}` })),
-      subnets: bridged.map((network) => ({ key: network.pool.subnet })),
-      masqueraded: bridged
-        .filter((network) => network.masquerade && !network.internal)
-        .map((network) => ({ key: network.pool.subnet })),
-      everywhere: ports.filter((port) => port.every).map((port) => port.element),
-      at_address: ports.filter((port) => !port.every).map((port) => port.element),
+      same: bridged
+        .filter((network) => !network.apart)
+        .map((network) => ({ key: `${quoted(network.bridge)} . ${quoted(network.bridge)}` })),
+      members: four.members,
+      subnets: four.subnets,
+      masqueraded: four.masqueraded,
+      answered: four.answered,
+      members6: six.members,
+      subnets6: six.subnets,
+      masqueraded6: six.masqueraded,
+      answered6: six.answered,
+      everywhere: portElements(true, false),
+      at_address: portElements(false, false),
+      everywhere6: portElements(true, true),
+      at_address6: portElements(false, true),
     },
   };
 }
 
-/** The published ports of one container's endpoint that the kernel rewrites; IPv6 ones go through a proxy instead. */
-export function publishedPorts(bound: readonly BoundPort[], address: string): readonly PublishedPort[] {
-  return bound.flatMap((port) => (isIPv4(port.hostIp) ? [{ ...port, address }] : []));
+/** The published ports of one container that the kernel rewrites; for ::1, or without an address of the family, a proxy does. */
+export function publishedPorts(
+  bound: readonly BoundPort[],
+  target: { readonly ipv4: string | undefined; readonly ipv6: string | undefined },
+): readonly PublishedPort[] {
+  return bound.flatMap((port) => {
+    const address = isIPv6(port.hostIp) ? target.ipv6 : target.ipv4;
+    return address === undefined || port.hostIp === '::1' ? [] : [{ ...port, address }];
+  });
 }

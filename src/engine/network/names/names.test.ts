@@ -58,6 +58,10 @@ describe('hosts', () => {
       '',
     ]);
   });
+  it('names every address of the container', () => {
+    const both = { ...endpoint, address6: 'fd00::2' };
+    expect(renderHosts({ hostname: 'web' }, [both], undefined)).toContain('172.20.0.2\tweb\nfd00::2\tweb\n');
+  });
   it.each([
     ['nothing', 'network/invalid'],
     ['db:999.0.0.1', 'network/invalid'],
@@ -77,13 +81,13 @@ describe('a zone', () => {
       containerId: digit.repeat(64),
       containerName: name,
       aliases: ['Web'],
-      address: `172.20.0.${digit}`,
+      addresses: [`172.20.0.${digit}`, `fd00::${digit}`],
     });
     const zone = buildZone('front', [member('2', 'a-1'), member('3', 'a-2')]);
-    expect(zone['web']).toEqual(['172.20.0.2', '172.20.0.3']);
-    expect(zone['web.front']).toEqual(['172.20.0.2', '172.20.0.3']);
-    expect(zone['a-1']).toEqual(['172.20.0.2']);
-    expect(zone['222222222222']).toEqual(['172.20.0.2']);
+    expect(zone['web']).toEqual(['172.20.0.2', 'fd00::2', '172.20.0.3', 'fd00::3']);
+    expect(zone['web.front']).toEqual(zone['web']);
+    expect(zone['a-1']).toEqual(['172.20.0.2', 'fd00::2']);
+    expect(zone['222222222222']).toEqual(zone['a-1']);
     expect(Object.keys(zone)[0]).toBe('a-1.front');
   });
 });

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { TscError } from '../../../core/index.ts';
-import { parseAddress } from '../ipv4.ts';
 import type { DnsSettings, Endpoint, NameFilesSpec } from '../network.ts';
+import { parseAddress } from '../subnet.ts';
 
 /** What a resolv.conf says. */
 export interface ResolvConf {
@@ -90,7 +90,9 @@ export function renderHosts(
 ): string {
   const lines = [...LOCAL_HOSTS];
   const names = spec.domainname ? `${spec.hostname}.${spec.domainname} ${spec.hostname}` : spec.hostname;
-  for (const endpoint of endpoints) if (endpoint.address !== '') lines.push(`${endpoint.address}\t${names}`);
+  for (const endpoint of endpoints) {
+    for (const address of [endpoint.address, endpoint.address6]) if (address) lines.push(`${address}\t${names}`);
+  }
   for (const entry of spec.extraHosts ?? []) {
     const [name, address] = splitExtraHost(entry);
     const real = address === 'host-gateway' ? hostAddress : address;

@@ -5,7 +5,8 @@ export interface ZoneMember {
   readonly containerId: string;
   readonly containerName: string;
   readonly aliases: readonly string[];
-  readonly address: string;
+  /** Of both families. */
+  readonly addresses: readonly string[];
 }
 
 /**
@@ -22,11 +23,14 @@ export function buildZone(networkName: string, members: readonly ZoneMember[]): 
     hosts.set(key, addresses);
   };
   for (const member of members) {
+    const addAll = (name: string): void => {
+      for (const address of member.addresses) add(name, address);
+    };
     const names = [member.containerName, ...member.aliases, shortId(member.containerId)];
     // Docker answers reverse questions with the name inside the network.
-    add(`${member.containerName}.${networkName}`, member.address);
-    for (const name of names) add(name, member.address);
-    for (const name of names) add(`${name}.${networkName}`, member.address);
+    addAll(`${member.containerName}.${networkName}`);
+    for (const name of names) addAll(name);
+    for (const name of names) addAll(`${name}.${networkName}`);
   }
   return Object.fromEntries(hosts);
 }

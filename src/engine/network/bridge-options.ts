@@ -1,0 +1,100 @@
+import { TscError } from '../../core/index.ts';
+import type { NetworkRecord, NetworkSpec } from './network.ts';
+import { parseAddress } from './subnet.ts';
+
+export const DEFAULT_MTU = 1500;
+
+/** What the driver options of a bridge network decide; others are refused. */
+export interface BridgeOptions
+  extends Pick<NetworkRecord, 'mtu' | 'masquerade' | 'apart' | 'hostBinding' | 'interfacePrefix' | 'withoutGateway'> {
+  readonly bridge?: string;
+}
+
+export function unsupported(what: string, hint?: string): TscError {
+  return new TscError('network/unsupported', what, hint ? { hint } : {});
+}
+
+function invalid(message: string): TscError {
+  return new TscError('network/invalid', message);
+}
+
+function readBoolean(key: string, value: string): boolean {
+  if (/^(1|t|true)$/i.test(value)) return true;
+  if (/^(0|f|false)$/i.test(value)) return false;
+  throw invalid(`network option ${key}=${value} is not a boolean`);
+}
+
+type OptionReader = (options: BridgeOptions, value: string, key: string, spec: NetworkSpec) => BridgeOptions;
+
+const gatewayMode =
+  (family: 4 | 6): OptionReader =>
+  (options, value, key, spec) => {
+    if (value === 'nat' || value === '') return options;
+    if (value !== 'isolated')
+      throw unsupported(
+        `network option ${key}=${value} is not supported`,
+        'nat is, and isolated on internal networks; publish the ports that are to be reached',
+      );
+    if (!spec.internal) throw invalid(`network option ${key}=isolated needs an internal network`);
+    return { ...options, withoutGateway: [...(options.withoutGateway ?? []), family] };
+  };
+
+/** Options that only may say what is so anyway. */
+const only =
+  (wanted: boolean, otherwise: string, hint?: string): OptionReader =>
+  (options, value, key) => {
+    if (readBoolean(key, value) !== wanted) throw unsupported(otherwise, hint);
+    return options;
+  };
+
+const READERS: Readonly<Record<string, OptionReader>> = {
+  'com.docker.network.driver.mtu': (options, value, key) => {
+    const mtu = Number(value);
+    if (!Number.isInteger(mtu) || mtu < 68 || mtu > 65535)
+      throw invalid(`network option ${key}=${value} is not from 68 to 65535`);
+    return { ...options, mtu };
+  },
+  'com.docker.network.bridge.name': (options, value) => {
+    // The host end of every link is named `<instance>v…`: a bridge must not look like one.
+    if (!/^[a-zA-Z][a-zA-Z0-9_.-]{0,14}$/.test(value))
+      throw invalid(`bridge name ${JSON.stringify(value)} is not an interface name`);
+    return { ...options, bridge: value };
+  },
+  'com.docker.network.bridge.enable_ip_masquerade': (options, value, key) => ({
+    ...options,
+    masquerade: readBoolean(key, value),
+  }),
+  'com.docker.network.bridge.enable_icc': (options, value, key) =>
+    readBoolean(key, value) ? options : { ...options, apart: true },
+  'com.docker.network.bridge.host_binding_ipv4': (options, value, key) => {
+    if (parseAddress(value)?.family !== 4) throw invalid(`network option ${key}=${value} is not an IPv4 address`);
+    return value === '0.0.0.0' ? options : { ...options, hostBinding: value };
+  },
+  'com.docker.network.container_iface_prefix': (options, value, key) => {
+    // A number follows, and the kernel takes 15 characters.
+    if (!/^[a-zA-Z][a-zA-Z0-9_-]{0,11}$/.test(value) || value === 'lo')
+      throw invalid(`network option ${key}=${value} is not the beginning of an interface name`);
+    return { ...options, interfacePrefix: value };
+  },
+  'com.docker.network.bridge.gateway_mode_ipv4': gatewayMode(4),
+  'com.docker.network.bridge.gateway_mode_ipv6': gatewayMode(6),
+  'com.docker.network.bridge.default_bridge': only(false, 'another default bridge is not supported'),
+  'com.docker.network.bridge.inhibit_ipv4': only(
+    false,
+    'a bridge without an IPv4 address (inhibit_ipv4) is not supported',
+    'use gateway_mode_ipv4=isolated on an internal network',
+  ),
+};
+
+/** Throws network/unsupported, network/invalid. */
+export function readBridgeOptions(spec: NetworkSpec): BridgeOptions {
+  let options: BridgeOptions = { mtu: DEFAULT_MTU, masquerade: true };
+  for (const [key, value] of Object.entries(spec.options ?? {})) {
+    const read = READERS[key];
+    if (!read) throw unsupported(`network option ${key} is not supported`);
+    options = read(options, value, key, spec);
+  }
+  if (spec.enableIpv6 && options.mtu < 1280)
+    throw invalid(`network ${spec.name}: IPv6 needs an MTU of 1280 at least, not ${options.mtu}`);
+  return options;
+}

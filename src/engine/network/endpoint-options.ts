@@ -1,0 +1,78 @@
+import { TscError } from '../../core/index.ts';
+import type { Endpoint, NetworkRecord } from './network.ts';
+import { contains, formatAddress, knownSubnet, parseAddress } from './subnet.ts';
+
+function invalid(message: string): TscError {
+  return new TscError('network/invalid', message);
+}
+
+const NAME = 'com.docker.network.endpoint.ifname';
+const SYSCTLS = 'com.docker.network.endpoint.sysctls';
+
+/** Names below /proc/sys/net that are no interface. */
+const RESERVED = ['lo', 'all', 'default', '.', '..'];
+
+function checkName(name: string, others: readonly Endpoint[]): string {
+  if (!/^[a-zA-Z0-9_.-]{1,15}$/.test(name) || RESERVED.includes(name))
+    throw invalid(`${JSON.stringify(name)} is not a name for an interface of a container`);
+  const other = others.find((endpoint) => endpoint.interface === name);
+  if (other)
+    throw new TscError('network/conflict', `interface ${name} already leads to network ${other.networkName}`, {
+      hint: 'name the interfaces of all networks of the container, or another one',
+    });
+  return name;
+}
+
+/** The lowest free `eth<n>`. */
+function freeName(prefix: string, others: readonly Endpoint[]): string {
+  for (let index = 0; ; index++) {
+    const name = `${prefix}${index}`;
+    if (!others.some((endpoint) => endpoint.interface === name)) return name;
+  }
+}
+
+/** `net.ipv4.conf.IFNAME.log_martians=1,…`: only settings of this one link. */
+function readSysctls(text: string, name: string): Record<string, string> {
+  const settings = text.split(',').map((item) => {
+    const match = /^(net\.(?:ipv4|ipv6|mpls)\.(?:conf|neigh))\.IFNAME\.([a-z0-9_]+)=([^\n\0]*)$/.exec(item.trim());
+    const [, place = '', key = '', value = ''] = match ?? [];
+    if (!match)
+      throw invalid(
+        `${JSON.stringify(item)} is not a setting of an endpoint (example: net.ipv4.conf.IFNAME.log_martians=1)`,
+      );
+    return [`${place.replaceAll('.', '/')}/${name}/${key}`, value] as const;
+  });
+  return Object.fromEntries(settings);
+}
+
+/** Interface name and settings of an endpoint, from its driver options. Throws network/unsupported, invalid, conflict. */
+export function readEndpointOptions(
+  network: NetworkRecord,
+  options: Readonly<Record<string, string>>,
+  others: readonly Endpoint[],
+): Pick<Endpoint, 'interface' | 'sysctls'> {
+  const unknown = Object.keys(options).filter((key) => key !== NAME && key !== SYSCTLS);
+  if (unknown.length > 0)
+    throw new TscError(
+      'network/unsupported',
+      `driver options of an endpoint (${unknown.join(', ')}) are not supported; ${NAME} and ${SYSCTLS} are`,
+    );
+  const wanted = options[NAME];
+  const name = wanted ? checkName(wanted, others) : freeName(network.interfacePrefix ?? 'eth', others);
+  const sysctls = options[SYSCTLS];
+  return { interface: name, ...(sysctls && { sysctls: readSysctls(sysctls, name) }) };
+}
+
+const LINK_LOCAL = ['169.254.0.0/16', 'fe80::/10'];
+
+/** Link-local addresses with the prefix lengths of their links. Throws network/invalid. */
+export function readLinkLocal(network: NetworkRecord, texts: readonly string[]): readonly string[] {
+  return texts.map((text) => {
+    const address = parseAddress(text);
+    if (!address || !LINK_LOCAL.some((range) => contains(knownSubnet(range), address)))
+      throw invalid(`${JSON.stringify(text)} is not a link-local address (${LINK_LOCAL.join(', ')})`);
+    if (address.family === 6 && !network.pool6)
+      throw invalid(`link-local address ${text}: network ${network.name} has no IPv6`);
+    return `${formatAddress(address)}/${address.family === 6 ? 64 : 16}`;
+  });
+}
