@@ -36,12 +36,37 @@ describe('words', () => {
     expect(await runProgram(RUNTIME, ['nonsense'])).toMatchObject({ status: 1 });
   });
 
+  test.each([
+    ['create', ' [OPTION…] ID', '  -b --bundle VALUE'],
+    ['start', ' ID', ''],
+    ['run', ' [OPTION…] ID', '  -d --detach'],
+    ['exec', ' [OPTION…] ID [COMMAND [ARG…]]', '  -e --env VALUE…'],
+    ['kill', ' [OPTION…] ID [SIGNAL]', '  -a --all'],
+    ['pause', ' ID', ''],
+    ['resume', ' ID', ''],
+    ['update', ' [OPTION…] ID', '     --pids-limit VALUE'],
+    ['events', ' [OPTION…] ID', '     --interval VALUE'],
+    ['ps', ' [OPTION…] ID', '  -f --format VALUE'],
+    ['state', ' ID', ''],
+    ['list', ' [OPTION…]', '  -q --quiet'],
+    ['delete', ' [OPTION…] ID', '  -f --force'],
+    ['spec', ' [OPTION…]', '     --rootless'],
+    ['features', '', ''],
+  ])('%s --help', async (verb, words, option) => {
+    const result = await runProgram(RUNTIME, [verb, '--help']);
+    expect(result).toMatchObject({ status: 0, stderr: '' });
+    expect(result.stdout.split('\n')[0]).toBe(`usage: tscompose-runtime ${verb}${words}`);
+    expect(result.stdout.split('\n')).toContain(option);
+    expect(result.stdout).not.toContain('--mem-bw-schema');
+  });
+
   test('features names only what config.json may say', async () => {
     const features = JSON.parse((await runProgram(RUNTIME, ['features'])).stdout) as Record<string, unknown>;
     expect(features).toMatchObject({
       ociVersionMin: '1.0.0',
       hooks: ['prestart', 'createRuntime', 'createContainer', 'startContainer', 'poststart', 'poststop'],
-      linux: { intelRdt: { enabled: false }, cgroup: { v1: true, v2: true } },
+      linux: { intelRdt: { enabled: false }, netDevices: { enabled: false }, cgroup: { v1: true, v2: true } },
+      potentiallyUnsafeConfigAnnotations: ['dev.tscompose.overlay', 'org.systemd.property.'],
     });
     for (const version of [features['ociVersionMin'], features['ociVersionMax']]) {
       const bundle = shop.bundle(['true'], (config) => {

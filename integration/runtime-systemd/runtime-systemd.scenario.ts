@@ -111,6 +111,33 @@ describe.runIf(existsSync(SYSTEMD) && unified !== undefined)('--systemd-cgroup',
     expect(result.stderr).toMatch(/cannot start scope tsctest-two.scope in system.slice: systemd: Unit .*UnitExists/);
   });
 
+  test('properties that annotations ask for are those of the scope; a bad one is refused and leaves nothing', async () => {
+    const property = (name: string, annotations: Record<string, string>) => (config: Config) => {
+      unit(name)(config);
+      config.annotations = annotations;
+    };
+    const bundle = shop.bundle(
+      ['pause'],
+      property('five', {
+        'org.systemd.property.TimeoutStopSec': 'uint64 7',
+        'org.systemd.property.CollectMode': "'inactive-or-failed'",
+        'org.systemd.property.Before': "['shutdown.target']",
+      }),
+    );
+    const broken = shop.bundle(['pause'], property('six', { 'org.systemd.property.Slice': "'other.slice'" }));
+    const result = await within(
+      bundle,
+      `$rt create ${bundle.id} >out 2>&1 </dev/null || cat out
+      systemctl show tsctest-five.scope -p TimeoutStopUSec -p CollectMode -p Before | sort
+      $rt delete --force ${bundle.id}
+      cd ${broken.directory}; $rt run ${broken.id} 2>&1; ls ${broken.directory}/state
+      systemctl list-units --all 'tsctest*' --no-legend; find /sys/fs/cgroup -name 'tsctest*'`,
+    );
+    expect(result.stdout).toMatch(
+      /^Before=shutdown.target\nCollectMode=inactive-or-failed\nTimeoutStopUSec=7s\n.*Slice: --systemd-cgroup sets this property itself\n$/,
+    );
+  });
+
   test('what kills the container from outside, and a create that fails, leave nothing', async () => {
     const bundle = shop.bundle(['pause'], unit('three'));
     const broken = shop.bundle(['true'], (config) => {

@@ -18,7 +18,8 @@ struct option_spec {
   void *to; /* const char **, bool *, int *, struct str_list *; REFUSED: unused */
 };
 
-/* Reads options up to the first argument or "--"; *ret_next is its index. `table` ends with name NULL. */
+/* Reads options up to the first argument or "--"; *ret_next is its index. `table` ends with name NULL.
+   --help that is not in the table: -ECANCELED, and the text is what the table has. */
 int options_read(int argc, char **argv, const struct option_spec *table, int *ret_next, struct err *err);
 
 /* What stands before the verb. */

@@ -56,7 +56,7 @@ static const char *prefixed_capability(size_t index) {
 }
 
 static const char *unsafe_annotation(size_t index) {
-  static const char *const names[] = {"dev.tscompose.overlay"};
+  static const char *const names[] = {"dev.tscompose.overlay", "org.systemd.property."};
   return index < array_length(names) ? names[index] : NULL;
 }
 
@@ -67,7 +67,7 @@ static const struct {
 } facts[] = {
     {"cgroup", "v1", true},          {"cgroup", "v2", true},         {"cgroup", "systemd", true},
     {"cgroup", "systemdUser", true}, {"cgroup", "rdma", true},       {"apparmor", "enabled", true},
-    {"selinux", "enabled", true},    {"intelRdt", "enabled", false},
+    {"selinux", "enabled", true},    {"intelRdt", "enabled", false}, {"netDevices", "enabled", false},
 };
 
 static int add_facts(struct str *out) {

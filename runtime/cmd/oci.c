@@ -35,25 +35,25 @@ static int run_ps(const struct call *call, int argc, char **argv, int *ret_statu
 static const struct {
   const char *name;
   verb_run *run; /* NULL: refused by name */
-  const char *help;
+  const char *arguments, *help;
 } verbs[] = {
-    {"create", verb_create, "make a container from a bundle; its process waits"},
-    {"start", verb_start, "run the process of a created container"},
-    {"run", verb_run_container, "create and start; in the foreground unless --detach"},
-    {"exec", verb_exec, "run one more process in a container"},
-    {"kill", verb_kill, "send a signal (TERM) to the first process, or to --all"},
-    {"pause", verb_pause, "stop every process where it is"},
-    {"resume", verb_resume, "let them go on"},
-    {"update", run_update, "change the limits of a container"},
-    {"events", run_events, "print counters of a container"},
-    {"ps", run_ps, "list the processes of a container"},
-    {"state", verb_state, "print the state as the OCI specification has it"},
-    {"list", verb_list, "list the containers of this root"},
-    {"delete", verb_delete, "remove a stopped container, or any with --force"},
-    {"spec", verb_spec, "write a config.json to begin with"},
-    {"features", verb_features, "print what this runtime supports"},
-    {"checkpoint", NULL, NULL},
-    {"restore", NULL, NULL},
+    {"create", verb_create, "ID", "make a container from a bundle; its process waits"},
+    {"start", verb_start, "ID", "run the process of a created container"},
+    {"run", verb_run_container, "ID", "create and start; in the foreground unless --detach"},
+    {"exec", verb_exec, "ID [COMMAND [ARG…]]", "run one more process in a container"},
+    {"kill", verb_kill, "ID [SIGNAL]", "send a signal (TERM) to the first process, or to --all"},
+    {"pause", verb_pause, "ID", "stop every process where it is"},
+    {"resume", verb_resume, "ID", "let them go on"},
+    {"update", run_update, "ID", "change the limits of a container"},
+    {"events", run_events, "ID", "print counters of a container"},
+    {"ps", run_ps, "ID", "list the processes of a container"},
+    {"state", verb_state, "ID", "print the state as the OCI specification has it"},
+    {"list", verb_list, "", "list the containers of this root"},
+    {"delete", verb_delete, "ID", "remove a stopped container, or any with --force"},
+    {"spec", verb_spec, "", "write a config.json to begin with"},
+    {"features", verb_features, "", "print what this runtime supports"},
+    {"checkpoint", NULL, NULL, NULL},
+    {"restore", NULL, NULL, NULL},
 };
 
 static void usage(FILE *to) {
@@ -62,7 +62,9 @@ static void usage(FILE *to) {
         "  --log FILE               messages go there too\n"
         "  --log-format text|json\n"
         "  --debug                  more messages\n"
-        "  --version, --help\n\nverbs:\n",
+        "  --systemd-cgroup         systemd makes the control groups\n"
+        "  --rootless auto|true|false\n"
+        "  --version, --help\n\nverbs (VERB --help: their options):\n",
         to);
   for (size_t i = 0; i < array_length(verbs); i++) {
     if (verbs[i].run != NULL) {
@@ -103,9 +105,18 @@ static int call_verb(const struct call *call, int argc, char **argv, int *ret_st
     if (strcmp(verbs[i].name, argv[0]) != 0) {
       continue;
     }
-    return verbs[i].run == NULL
-               ? err_set(err, ENOTSUP, "%s is not supported: processes cannot be frozen to disk", argv[0])
-               : verbs[i].run(call, argc, argv, ret_status, err);
+    if (verbs[i].run == NULL) {
+      return err_set(err, ENOTSUP, "%s is not supported: processes cannot be frozen to disk", argv[0]);
+    }
+    int r = verbs[i].run(call, argc, argv, ret_status, err);
+    if (r == -ECANCELED) {
+      bool options = err->text[0] != '\0';
+      printf("usage: tscompose-runtime %s%s%s%s\n\n%s\n%s%s", argv[0], options ? " [OPTION…]" : "",
+             verbs[i].arguments[0] == '\0' ? "" : " ", verbs[i].arguments, verbs[i].help, options ? "\n" : "",
+             err->text);
+      return 0;
+    }
+    return r;
   }
   usage(stderr);
   return err_set(err, EINVAL, "unknown verb %s", argv[0]);

@@ -85,6 +85,22 @@ static int read_cluster(const char *argument, const struct option_spec *table, s
   return 0;
 }
 
+/* The options of a table for whoever asks; those that are refused are none. */
+static int help_text(const struct option_spec *table, struct err *err) {
+  static const char *const values[] = {
+      [OPTION_TEXT] = " VALUE", [OPTION_NUMBER] = " NUMBER", [OPTION_LIST] = " VALUE…"};
+  cleanup_str struct str out = STR_INIT;
+  int r = str_add(&out, "");
+  for (const struct option_spec *option = table; r == 0 && option->name != NULL; option++) {
+    if (option->kind != OPTION_REFUSED) {
+      const char letter[] = {option->letter == 0 ? ' ' : '-', option->letter == 0 ? ' ' : option->letter, '\0'};
+      r = str_addf(&out, "  %s --%s%s\n", letter, option->name,
+                   option->kind == OPTION_FLAG ? "" : values[option->kind]);
+    }
+  }
+  return r < 0 ? err_oom(err) : err_set(err, ECANCELED, "%s", out.data);
+}
+
 int options_read(int argc, char **argv, const struct option_spec *table, int *ret_next, struct err *err) {
   int i = 1;
   for (; i < argc && argv[i][0] == '-' && argv[i][1] != '\0'; i++) {
@@ -95,7 +111,8 @@ int options_read(int argc, char **argv, const struct option_spec *table, int *re
     const char *value = NULL;
     const struct option_spec *option = find(table, argv[i], &value);
     if (option == NULL) {
-      return err_set(err, EINVAL, "unknown option %s", argv[i]);
+      bool help = strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0;
+      return help ? help_text(table, err) : err_set(err, EINVAL, "unknown option %s", argv[i]);
     }
     int r;
     if (option->kind == OPTION_FLAG || option->kind == OPTION_REFUSED) {

@@ -49,11 +49,12 @@ int verb_list(const struct call *call, int argc, char **argv, int *ret_status, s
 }
 
 int verb_features(const struct call *call, int argc, char **argv, int *ret_status, struct err *err) {
+  const struct option_spec table[] = {{NULL, 0, OPTION_FLAG, NULL}};
   char *text = NULL;
+  int next = 0;
   (void)call;
-  (void)argc;
-  (void)argv;
   (void)ret_status;
-  int r = verb_features_text(&text, err);
+  int r = options_read(argc, argv, table, &next, err);
+  r = r < 0 ? r : verb_features_text(&text, err);
   return r < 0 ? r : print_text(text, err);
 }

@@ -192,11 +192,12 @@ static int make_scope(struct creation *creation, struct err *err) {
   struct scope_name name;
   char description[160];
   const char *id = creation->options->id;
+  const struct scope_request request = {description, &creation->plan.resources, &creation->plan.annotations};
   snprintf(description, sizeof(description), "container %s", id);
   int r = cgroup_layout_read(&creation->layout, err);
   r = r < 0 ? r : scope_name_parse(creation->plan.cgroup_path, id, cgroup_user_is_confined(), &name, err);
   r = r < 0 ? r : scope_connect(&bus, err);
-  r = r < 0 ? r : scope_start(&bus, &name, description, &creation->plan.resources, &creation->scope, err);
+  r = r < 0 ? r : scope_start(&bus, &name, &request, &creation->scope, err);
   if (r < 0) {
     return r;
   }

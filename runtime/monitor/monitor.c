@@ -413,7 +413,7 @@ static void close_all(struct monitor *monitor, bool failed) {
 }
 
 int monitor_main(int argc, char **argv, int (*own_runtime)(int argc, char **argv)) {
-  if (argc != 2) {
+  if (argc != 2 || argv[1][0] == '-') {
     fputs("usage: tscompose-runtime monitor FILE\n", stderr);
     return 1;
   }

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/json.h"
+#include "cgroup/systemd/property.h"
 #include "cgroup/systemd/scope.h"
 #include "tests/check.h"
 
@@ -165,6 +167,83 @@ static void test_names(void) {
   }
 }
 
+/* One annotation beside a foreign one. */
+static int put_property(struct bus_body *body, const char *name, const char *text, struct err *err) {
+  cleanup_json struct json document = {.value = NULL};
+  cleanup_str struct str json = STR_INIT;
+  check(str_addf(&json, "{\"other\":\"x\",\"org.systemd.property.%s\":", name) == 0);
+  check(json_add_quoted(&json, text) == 0 && str_add(&json, "}") == 0);
+  check(json_parse(json.data, json.size, &document, err) >= 0);
+  return property_put_all(body, &document, err);
+}
+
+/* Signature and value come behind the name. */
+static void test_properties(void) {
+  static const struct {
+    const char *name, *text, *told, *type, *value;
+    size_t size;
+  } taken[] = {
+#define VALUE(bytes) (bytes), sizeof(bytes) - 1
+      {"CollectMode", "'it\\'s \\\\'", "CollectMode", "s", VALUE("\6\0\0\0it's \\\0")},
+      {"KillMode", " \"x\" ", "KillMode", "s", VALUE("\1\0\0\0x\0")},
+      {"SendSIGHUP", "true", "SendSIGHUP", "b", VALUE("\1\0\0\0")},
+      {"OOMScoreAdjust", "-5", "OOMScoreAdjust", "i", VALUE("\373\377\377\377")},
+      {"CPUWeight", "uint64 5", "CPUWeight", "t", VALUE("\5\0\0\0\0\0\0\0")},
+      {"CPUWeight", "@t 0x10", "CPUWeight", "t", VALUE("\20\0\0\0\0\0\0\0")},
+      {"TimeoutStopSec", "3", "TimeoutStopUSec", "t", VALUE("\300\306\55\0\0\0\0\0")},
+      {"TimeoutStopUSec", "uint64 7", "TimeoutStopUSec", "t", VALUE("\7\0\0\0\0\0\0\0")},
+      {"BindsTo", "['a', 'b']", "BindsTo", "as", VALUE("\16\0\0\0\1\0\0\0a\0\0\0\1\0\0\0b\0")},
+      {"Numbers", "[uint16 1, 2]", "Numbers", "aq", VALUE("\4\0\0\0\1\0\2\0")},
+      {"BindsTo", "@as []", "BindsTo", "as", VALUE("\0\0\0\0")},
+#undef VALUE
+  };
+  for (size_t i = 0; i < array_length(taken); i++) {
+    cleanup_bus_body struct bus_body body = {.failed = false};
+    struct err err = ERR_INIT;
+    check(put_property(&body, taken[i].name, taken[i].text, &err) == 0);
+    check_text(err.text, "");
+    check_text(body.data.data + 4, taken[i].told);
+    const char *type = body.data.data + 4 + strlen(taken[i].told) + 1;
+    check(type[0] == (char)strlen(taken[i].type));
+    check_text(type + 1, taken[i].type);
+    check(memcmp(body.data.data + body.data.size - taken[i].size, taken[i].value, taken[i].size) == 0);
+  }
+}
+
+static void test_bad_properties(void) {
+  static const char *const bad[][3] = {
+      {"PIDs", "@au [1]", "sets this property itself"},
+      {"Slice", "'other.slice'", "sets this property itself"},
+      {"Delegate", "false", "sets this property itself"},
+      {"Kill-Mode", "'x'", "not the name of a property"},
+      {"ab", "'x'", "not the name of a property"},
+      {"KillMode", "", "expected a value"},
+      {"KillMode", "none", "expected a value"},
+      {"KillMode", "'open", "expected a value"},
+      {"KillMode", "'open\\", "expected a value"},
+      {"KillMode", "'a' b", "expected a value"},
+      {"KillMode", "[]", "expected a value"},
+      {"KillMode", "['a', 1]", "expected a value"},
+      {"KillMode", "['a'", "expected a value"},
+      {"KillMode", "@a", "expected a value"},
+      {"KillMode", "(1, 2)", "expected a value"},
+      {"Count", "2147483648", "expected a value"},
+      {"Count", "byte 256", "expected a value"},
+      {"Count", "uint32 -1", "expected a value"},
+      {"Count", "uint64 18446744073709551616", "expected a value"},
+      {"Count", "1.5", "expected a value"},
+      {"TimeoutStopSec", "'5'", "expected a value"},
+      {"TimeoutStopSec", "-5", "expected a value"},
+  };
+  for (size_t i = 0; i < array_length(bad); i++) {
+    cleanup_bus_body struct bus_body body = {.failed = false};
+    struct err err = ERR_INIT;
+    check(put_property(&body, bad[i][0], bad[i][1], &err) == -EINVAL);
+    check_contains(err.text, bad[i][2]);
+    check_contains(err.text, bad[i][0]);
+  }
+}
+
 static const struct turn good[] = {
     {.type = 4, .signature = "uoss", .text = "/org/freedesktop/systemd1/job/6", .more = "failed"},
     {.member = "StartTransientUnit", .with = "MemoryMax", .type = 4, .signature = "uoss", .text = JOB, .more = "done"},
@@ -184,7 +263,7 @@ static void test_start(void) {
   pid_t peer = 0;
   resources.memory_limit = 1 << 20;
   check(connect_peer("OK 0123\r\n", good, true, &bus, &peer, &err) == 0);
-  check(scope_start(&bus, &name, "container x", &resources, &scope, &err) == 0);
+  check(scope_start(&bus, &name, &(struct scope_request){"container x", &resources, NULL}, &scope, &err) == 0);
   check_text(err.text, "");
   check_text(scope.path, "/a.slice/p-x.scope");
   check(scope.holder > 0 && kill(scope.holder, 0) == 0);
@@ -237,7 +316,7 @@ static void fails(const char *greeting, const struct turn *turns, int code, cons
   int r = connect_peer(greeting, turns, true, &bus, &peer, &err);
   if (r == 0) {
     bus.timeout_ms = 100;
-    r = scope_start(&bus, &name, "container x", &resources, &scope, &err);
+    r = scope_start(&bus, &name, &(struct scope_request){"container x", &resources, NULL}, &scope, &err);
   }
   check(r == -code && scope.holder == 0);
   check_contains(err.text, text);
@@ -292,6 +371,8 @@ static void test_hostile(void) {
 
 int main(void) {
   test_names();
+  test_properties();
+  test_bad_properties();
   test_start();
   test_bus();
   test_refusals();

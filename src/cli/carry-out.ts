@@ -11,6 +11,7 @@ import {
 import type { Context } from './context.ts';
 import { stopOnInterrupt } from './interrupts.ts';
 import { subjectOf } from './view/operation-words.ts';
+import { printable } from './view/printable.ts';
 import { createProgressView } from './view/progress.ts';
 
 /** Takes the project lock, saying so when another command holds it. */
@@ -41,7 +42,7 @@ export async function carryOut(
       ...(context.root.parallel !== undefined && { parallel: context.root.parallel }),
     });
     await view.finish();
-    for (const text of warnings) context.output.note(` warning: ${text}`);
+    for (const text of warnings) context.output.note(` warning: ${printable(text)}`);
   } catch (error) {
     await view.finish();
     if (error instanceof PlanFailure) noteLeftovers(context, error.done);

@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { KINDS } from '../core/index.ts';
+import { KINDS, TscError } from '../core/index.ts';
 import { toObservedContainer } from '../stack/index.ts';
 import { EXIT_CODE } from './exit-codes.ts';
+import type { Output } from './output.ts';
 import { parsePairs, parsePublication, parseVolume } from './parse-pairs.ts';
 import { buildProgram } from './program.ts';
+import { reportError } from './report-error.ts';
 import { splitCommand } from './split-command.ts';
 import { VERBS } from './verbs.ts';
 import { VERSION } from './version.ts';
@@ -134,5 +136,31 @@ describe('views', () => {
       '1 day ago',
     ]);
     expect(formatTable(['A', 'B'], [])).toBe('A   B');
+  });
+
+  // A process chooses its own title, an image its command, a remote project its words: none may speak to the terminal.
+  it.each([
+    ['\u001b]52;c;ZXZpbA==\u0007', '\\x1b]52;c;ZXZpbA==\\x07'],
+    ['\u001b[2J', '\\x1b[2J'],
+    ['good\rbad', 'good\\x0dbad'],
+    ['\u009b2J\u007f', '\\x9b2J\\x7f'],
+    ['\u202etxt.exe\u2066', '\\u202etxt.exe\\u2066'],
+    ['two\nlines\tapart', 'two\\x0alines\\x09apart'],
+    ['grüße 東京 👋', 'grüße 東京 👋'],
+  ])('a cell of %j is harmless', (text, shown) => {
+    expect(formatTable(['A', 'B'], [[text, '1']])).toBe(`${'A'.padEnd(shown.length)}   B\n${shown}   1`);
+  });
+
+  it('containers with hostile words', () => {
+    const hostile = { ...container, image: '\u001b[31mred', status: 'Up\r', command: '\u009b2J\u202e' };
+    expect(formatContainers([hostile], 1_120_000).replaceAll('\n', '')).not.toMatch(/\p{Cc}|\p{Bidi_Control}/u);
+  });
+
+  it('errors with hostile words keep their lines alone', () => {
+    const notes: string[] = [];
+    const output = { note: (text: string) => void notes.push(text), style: (_: unknown, text: string) => text };
+    const error = new TscError('container/invalid', 'no \u001b[2J\nthere', { hint: 'a\u0007\nb' });
+    reportError(error, output as unknown as Output);
+    expect(notes).toEqual(['tscompose: no \\x1b[2J\nthere', '  hint: a\\x07\n  b']);
   });
 });

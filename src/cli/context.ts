@@ -11,6 +11,7 @@ import { isKind, TscError } from '../core/index.ts';
 import { readBytesIfExists } from '../host/index.ts';
 import type { AnsiMode, Output } from './output.ts';
 import { remoteFiles } from './remote/open-remote-files.ts';
+import { printable } from './view/printable.ts';
 
 /** Options given before the verb. */
 export interface RootOptions {
@@ -77,7 +78,7 @@ export function createContext(
   });
   const load: Context['load'] = async (services, purpose) => {
     const result = await loadProject(loadOptions(services, purpose));
-    if (result.warnings.length > 0) output.note(formatFindings(result.warnings, result.sources));
+    if (result.warnings.length > 0) output.note(printable(formatFindings(result.warnings, result.sources)));
     return result;
   };
   return {

@@ -1,11 +1,12 @@
 import { ComposeError, formatFindings } from '../compose/index.ts';
 import { describeError, TscError } from '../core/index.ts';
 import type { Output } from './output.ts';
+import { printable } from './view/printable.ts';
 
 /** Prints an error once: findings of the files with their excerpts, everything else as message and hint. */
 export function reportError(error: unknown, output: Output): void {
   if (error instanceof ComposeError) {
-    output.note(formatFindings(error.diagnostics, error.sources));
+    output.note(printable(formatFindings(error.diagnostics, error.sources)));
     return;
   }
   if (!(error instanceof TscError)) {
@@ -15,6 +16,6 @@ export function reportError(error: unknown, output: Output): void {
     output.note('  hint: this is a bug; please report it with the lines above');
     return;
   }
-  output.note(`${output.style('red', 'tscompose:')} ${describeError(error)}`);
-  if (error.hint) output.note(`  hint: ${error.hint.replaceAll('\n', '\n  ')}`);
+  output.note(`${output.style('red', 'tscompose:')} ${printable(describeError(error))}`);
+  if (error.hint) output.note(`  hint: ${printable(error.hint).replaceAll('\n', '\n  ')}`);
 }

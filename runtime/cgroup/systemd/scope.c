@@ -12,6 +12,7 @@
 
 #include "base/fd.h"
 #include "cgroup/cgroup.h"
+#include "cgroup/systemd/property.h"
 #include "cgroup/v2/controllers.h"
 
 #define MANAGER_PATH "/org/freedesktop/systemd1"
@@ -176,14 +177,14 @@ static void put_limits(struct bus_body *body, const struct plan_resources *from)
   put_set(body, "AllowedMemoryNodes", from->cpuset_mems);
 }
 
-void scope_body(const struct scope_name *name, const char *description, pid_t pid,
-                const struct plan_resources *resources, struct bus_body *ret_body) {
+static int put_scope(const struct scope_name *name, const struct scope_request *request, pid_t pid,
+                     struct bus_body *ret_body, struct err *err) {
   static const char *const on[] = {"Delegate", "CPUAccounting", "MemoryAccounting", "IOAccounting", "TasksAccounting"};
   struct bus_body *body = ret_body;
   bus_put_text(body, name->unit);
   bus_put_text(body, "fail");
   size_t properties = bus_array_begin(body, 8);
-  put_text(body, "Description", description);
+  put_text(body, "Description", request->description);
   put_text(body, "Slice", name->slice);
   put_name(body, "PIDs", "au");
   size_t pids = bus_array_begin(body, 4);
@@ -193,10 +194,13 @@ void scope_body(const struct scope_name *name, const char *description, pid_t pi
   for (size_t i = 0; i < array_length(on); i++) {
     put_flag(body, on[i], true);
   }
-  put_limits(body, resources);
+  put_limits(body, request->resources);
+  /* Behind ours: systemd takes the last. */
+  int r = request->annotations == NULL ? 0 : property_put_all(body, request->annotations, err);
   bus_array_end(body, properties, 8);
   size_t others = bus_array_begin(body, 8);
   bus_array_end(body, others, 8);
+  return r;
 }
 
 static int manager_call(struct bus *bus, const char *member, const char *signature, const struct bus_body *body,
@@ -243,8 +247,8 @@ void scope_release(struct scope *scope) {
   }
 }
 
-int scope_start(struct bus *bus, const struct scope_name *name, const char *description,
-                const struct plan_resources *resources, struct scope *ret_scope, struct err *err) {
+int scope_start(struct bus *bus, const struct scope_name *name, const struct scope_request *request,
+                struct scope *ret_scope, struct err *err) {
   cleanup_bus_answer struct bus_answer answer = {.message = NULL};
   cleanup_bus_body struct bus_body body = {.failed = false};
   struct scope scope = {.path = "", .holder = fork()};
@@ -258,8 +262,8 @@ int scope_start(struct bus *bus, const struct scope_name *name, const char *desc
       pause();
     }
   }
-  scope_body(name, description, scope.holder, resources, &body);
-  int r = manager_call(bus, "StartTransientUnit", "ssa(sv)a(sa(sv))", &body, &answer, err);
+  int r = put_scope(name, request, scope.holder, &body, err);
+  r = r < 0 ? r : manager_call(bus, "StartTransientUnit", "ssa(sv)a(sa(sv))", &body, &answer, err);
   r = r < 0 ? r : wait_for(bus, &answer, err);
   r = r < 0 ? r : ask_group(bus, name->unit, scope.path, sizeof(scope.path), err);
   if (r < 0) {

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "base/json.h"
 #include "cgroup/systemd/bus.h"
 #include "spec/plan.h"
 
@@ -24,8 +25,13 @@ struct scope {
   char path[300]; /* of the group, in every hierarchy */
   pid_t holder;
 };
-int scope_start(struct bus *bus, const struct scope_name *name, const char *description,
-                const struct plan_resources *resources, struct scope *ret_scope, struct err *err);
+struct scope_request {
+  const char *description;
+  const struct plan_resources *resources;
+  const struct json *annotations; /* of config.json, for the properties they ask for; or NULL */
+};
+int scope_start(struct bus *bus, const struct scope_name *name, const struct scope_request *request,
+                struct scope *ret_scope, struct err *err);
 /* The holder may go. */
 void scope_release(struct scope *scope);
 
@@ -34,7 +40,3 @@ int scope_update(struct bus *bus, const char *unit, const struct plan_resources 
 
 /* Stops what is left of it and forgets a failure; one that is gone is fine. */
 int scope_stop(struct bus *bus, const char *unit, struct err *err);
-
-/* Body of StartTransientUnit. Pure. */
-void scope_body(const struct scope_name *name, const char *description, pid_t pid,
-                const struct plan_resources *resources, struct bus_body *ret_body);

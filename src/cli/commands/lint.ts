@@ -5,6 +5,7 @@ import { writeAtomically } from '../../host/index.ts';
 import type { Context } from '../context.ts';
 import { VERSION } from '../version.ts';
 import { findingsAsJson } from '../view/findings.ts';
+import { printable } from '../view/printable.ts';
 
 interface Options {
   readonly format?: string;
@@ -42,7 +43,7 @@ function formatText({ diagnostics, sources }: LintResult): string {
   if (diagnostics.length === 0) return '';
   const errors = diagnostics.filter(({ severity }) => severity === 'error').length;
   const counts = `${errors} errors, ${diagnostics.length - errors} warnings`;
-  return `${formatFindings(diagnostics, sources)}\n\n${counts}\n`;
+  return `${printable(formatFindings(diagnostics, sources))}\n\n${counts}\n`;
 }
 
 function codes(format: string | undefined): string {

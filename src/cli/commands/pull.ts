@@ -3,6 +3,7 @@ import { forEachLimited, selectServices } from '../../stack/index.ts';
 import type { Context } from '../context.ts';
 import { stopOnInterrupt } from '../interrupts.ts';
 import { registryAuthentication } from '../registry-login.ts';
+import { printable } from '../view/printable.ts';
 import { createProgressView } from '../view/progress.ts';
 
 interface Options {
@@ -42,7 +43,7 @@ export async function run(context: Context, services: readonly string[], options
         view.image({ ...progress, state: 'failed' });
         // What can be built need not be pullable.
         if (stop.signal.aborted || (!options.ignorePullFailures && !service.build)) throw error;
-        context.output.note(` warning: ${describeError(error)}`);
+        context.output.note(` warning: ${printable(describeError(error))}`);
       }
     });
   } finally {

@@ -21,6 +21,7 @@ import type { Context } from '../context.ts';
 import { stopOnInterrupt } from '../interrupts.ts';
 import { registryAuthentication } from '../registry-login.ts';
 import { reportError } from '../report-error.ts';
+import { printable } from '../view/printable.ts';
 import { createProgressView } from '../view/progress.ts';
 
 export interface Options {
@@ -78,7 +79,7 @@ export async function run(context: Context, services: readonly string[], options
 /** Told with their places before the engine refuses them. */
 async function warnOfAbsentBinds(context: Context, loaded: LoadResult): Promise<void> {
   const found = await absentBinds(loaded, pathExists);
-  if (found.length > 0) context.output.note(formatFindings(found, loaded.sources));
+  if (found.length > 0) context.output.note(printable(formatFindings(found, loaded.sources)));
 }
 
 /** Images, plan and execution with their view, under the project's lock. */
@@ -121,7 +122,7 @@ async function bringUpShown(
 
 function report(context: Context, project: Project, result: BringUpResult): void {
   const { output } = context;
-  for (const text of result.warnings) output.note(` warning: ${text}`);
+  for (const text of result.warnings) output.note(` warning: ${printable(text)}`);
   if (result.orphans.length > 0) output.note(orphanWarning(result.orphans));
   const changes = result.plan.operations.filter(({ kind }) => kind !== 'wait');
   if (changes.length === 0) {

@@ -1,6 +1,7 @@
 import { formatFindings } from '../../compose/index.ts';
 import type { Diagnostic } from '../../core/index.ts';
 import type { Output } from '../output.ts';
+import { printable } from './printable.ts';
 
 interface Findings {
   readonly diagnostics: readonly Diagnostic[];
@@ -20,7 +21,7 @@ export function findingsReport(
     if (format === 'json' && isResult) await output.write(findingsAsJson(diagnostics));
     else if (diagnostics.length === 0) return;
     else if (format === 'json') await output.writeError(findingsAsJson(diagnostics));
-    else output.note(formatFindings(diagnostics, sources));
+    else output.note(printable(formatFindings(diagnostics, sources)));
   };
 }
 

@@ -2,6 +2,7 @@ import { Listr } from 'listr2';
 import type { ImageProgress, Operation, OperationState, Plan } from '../../stack/index.ts';
 import type { Output } from '../output.ts';
 import { describeBegin, describeOperation, subjectOf } from './operation-words.ts';
+import { printable } from './printable.ts';
 import type { ProgressView } from './progress-view.ts';
 
 /** One line of the live list: it is done when all its operations are. */
@@ -25,7 +26,7 @@ export function terminalView(output: Output): ProgressView {
     operation: (operation, state, note) => {
       const line = lines.get(subjectOf(operation));
       if (line) advance(line, operation, state);
-      if (state === 'warned' && note) output.note(` warning: ${note}`);
+      if (state === 'warned' && note) output.note(` warning: ${printable(note)}`);
     },
     image: (progress) => {
       const key = `Image ${progress.image}`;

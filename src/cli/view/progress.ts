@@ -1,6 +1,7 @@
 import type { ImageProgress } from '../../stack/index.ts';
 import type { Output } from '../output.ts';
 import { describeOperation } from './operation-words.ts';
+import { printable } from './printable.ts';
 import type { ProgressView } from './progress-view.ts';
 
 export type { ProgressView } from './progress-view.ts';
@@ -29,7 +30,7 @@ function plainView(output: Output): ProgressView {
       const said = operation.kind === 'wait' && words !== undefined && awaited.has(words);
       if (words && state !== 'failed' && !said) output.note(` ${words}`);
       if (operation.kind === 'wait' && words) awaited.add(words);
-      if (state === 'warned' && note) output.note(` warning: ${note}`);
+      if (state === 'warned' && note) output.note(` warning: ${printable(note)}`);
     },
     image: (progress) => plainImage(output, buffers, progress),
     finish: async () => undefined,

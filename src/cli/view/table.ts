@@ -1,6 +1,8 @@
-/** Columns as docker prints them: three spaces between, each as wide as its widest cell, nothing after the last. */
+import { printableCell } from './printable.ts';
+
+/** Columns as docker prints them: three spaces between, each as wide as its widest cell, nothing after the last. Cells are made harmless for a terminal. */
 export function formatTable(titles: readonly string[], rows: readonly (readonly string[])[]): string {
-  const all = [titles, ...rows];
+  const all = [titles, ...rows.map((row) => row.map(printableCell))];
   const widths = titles.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
   return all
     .map((row) =>

@@ -1,0 +1,20 @@
+/** Controls (all but line feed and tab) and marks that turn the direction of writing. */
+const HOSTILE = /(?![\n\t])\p{Cc}|\p{Bidi_Control}|[\u2028\u2029]/gu;
+
+/**
+ * Text that comes from images, containers or other people's files, as a terminal may show it: what could move the cursor, set the clipboard or
+ * turn words round is written out. Only the output of a container itself goes to the terminal as it is.
+ */
+export function printable(text: string): string {
+  return text.replace(HOSTILE, escaped);
+}
+
+/** In a cell of a table lines do not break either. */
+export function printableCell(text: string): string {
+  return printable(text).replace(/[\n\t]/g, escaped);
+}
+
+function escaped(character: string): string {
+  const code = character.charCodeAt(0);
+  return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16).padStart(4, '0')}`;
+}
