@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type RunResult, runProgram, spawnProgram } from '../../src/host/index.ts';
 import { PAYLOAD, RUNTIME } from '../kit/bundle.ts';
-import { until } from '../kit/oci-container.ts';
+import { until } from '../kit/keeper.ts';
 import { peer } from '../kit/peers.ts';
 import { openTerminal } from '../kit/terminal.ts';
 

@@ -38,7 +38,7 @@ export interface DaemonFacts {
 }
 
 /** Resolves when the condition holds; fails after `ms`, saying what was awaited. */
-export async function until(what: string, holds: () => Promise<boolean> | boolean, ms = 10_000): Promise<void> {
+export async function until(what: string, holds: () => Promise<boolean> | boolean, ms = 20_000): Promise<void> {
   const limit = performance.now() + ms;
   while (!(await holds())) {
     if (performance.now() > limit) throw new Error(`waited ${ms} ms for ${what}`);

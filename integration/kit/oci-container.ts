@@ -1,7 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type RunResult, runProgram } from '../../src/host/index.ts';
-import { type Bundle, RUNTIME } from './bundle.ts';
+import { type Bundle, PAYLOAD, RUNTIME } from './bundle.ts';
+import { until } from './keeper.ts';
 
 /** What `state` prints. */
 export interface State {
@@ -33,16 +34,32 @@ export async function callDetached(
   return { ...result, stderr: readFileSync(`${out}.err`, 'utf8'), output: () => readFileSync(out, 'utf8') };
 }
 
-export async function stateOf(bundle: Bundle): Promise<State> {
-  return JSON.parse((await bundle.runtime('state', bundle.id)).stdout) as State;
+export interface CreatedContainer {
+  readonly pid: number;
+  /** What the container has written so far. */
+  readonly output: () => string;
+  /** What `create` said that did not fail. */
+  readonly stderr: string;
 }
 
-export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 20_000;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`waited in vain for: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
+/** `create` that must succeed, with more options before the id. */
+export async function createContainer(bundle: Bundle, ...options: string[]): Promise<CreatedContainer> {
+  const pidFile = join(bundle.directory, 'pid');
+  const result = await callDetached(bundle, 'create', ['--pid-file', pidFile, ...options, bundle.id]);
+  if (result.status !== 0) throw new Error(`create ended with ${result.status}: ${result.stderr}`);
+  return { pid: Number(readFileSync(pidFile, 'utf8')), output: result.output, stderr: result.stderr };
+}
+
+/** Who waits on a console socket for the terminal: its path, and what came of it in the end. */
+export async function listenForConsole(bundle: Bundle): Promise<{ path: string; ended: Promise<RunResult> }> {
+  const path = join(bundle.directory, 's');
+  const ended = runProgram(PAYLOAD, ['console', path, '']);
+  await until('the console socket', () => existsSync(path));
+  return { path, ended };
+}
+
+export async function stateOf(bundle: Bundle): Promise<State> {
+  return JSON.parse((await bundle.runtime('state', bundle.id)).stdout) as State;
 }
 
 export function untilStopped(bundle: Bundle): Promise<void> {

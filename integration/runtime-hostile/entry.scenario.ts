@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import { chownSync, copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chownSync, copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type RunResult, runProgram } from '../../src/host/index.ts';
-import { ATTACK, type Bundle, type Config, PAYLOAD, RUNTIME, statusOf } from '../kit/bundle.ts';
+import { ATTACK, type Bundle, type Config, RUNTIME, statusOf } from '../kit/bundle.ts';
+import { until } from '../kit/keeper.ts';
+import { createContainer, listenForConsole } from '../kit/oci-container.ts';
 import { workshopOfFile } from '../kit/workshop.ts';
 
 /** A container that works against whoever enters it, and what must not come in with the one that enters. */
@@ -30,19 +31,9 @@ function attacking(words: readonly string[], change: (config: Config) => void = 
 
 /** A created and started container whose output is read from a file. */
 async function started(bundle: Bundle): Promise<{ said: () => string }> {
-  const file = join(bundle.directory, 'said');
-  const create = [RUNTIME, ...bundle.options, 'create', '--bundle', bundle.directory, bundle.id];
-  await runProgram('/bin/sh', ['-c', '"$@" >"$0" 2>&1 </dev/null', file, ...create]);
+  const { output } = await createContainer(bundle);
   expect(await bundle.runtime('start', bundle.id)).toMatchObject({ status: 0, stderr: '' });
-  return { said: () => readFileSync(file, 'utf8') };
-}
-
-async function until(what: string, condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 1000; i++) {
-    if (condition()) return;
-    await sleep(10);
-  }
-  throw new Error(`timed out: ${what}`);
+  return { said: output };
 }
 
 const remove = (bundle: Bundle) => bundle.runtime('delete', '--force', bundle.id);
@@ -245,22 +236,13 @@ describe('terminals', () => {
     mkdirSync(join(bundle.rootfs, 'dev/pts'), { recursive: true });
     for (const name of ['pts/0', 'pts/ptmx'])
       symlinkSync('/proc/sys/kernel/core_pattern', join(bundle.rootfs, 'dev', name));
-    const socket = join(bundle.directory, 's');
-    const shown = runProgram(PAYLOAD, ['console', socket, '']).then(({ stdout }) => stdout);
-    await until('the socket', () => existsSync(socket));
-    const result = await runProgram(RUNTIME, [
-      ...bundle.options,
-      'run',
-      '--bundle',
-      bundle.directory,
-      '--console-socket',
-      socket,
-      bundle.id,
-    ]);
+    const socket = await listenForConsole(bundle);
+    const result = await bundle.runtime('run', '--console-socket', socket.path, bundle.id);
     expect(result).toMatchObject({ status: 0, stderr: '' });
-    expect(await shown).toMatch(/\/dev\/console: mode=20\d+ uid=0 gid=\d+ rdev=136:0/);
-    expect(await shown).toMatch(/\/dev\/pts\/0: mode=20\d+ .*rdev=136:0/);
-    expect(await shown).toMatch(/ \/dev\/console rw.* - devpts /);
+    const { stdout: shown } = await socket.ended;
+    expect(shown).toMatch(/\/dev\/console: mode=20\d+ uid=0 gid=\d+ rdev=136:0/);
+    expect(shown).toMatch(/\/dev\/pts\/0: mode=20\d+ .*rdev=136:0/);
+    expect(shown).toMatch(/ \/dev\/console rw.* - devpts /);
   });
 
   test('/dev/console as a link of the image is refused (CVE-2025-52565)', async () => {
@@ -270,20 +252,10 @@ describe('terminals', () => {
     });
     mkdirSync(join(bundle.rootfs, 'dev'));
     symlinkSync('/proc/sys/kernel/core_pattern', join(bundle.rootfs, 'dev/console'));
-    const socket = join(bundle.directory, 's');
-    const waits = runProgram(PAYLOAD, ['console', socket, '']);
-    await until('the socket', () => existsSync(socket));
-    const result = await runProgram(RUNTIME, [
-      ...bundle.options,
-      'run',
-      '--bundle',
-      bundle.directory,
-      '--console-socket',
-      socket,
-      bundle.id,
-    ]);
+    const socket = await listenForConsole(bundle);
+    const result = await bundle.runtime('run', '--console-socket', socket.path, bundle.id);
     expect(result.status).toBe(1);
     expect(result.stderr).toContain('refused: /dev/console of the container is not a file');
-    expect((await waits).stderr).toContain('no descriptor came');
+    expect((await socket.ended).stderr).toContain('no descriptor came');
   });
 });

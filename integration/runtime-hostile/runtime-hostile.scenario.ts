@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runProgram, spawnProgram } from '../../src/host/index.ts';
 import { type Bundle, type Config, PAYLOAD, RUNTIME } from '../kit/bundle.ts';
+import { createContainer } from '../kit/oci-container.ts';
 import { workshopOfFile } from '../kit/workshop.ts';
 
 const shop = workshopOfFile();
@@ -210,20 +211,7 @@ test('a mount target that is swapped for a link all the time never leads outside
 
 test('a recycled process id gets no signal', async () => {
   const bundle = shop.bundle(['pause']);
-  const pidFile = join(bundle.directory, 'pid');
-  await runProgram('/bin/sh', [
-    '-c',
-    '"$@" >/dev/null 2>&1',
-    'sh',
-    RUNTIME,
-    ...bundle.options,
-    'create',
-    '--bundle',
-    bundle.directory,
-    '--pid-file',
-    pidFile,
-    bundle.id,
-  ]);
+  await createContainer(bundle);
   const file = join(shop.directory, 'state', bundle.id, 'state.json');
   const state = JSON.parse(readFileSync(file, 'utf8')) as { start_time: number; pid: number };
   const stranger = spawnProgram('/bin/sleep', ['60'], { stdio: 'ignore' });

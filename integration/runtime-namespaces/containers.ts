@@ -1,8 +1,9 @@
 import { lchownSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import { type RunResult, runProgram } from '../../src/host/index.ts';
-import { type Bundle, type Config, openWorkshop, RUNTIME, type Workshop } from '../kit/bundle.ts';
+import type { RunResult } from '../../src/host/index.ts';
+import { type Bundle, type Config, openWorkshop, type Workshop } from '../kit/bundle.ts';
+import { createContainer } from '../kit/oci-container.ts';
 
 /** Where id 0 of the containers' user namespaces is outside. */
 export const FIRST_ID = 200_000;
@@ -27,6 +28,8 @@ export interface Created {
   readonly pid: number;
   /** A file of the first process below /proc. */
   proc(name: string): string;
+  /** What the container has written so far. */
+  output(): string;
   exec(...words: string[]): Promise<RunResult>;
   remove(): Promise<void>;
 }
@@ -57,15 +60,12 @@ export class Containers {
   }
 
   async created(bundle: Bundle): Promise<Created> {
-    const file = join(bundle.directory, 'pid');
-    // A created container keeps the standard descriptors: pipes of ours would stay open.
-    const words = [RUNTIME, ...bundle.options, 'create', '--bundle', bundle.directory, '--pid-file', file, bundle.id];
-    const { status } = await runProgram('/bin/sh', ['-c', '"$@" >"$0.out" 2>"$0.err"', file, ...words]);
-    expect({ status, errors: readFileSync(`${file}.err`, 'utf8') }).toEqual({ status: 0, errors: '' });
-    const pid = Number(readFileSync(file, 'utf8'));
+    const { pid, output, stderr } = await createContainer(bundle);
+    expect(stderr).toBe('');
     return {
       bundle,
       pid,
+      output,
       proc: (name) => readFileSync(`/proc/${pid}/${name}`, 'utf8'),
       exec: (...args) => bundle.runtime('exec', bundle.id, '/bin/payload', ...args),
       remove: async () => {

@@ -37,10 +37,9 @@ async function attacked(words: readonly string[]): Promise<{ bundle: Bundle; sai
   });
   copyFileSync(ATTACK, join(bundle.rootfs, 'bin/attack'));
   giveTree(bundle.rootfs, FIRST_ID);
-  const created = await containers.created(bundle);
+  const { output } = await containers.created(bundle);
   await bundle.runtime('start', bundle.id);
-  const said = () => readFileSync(`${created.bundle.directory}/pid.out`, 'utf8');
-  return { bundle, said };
+  return { bundle, said: output };
 }
 
 describe('whoever enters a user namespace', () => {

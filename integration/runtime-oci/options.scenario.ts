@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { runProgram } from '../../src/host/index.ts';
 import { type Bundle, type Config, cgroupDirectories, RUNTIME } from '../kit/bundle.ts';
-import { callDetached, stateOf, until, untilStopped } from '../kit/oci-container.ts';
+import { until } from '../kit/keeper.ts';
+import { callDetached, stateOf, untilStopped } from '../kit/oci-container.ts';
 import { openTerminal } from '../kit/terminal.ts';
 import { workshopOfFile } from '../kit/workshop.ts';
 

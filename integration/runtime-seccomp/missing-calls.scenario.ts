@@ -1,8 +1,9 @@
-import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type RunResult, runProgram } from '../../src/host/index.ts';
 import { type Bundle, lacksX64Calls, PROBE, RUNTIME } from '../kit/bundle.ts';
+import { createContainer } from '../kit/oci-container.ts';
 import { workshopOfFile } from '../kit/workshop.ts';
 
 /**
@@ -65,22 +66,9 @@ const shown = (text: string) => text.replace('cwd:\n', 'cwd: ');
 
 async function startedPause(): Promise<{ bundle: Bundle; pid: number }> {
   const bundle = shop.bundle(['pause']);
-  const pidFile = join(bundle.directory, 'pid');
-  await runProgram('/bin/sh', [
-    '-c',
-    '"$@" >/dev/null 2>&1 </dev/null',
-    'sh',
-    RUNTIME,
-    ...bundle.options,
-    'create',
-    '--bundle',
-    bundle.directory,
-    '--pid-file',
-    pidFile,
-    bundle.id,
-  ]);
+  const { pid } = await createContainer(bundle);
   await bundle.runtime('start', bundle.id);
-  return { bundle, pid: Number(readFileSync(pidFile, 'utf8')) };
+  return { bundle, pid };
 }
 
 describe.skipIf(OTHER_NUMBERS)('run', () => {

@@ -12,11 +12,12 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { ALL_CAPABILITIES, chooseCapabilities, defaultSeccompProfile } from '../../src/engine/runtime/index.ts';
 import { type RunResult, runProgram } from '../../src/host/index.ts';
-import { type Bundle, type Config, FIRST, lacksX64Calls, PROBE, RUNTIME } from '../kit/bundle.ts';
+import { type Bundle, type Config, FIRST, lacksX64Calls, PROBE } from '../kit/bundle.ts';
+import { until } from '../kit/keeper.ts';
+import { callDetached, createContainer } from '../kit/oci-container.ts';
 import { workshopOfFile } from '../kit/workshop.ts';
 import { compareWithGolden } from './golden.ts';
 
@@ -55,14 +56,6 @@ const errnoFor = (names: string[], errnoRet: number) => ({
   defaultAction: 'SCMP_ACT_ALLOW',
   syscalls: [{ names, action: 'SCMP_ACT_ERRNO', errnoRet }],
 });
-
-async function until(what: string, condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 500; i++) {
-    if (condition()) return;
-    await sleep(10);
-  }
-  throw new Error(`timed out: ${what}`);
-}
 
 describe.skipIf(OTHER_NUMBERS)('the default policy', () => {
   const policy = defaultSeccompProfile(new Set(DEFAULT), 'x64');
@@ -173,27 +166,9 @@ async function started(profile: unknown, change: (config: Config) => void = () =
     config.process.args = ['/bin/payload', 'pause'];
     change(config);
   });
-  expect(await create(bundle)).toMatchObject({ status: 0, stderr: '' });
+  expect(await callDetached(bundle, 'create', [bundle.id])).toMatchObject({ status: 0, stderr: '' });
   expect(await bundle.runtime('start', bundle.id)).toMatchObject({ status: 0, stderr: '' });
   return bundle;
-}
-
-/** The container keeps our descriptors: what it says goes to files. */
-async function create(bundle: Bundle, ...more: string[]): Promise<RunResult> {
-  const file = join(bundle.directory, 'said');
-  const result = await runProgram('/bin/sh', [
-    '-c',
-    '"$@" >"$0" 2>"$0.err" </dev/null',
-    file,
-    RUNTIME,
-    ...bundle.options,
-    'create',
-    '--bundle',
-    bundle.directory,
-    ...more,
-    bundle.id,
-  ]);
-  return { ...result, stdout: readFileSync(file, 'utf8'), stderr: readFileSync(`${file}.err`, 'utf8') };
 }
 
 describe.skipIf(OTHER_NUMBERS)('SCMP_ACT_NOTIFY', () => {
@@ -208,14 +183,13 @@ describe.skipIf(OTHER_NUMBERS)('SCMP_ACT_NOTIFY', () => {
 
   test.each([true, false])('run and exec hand over a listener, no_new_privs %j', async (noNewPrivileges) => {
     const socket = join(shop.directory, `listener-${noNewPrivileges}`);
-    const pidFile = join(shop.directory, `pid-${noNewPrivileges}`);
     const { answered } = await listen(socket);
     const bundle = probing(['call', '83', '0'], notifying(socket), (config) => {
       config.process['noNewPrivileges'] = noNewPrivileges;
       config.annotations['some'] = 'note';
     });
-    expect(await create(bundle, '--pid-file', pidFile)).toMatchObject({ status: 0, stderr: '' });
-    const pid = Number(readFileSync(pidFile, 'utf8'));
+    const { pid, output, stderr } = await createContainer(bundle);
+    expect(stderr).toBe('');
     await bundle.runtime('start', bundle.id);
     const text = (await answered).stdout;
     expect(text).toContain('notified 83 by');
@@ -233,9 +207,8 @@ describe.skipIf(OTHER_NUMBERS)('SCMP_ACT_NOTIFY', () => {
         annotations: { some: 'note' },
       },
     });
-    const said = join(bundle.directory, 'said');
-    await until('the answer', () => readFileSync(said, 'utf8') !== '');
-    expect(readFileSync(said, 'utf8')).toBe('call 83: Operation not supported\n');
+    await until('the answer', () => output() !== '');
+    expect(output()).toBe('call 83: Operation not supported\n');
     await bundle.runtime('delete', '--force', bundle.id);
     rmSync(socket);
   });
