@@ -51,6 +51,6 @@ export {
 } from './processes.ts';
 export { readBytesIfExists } from './read-bytes.ts';
 export { readTextWithin } from './read-within.ts';
-export { connectUnix } from './sockets.ts';
+export { type ConnectOptions, connectUnix } from './sockets.ts';
 export { hashFile, hashTexts, listTree, resolveInside, type TreeEntryOnDisk } from './tree.ts';
 export { describePath, readFileStream, type TreeEntry, walkTree } from './walk-tree.ts';

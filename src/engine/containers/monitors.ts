@@ -11,7 +11,10 @@ import {
 import { encodeOutput } from './frames.ts';
 import type { MonitorSpawner, ProcessMonitor, ProcessStreams, StreamChoice } from './process-monitor.ts';
 
-const BUFFER = 64 << 10;
+/** Bytes of output taken at once: hundreds of attached clients may not read. */
+const READ = 16 << 10;
+/** As in a session: a stage takes one chunk and then waits. */
+const BUFFER = 1 << 10;
 
 /** Monitors as children of the keeper. */
 export function createMonitorSpawner(
@@ -79,7 +82,7 @@ class LinkedMonitor implements ProcessMonitor {
   }
 
   async attach(choice: StreamChoice): Promise<ProcessStreams> {
-    const link = await connectMonitor(socketOf(this.#runDirectory));
+    const link = await connectMonitor(socketOf(this.#runDirectory), { readSize: READ });
     const output = readOutput(link, choice.terminal);
     await link.attach({ stdin: choice.stdin, stdout: choice.stdout, stderr: choice.stderr });
     const input = new Writable({

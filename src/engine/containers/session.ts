@@ -2,8 +2,8 @@ import { PassThrough } from 'node:stream';
 import type { AttachOptions, AttachSession } from './container-service.ts';
 import type { ProcessMonitor } from './process-monitor.ts';
 
-/** Bytes of stdin or output held for a session before its process exists or while its client is slow; hundreds may be open. */
-const BUFFER = 64 << 10;
+/** Bytes after which a stage takes no more: one chunk of up to 64 KiB each, since hundreds of slow clients may be attached. */
+const BUFFER = 1 << 10;
 
 /** A session that may be opened before its process exists: it is bound to a monitor at start. */
 export interface PendingSession {

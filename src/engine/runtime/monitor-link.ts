@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { TscError } from '../../core/index.ts';
-import { connectUnix } from '../../host/index.ts';
+import { type ConnectOptions, connectUnix } from '../../host/index.ts';
 import { type ExitRecord, parseExitRecord } from './exit-record.ts';
 import { DATA_FRAME_LIMIT, encodeFrame, encodeFrameHeader, FRAME, type Frame, FrameDecoder } from './frame-codec.ts';
 import { asRecord, nativeError } from './native-error.ts';
@@ -236,9 +236,9 @@ export class MonitorLink implements AsyncDisposable {
 }
 
 /** Connects to a monitor's socket. Rejects with `monitor/unavailable` when nobody listens there. */
-export async function connectMonitor(socketPath: string, signal?: AbortSignal): Promise<MonitorLink> {
+export async function connectMonitor(socketPath: string, options: ConnectOptions = {}): Promise<MonitorLink> {
   try {
-    return new MonitorLink(await connectUnix(socketPath, signal));
+    return new MonitorLink(await connectUnix(socketPath, options));
   } catch (error) {
     throw new TscError('monitor/unavailable', `no monitor answers at ${socketPath}`, { cause: error });
   }
