@@ -68,6 +68,17 @@ it('enable_ipv6, ipv6_address, interface_name, mac_address, link_local_ips and d
     GlobalIPv6PrefixLen: 64,
     IPAMConfig: { IPv6Address: 'fd00:d0c5:7::80', LinkLocalIPs: ['169.254.7.7', 'fe80::7'] },
   });
+  const networks = JSON.parse((await daemon.call('GET', '/v1.51/networks')).text());
+  const made = networks.filter(({ Name }: { Name: string }) => Name.startsWith(project.name));
+  const shape = (network: { Name: string; EnableIPv6: boolean; IPAM: { Config: { Subnet: string }[] } }) => [
+    network.Name.split('_').at(-1),
+    network.EnableIPv6,
+    network.IPAM.Config.map(({ Subnet }) => Subnet.includes(':')),
+  ];
+  expect(made.map(shape).toSorted()).toEqual([
+    ['back', false, [false]],
+    ['front', true, [false, true]],
+  ]);
   const again = await project.run(['up', '-d']);
   expect(again.stderr).toContain('nothing to do');
   const down = await project.run(['down']);

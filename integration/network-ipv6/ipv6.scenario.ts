@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runProgram } from '../../src/host/index.ts';
-import { RUNTIME_BINARY } from '../kit/keeper.ts';
+import { ATTACK } from '../kit/bundle.ts';
+import { RUNTIME_BINARY, until } from '../kit/keeper.ts';
 import { HOST, HOST_6, INSTANCE, type Member, NEIGHBOUR_6, type Place, World } from '../network-reach/world.ts';
 
 const IP = '/usr/sbin/ip';
@@ -119,6 +120,29 @@ describe('IPv6 inside networks', () => {
     expect(await setting(world.host, 'ipv6/conf/lan0/accept_ra')).toBe('2');
   });
 
+  it('N08: a container that plays router changes nothing, a router of the LAN does', async () => {
+    const routes = (place: Place) => place.run(IP, '-6', 'route', 'show');
+    // With a listening bridge and peer, so that the rules alone have to hold.
+    const open = (device: string) => `echo 2 > /proc/sys/net/ipv6/conf/${device}/accept_ra`;
+    await world.host.run('/bin/sh', '-c', open(bridge('front')));
+    const before = await routes(world.host);
+    const peer = await routes(db);
+    await web.run(ATTACK, 'advertise', 'eth0', '2001:db8:bad::');
+    // Its link-local address may still be looking for duplicates.
+    await until('the route of the LAN', async () => {
+      await world.neighbour.run(ATTACK, 'advertise', 'lan0', '2001:db8:600d::').catch(() => '');
+      return (await routes(world.host)).includes('2001:db8:600d::/64');
+    });
+    expect(before).not.toContain('2001:db8:600d::');
+    expect(await routes(world.host)).not.toContain('2001:db8:bad::');
+    expect(await routes(db)).toBe(peer);
+    await world.host.run('/bin/sh', '-c', open(bridge('front')).replace('2', '0'));
+    // The LAN's default route would answer for what is nowhere.
+    await world.host.run('/bin/sh', '-c', open('lan0').replace('2', '0'));
+    await world.host.run(IP, '-6', 'route', 'flush', 'proto', 'ra');
+    await world.host.run(IP, '-6', 'addr', 'flush', 'dev', 'lan0', 'dynamic');
+  });
+
   it('containers of one network reach each other, and the host', async () => {
     expect(await db.probe('tcp', web.address6, 80)).toBe(`web saw ${db.address6}`);
     expect(await web.probe('udp', db.address6, 80)).toBe(`db saw ${web.address6}`);
@@ -223,6 +247,18 @@ describe('IPv6 inside networks', () => {
     await world.service.disconnect('front', four.id);
     expect(await four.probe('tcp', NEIGHBOUR_6, 7000)).toBe('ENETUNREACH');
     expect(await world.neighbour.probe('tcp', HOST_6, 8090)).toMatch(/^four saw /);
+  });
+
+  it('the way out goes over the network with the highest priority, one route at a time', async () => {
+    const id = db.id;
+    const ways = async () => JSON.parse(await db.run(IP, '-j', '-6', 'route', 'show', 'default'));
+    const gateways = async () => (await ways()).map((way: { gateway: string }) => way.gateway);
+    expect(await gateways()).toEqual([pool6('front').gateway]);
+    await world.service.connect('back', id, 'db', { gatewayPriority: 5 });
+    expect(await gateways()).toEqual(['fd00:77::fe']);
+    expect(await db.probe('tcp', NEIGHBOUR_6, 7000)).toBe(`neighbour saw ${HOST_6}`);
+    await world.service.disconnect('back', id);
+    expect(await gateways()).toEqual([pool6('front').gateway]);
   });
 
   it('addresses stay over a restart of the container and of the daemon', async () => {

