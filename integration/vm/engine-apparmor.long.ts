@@ -1,7 +1,8 @@
-import { describe, expect, test } from 'vitest';
+import { describe } from 'vitest';
 import { peer } from '../kit/peers.ts';
 import { ENGINE_MODULES, ENGINE_PRELUDE, engineFiles } from './engine-guest.ts';
-import { hostPrograms } from './initramfs.ts';
+import { testScenarios } from './guest-tests.ts';
+import { hostProgram } from './initramfs.ts';
 import { findMachine, runGuest } from './vm.ts';
 
 /** What the engine does with AppArmor where it is active. */
@@ -28,7 +29,7 @@ const LABEL = ['cat', '/proc/self/attr/apparmor/current'];
 const scenarios: Record<string, string> = {
   'the daemon loads its profile and says so': `
     tscompose ls
-    api POST '/images/create?fromSrc=-&repo=busybox&tag=latest' /work/busybox.tar
+    api POST '/images/create?fromSrc=-&repo=busybox&tag=latest' /stack/busybox.tar
     api GET /info >info; has info name=apparmor; lacks info 'without AppArmor'
     has /sys/kernel/security/apparmor/profiles 'tscompose-default (enforce)'`,
   'a container has it by default, also what is executed in it': `
@@ -73,20 +74,12 @@ const report =
     : await runGuest(machine, {
         scenarios,
         prelude: ENGINE_PRELUDE,
-        files: [
-          ...(await engineFiles(COMPOSE)),
-          ...(await hostPrograms([parser.path])).map((file) =>
-            file.path === parser.path ? { ...file, path: '/sbin/apparmor_parser' } : file,
-          ),
-        ],
+        files: [...(await engineFiles(COMPOSE)), ...(await hostProgram(parser.path, '/sbin/apparmor_parser'))],
         modules: ENGINE_MODULES,
         memoryMiB: 1536,
         deadlineMs: 290_000,
       });
 
 describe.skipIf(!report)('the engine on a host with AppArmor', () => {
-  for (const name of Object.keys(scenarios))
-    test(name, () => {
-      expect(report?.results.get(name) ?? `did not run:\n${report?.console.slice(-2000)}`).toBe('ok');
-    });
+  testScenarios(scenarios, report);
 });

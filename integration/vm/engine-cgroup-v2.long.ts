@@ -1,5 +1,6 @@
-import { describe, expect, test } from 'vitest';
+import { describe } from 'vitest';
 import { ENGINE_MODULES, ENGINE_PRELUDE, engineFiles } from './engine-guest.ts';
+import { testScenarios } from './guest-tests.ts';
 import { findMachine, runGuest } from './vm.ts';
 
 /** Command and daemon as they are shipped, on a host with cgroup v2, AppArmor and Linux 6.1. */
@@ -29,7 +30,7 @@ services:
 const scenarios: Record<string, string> = {
   'the daemon starts and imports an image': `
     tscompose ls
-    api POST '/images/create?fromSrc=-&repo=busybox&tag=latest' /work/busybox.tar
+    api POST '/images/create?fromSrc=-&repo=busybox&tag=latest' /stack/busybox.tar
     api GET /info >info; has info '"CgroupVersion":"2"'; has info '6.1.0'; cat info | tr ',' '\\n' | grep -i -A4 warn || true`,
   'a stack comes up, healthy, with a published port and names': `
     tscompose up -d --wait; tscompose ps
@@ -100,8 +101,5 @@ const report =
       });
 
 describe.skipIf(!report)('the engine on cgroup v2, Linux 6.1', () => {
-  for (const name of Object.keys(scenarios))
-    test(name, () => {
-      expect(report?.results.get(name) ?? `did not run:\n${report?.console.slice(-2000)}`).toBe('ok');
-    });
+  testScenarios(scenarios, report);
 });

@@ -11,7 +11,7 @@ const FILES: readonly { readonly path: string; readonly content: string; readonl
   { path: '/etc/hosts', content: '127.0.0.1 localhost\n' },
   // METHOD PATH [FILE]: one call of the API, its body on standard output.
   {
-    path: '/work/call.mjs',
+    path: '/stack/call.mjs',
     content: `import { request } from 'node:http';
 import { createReadStream } from 'node:fs';
 const [method, path, file] = process.argv.slice(2);
@@ -29,9 +29,9 @@ else call.end(body);
 
 /** Functions of the scenarios; `api METHOD PATH [FILE|JSON]` is one call of the engine's API. */
 export const ENGINE_PRELUDE = `
-cd /work
+cd /stack
 export PATH=/app/src/launch:$PATH
-api() { /app/src/launch/node /work/call.mjs "$@"; }
+api() { /app/src/launch/node /stack/call.mjs "$@"; }
 has() { grep -q -F -e "$2" "$1" || { echo "$1 lacks: $2"; cat "$1"; return 1; }; }
 fails() { if "$@"; then echo "succeeded: $*"; return 1; fi; }
 lacks() { fails grep -q -F -e "$2" "$1"; }
@@ -45,7 +45,7 @@ export const ENGINE_MODULES: readonly string[] = (
   'nft_fib_inet nft_reject_inet nft_limit nft_log nft_hash nft_numgen nft_socket nf_conntrack_netlink nft_fib_ipv4 nft_fib_ipv6 tun dummy'
 ).split(' ');
 
-/** The package as it is shipped below `/app`, with what it runs, and the test image in `/work`. */
+/** The package as it is shipped below `/app`, with what it runs, and the test image in `/stack`. */
 export async function engineFiles(compose: string): Promise<GuestFile[]> {
   const native = join(ROOT, 'dist/native');
   const programs = await hostPrograms([NODE, '/usr/sbin/nft', join(native, 'tscompose-layer')]);
@@ -58,8 +58,8 @@ export async function engineFiles(compose: string): Promise<GuestFile[]> {
     ...['tscompose.cjs', 'main.cjs'].map((file) => hostFile(join(ROOT, 'dist', file), `/app/dist/${file}`)),
     hostFile(join(ROOT, 'package.json'), '/app/package.json'),
     ...hostTree(join(ROOT, 'src/launch'), '/app/src/launch'),
-    { path: '/work/busybox.tar', content: await busyboxRootfsBytes() },
-    { path: '/work/compose.yaml', content: compose },
+    { path: '/stack/busybox.tar', content: await busyboxRootfsBytes() },
+    { path: '/stack/compose.yaml', content: compose },
     ...FILES,
   ];
 }

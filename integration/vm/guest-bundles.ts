@@ -6,6 +6,14 @@ export class GuestScenarios {
   readonly scripts: Record<string, string> = {};
   readonly files: GuestFile[] = [hostFile(RUNTIME, '/usr/bin/tscompose-runtime'), hostFile(PAYLOAD, '/bin/payload')];
 
+  /** What these have, in their order. */
+  constructor(...parts: readonly GuestScenarios[]) {
+    for (const part of parts) {
+      Object.assign(this.scripts, part.scripts);
+      this.files.push(...part.files);
+    }
+  }
+
   /** A bundle `/b/NAME` whose container runs the payload with these words. */
   bundle(name: string, words: readonly string[], change: (config: Config) => void = () => undefined): void {
     const config = baseConfig(words, `/tscompose-vm/${name}`);

@@ -68,6 +68,11 @@ export async function hostPrograms(programs: readonly string[]): Promise<GuestFi
   return [...programs, ...libraries].map((path) => ({ ...hostFile(path), mode: 0o755 }));
 }
 
+/** One program under another path, with what it links to. */
+export async function hostProgram(source: string, path: string): Promise<GuestFile[]> {
+  return (await hostPrograms([source])).map((file) => (file.path === source ? { ...file, path } : file));
+}
+
 /** Kernel modules in an order in which each finds what it needs: by the `depends=` that stands in every module. */
 export function orderModules(directory: string, wanted: readonly string[]): string[] {
   const places = new Map<string, string>();

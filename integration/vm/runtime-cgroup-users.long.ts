@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { describe } from 'vitest';
 import type { Config } from '../kit/bundle.ts';
 import { GuestScenarios, PRELUDE } from './guest-bundles.ts';
+import { testScenarios } from './guest-tests.ts';
 import { hostPrograms } from './initramfs.ts';
 import { findMachine, runGuest } from './vm.ts';
 
@@ -163,8 +164,5 @@ const report =
       });
 
 describe.skipIf(!report)('groups that are given, Linux 6.1', () => {
-  for (const name of Object.keys(guest.scripts))
-    test(name, () => {
-      expect(report?.results.get(name) ?? `did not run:\n${report?.console.slice(-2000)}`).toBe('ok');
-    });
+  testScenarios(guest.scripts, report);
 });

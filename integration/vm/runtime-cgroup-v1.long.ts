@@ -1,6 +1,7 @@
-import { describe, expect, test } from 'vitest';
+import { describe } from 'vitest';
 import type { Config } from '../kit/bundle.ts';
 import { GuestScenarios, PRELUDE } from './guest-bundles.ts';
+import { testScenarios } from './guest-tests.ts';
 import { findMachine, runGuest } from './vm.ts';
 
 /** Pure cgroup v1 as older distributions mount it: controllers together in one hierarchy, names that are not theirs, one without any. */
@@ -140,8 +141,5 @@ const report =
       });
 
 describe.skipIf(!report)('the runtime on pure cgroup v1, Linux 6.1', () => {
-  for (const name of Object.keys(guest.scripts))
-    test(name, () => {
-      expect(report?.results.get(name) ?? `did not run:\n${report?.console.slice(-2000)}`).toBe('ok');
-    });
+  testScenarios(guest.scripts, report);
 });

@@ -1,10 +1,11 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { describe } from 'vitest';
 import { runProgram } from '../../src/host/index.ts';
 import type { Config } from '../kit/bundle.ts';
 import { peer } from '../kit/peers.ts';
 import { GuestScenarios, PRELUDE } from './guest-bundles.ts';
-import { hostPrograms } from './initramfs.ts';
+import { testScenarios } from './guest-tests.ts';
+import { hostProgram } from './initramfs.ts';
 import { findMachine, runGuest } from './vm.ts';
 
 /** Labels of security modules, on kernels that have them: one machine each, since only one of the two can be the first. */
@@ -180,9 +181,7 @@ const onAppArmor =
         files: [
           ...apparmor.files,
           { path: '/profile', content: PROFILES },
-          ...(await hostPrograms([parser.path])).map((file) =>
-            file.path === parser.path ? { ...file, path: '/sbin/apparmor_parser' } : file,
-          ),
+          ...(await hostProgram(parser.path, '/sbin/apparmor_parser')),
         ],
       });
 const onSelinux =
@@ -200,8 +199,5 @@ describe.skipIf(unavailable).each([
   { module: 'AppArmor', scripts: apparmor.scripts, report: onAppArmor },
   { module: 'SELinux', scripts: selinux.scripts, report: onSelinux },
 ])('$module', ({ scripts, report }) => {
-  for (const name of Object.keys(scripts))
-    test(name, () => {
-      expect(report?.results.get(name) ?? `did not run:\n${report?.console.slice(-2000)}`).toBe('ok');
-    });
+  testScenarios(scripts, report);
 });

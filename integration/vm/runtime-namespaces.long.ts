@@ -5,7 +5,8 @@ import { runProgram } from '../../src/host/index.ts';
 import type { Config } from '../kit/bundle.ts';
 import { peer } from '../kit/peers.ts';
 import { GuestScenarios, PRELUDE } from './guest-bundles.ts';
-import { hostPrograms } from './initramfs.ts';
+import { testScenarios } from './guest-tests.ts';
+import { hostProgram, hostPrograms } from './initramfs.ts';
 import { findMachine, runGuest } from './vm.ts';
 
 /** Namespaces, id maps and mounts where the kernel lacks what later ones have: Linux 6.1, cgroup v2. */
@@ -137,9 +138,7 @@ guest.add(
 
 const parser = await peer('apparmor-parser');
 if ('path' in parser) {
-  const program = (await hostPrograms([parser.path])).map((file) =>
-    file.path === parser.path ? { ...file, path: '/sbin/apparmor_parser' } : file,
-  );
+  const program = await hostProgram(parser.path, '/sbin/apparmor_parser');
   const content = 'profile tscompose-vm flags=(attach_disconnected) { file, capability, signal, deny /secret r, }\n';
   guest.files.push(...program, { path: '/profile', content });
   guest.bundle('label', ['cat', '/proc/self/attr/apparmor/current', 'pause'], (config) => {
@@ -183,8 +182,5 @@ describe.skipIf(!report)('namespaces on Linux 6.1', () => {
   test('the disk is made', () => {
     expect(made).toMatchObject({ status: 0 });
   });
-  for (const name of Object.keys(guest.scripts))
-    test(name, () => {
-      expect(report?.results.get(name) ?? `did not run:\n${report?.console.slice(-2000)}`).toBe('ok');
-    });
+  testScenarios(guest.scripts, report);
 });
