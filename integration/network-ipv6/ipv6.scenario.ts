@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runProgram } from '../../src/host/index.ts';
 import { ATTACK } from '../kit/bundle.ts';
 import { RUNTIME_BINARY, until } from '../kit/keeper.ts';
-import { HOST, HOST_6, INSTANCE, type Member, NEIGHBOUR_6, type Place, World } from '../network-reach/world.ts';
+import { HOST, HOST_6, INSTANCE, type Member, NEIGHBOUR_6, Place, World } from '../network-reach/world.ts';
 
 const IP = '/usr/sbin/ip';
 const NFT = '/usr/sbin/nft';
@@ -282,6 +282,18 @@ describe('IPv6 inside networks', () => {
     await world.service.release(first.id);
     await world.start('second', [{ network: 'front' }], [published]);
     expect(await world.neighbour.probe('udp', HOST_6, 8095, 5555)).toBe(`second saw ${NEIGHBOUR_6}`);
+  });
+
+  it('a running container of a lost keeper is taken over with its addresses, names and ports', async () => {
+    const endpoints = world.service.endpoints(web.id);
+    expect((await world.loseKeeper()).alive).toEqual([]);
+    const { path } = await world.service.adopt(web.id, web.server);
+    const adopted = new Place(path ?? '');
+    expect(world.service.endpoints(web.id)).toEqual(endpoints);
+    expect(await addresses(adopted, 'eth0')).toContain(`${web.address6}/64`);
+    expect(await adopted.lookup('AAAA', 'web')).toBe(web.address6);
+    expect(await world.neighbour.probe('tcp', HOST_6, 8080)).toBe(`web saw ${NEIGHBOUR_6}`);
+    expect(await world.host.probe('tcp', '::1', 8083)).toMatch(/^web saw /);
   });
 
   it('is seen by the native dump', async () => {

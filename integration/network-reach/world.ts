@@ -83,6 +83,8 @@ async function run(file: string, args: readonly string[]): Promise<string> {
   return result.stdout;
 }
 
+const KEEPER = 'keeper-in-namespace';
+
 /** A network namespace with a process that holds it. */
 export class Place {
   readonly path: string;
@@ -128,6 +130,8 @@ export class Place {
 /** A container without a root file system: a sandbox and a server in it. */
 export interface Member extends Place {
   readonly id: string;
+  /** The process that lives in it. */
+  readonly server: number;
   readonly address: string;
   /** Empty on networks without IPv6. */
   readonly address6: string;
@@ -138,8 +142,8 @@ export class World {
   readonly host: Place;
   readonly neighbour: Place;
   readonly directory: string;
-  readonly keeper: TestKeeper;
-  readonly link: KeeperLink;
+  keeper: TestKeeper;
+  link: KeeperLink;
   service: NetworkService;
   readonly #servers: ChildProcess[] = [];
 
@@ -165,7 +169,7 @@ export class World {
       await place.run(ip, 'addr', 'add', `${six}/64`, 'dev', 'lan0', 'nodad');
       await place.run(ip, 'link', 'set', 'lan0', 'up');
     }
-    const wrapper = join(directory, 'keeper-in-namespace');
+    const wrapper = join(directory, KEEPER);
     await writeFile(wrapper, `#!/bin/sh\nexec /usr/bin/nsenter --net=${host.path} ${RUNTIME_BINARY} "$@"\n`);
     await chmod(wrapper, 0o755);
     const keeper = await TestKeeper.start({ binary: wrapper });
@@ -181,6 +185,16 @@ export class World {
     return this.service.recover();
   }
 
+  /** The keeper died with all it held, and another one came with the daemon. */
+  async loseKeeper() {
+    process.kill(this.keeper.pid, 'SIGKILL');
+    await this.keeper.ended;
+    await this.keeper.stop();
+    this.keeper = await TestKeeper.start({ binary: join(this.directory, KEEPER) });
+    this.link = await this.keeper.link();
+    return this.restartService();
+  }
+
   /** A running container with a server on port 80. */
   async start(
     name: string,
@@ -192,12 +206,17 @@ export class World {
     const [endpoint] = await this.service.prepare({ containerId: id, name, endpoints, dns });
     const { path } = await this.service.openSandbox(id);
     const place = new Place(path ?? this.host.path);
-    await this.serve(name, place, 80);
+    const pid = await this.serve(name, place, 80);
     await this.service.publish(id, ports);
-    return Object.assign(place, { id, address: endpoint?.address ?? '', address6: endpoint?.address6 ?? '' });
+    return Object.assign(place, {
+      id,
+      server: pid,
+      address: endpoint?.address ?? '',
+      address6: endpoint?.address6 ?? '',
+    });
   }
 
-  async serve(name: string, place: Place, port: number): Promise<void> {
+  async serve(name: string, place: Place, port: number): Promise<number> {
     const server = spawn(
       '/usr/bin/nsenter',
       [`--net=${place.path}`, process.execPath, '-e', SERVER, name, String(port)],
@@ -207,6 +226,7 @@ export class World {
     );
     this.#servers.push(server);
     if (server.stdout) await once(server.stdout, 'data');
+    return server.pid ?? 0;
   }
 
   /** A DNS server on port 53. */

@@ -125,6 +125,18 @@ table inet tsc {
     expect(keys('at_address6')).toEqual(['2001:db8::1 . tcp . 8081 : fd00:1::2 . 80']);
   });
 
+  it('reads as a whole like this', async () => {
+    const six = { pool6: { subnet: 'fd00:1::/64', gateway: 'fd00:1::1', auxiliary: {} } };
+    const networks = [network(1, six), network(2, { internal: true }), network(3, { apart: true, masquerade: false })];
+    const ports = [
+      port(8080),
+      port(8080, '::', 'fd00:1::2'),
+      port(8081, '127.0.0.1'),
+      port(8082, '2001:db8::1', 'fd00:1::2'),
+    ];
+    await expect(renderTable(build(networks, ports))).toMatchFileSnapshot('golden/table.nft');
+  });
+
   it('rewrites what the container has an address for, and leaves ::1 to a proxy', () => {
     const bound = ['0.0.0.0', '::', '::1'].map((hostIp) => ({ ...port(80, hostIp), address: '' }));
     const hosts = (target: { ipv4?: string; ipv6?: string }) =>
