@@ -11,6 +11,27 @@ import { workshopOfFile } from '../kit/workshop.ts';
 /** Options and surroundings that callers of runc and crun count on. */
 const shop = workshopOfFile();
 
+/** What a shell does with a job: starts it in the background, waits until it stops, gives it the terminal, lets it go on. */
+const JOB = `
+import os, signal, sys, time
+job = os.fork()
+if job == 0:
+    os.setpgid(0, 0)
+    os.execv(sys.argv[1], sys.argv[1:])
+try: os.setpgid(job, job)
+except OSError: pass
+_, status = os.waitpid(job, os.WUNTRACED)
+fields = lambda: open('/proc/%d/stat' % job).read().rsplit(')', 1)[1].split()
+used = fields()[11:13]
+time.sleep(0.2)
+print('stopped', os.WIFSTOPPED(status) and fields()[0], used == fields()[11:13], flush=True)
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+os.tcsetpgrp(0, job)
+os.killpg(job, signal.SIGCONT)
+_, status = os.waitpid(job, 0)
+sys.exit(os.waitstatus_to_exitcode(status))
+`;
+
 async function running(words: readonly string[], change?: (config: Config) => void): Promise<Bundle> {
   const bundle = shop.bundle(words, change);
   expect(await callDetached(bundle, 'run', ['-d', bundle.id])).toMatchObject({ status: 0, stderr: '' });
@@ -134,6 +155,18 @@ describe('a terminal of our own', () => {
     session.type('\x04');
     await session.waitFor(/tty 1 1 1 (40x120|33x101)/);
     expect(await session.ended).toBe(7);
+    expect(shop.leftovers()).toEqual([]);
+  });
+
+  test('in the background it stops, as a shell expects, and goes on in the foreground', async () => {
+    const bundle = shop.bundle(['tty', 'exit', '7'], (config) => {
+      config.process['terminal'] = true;
+    });
+    const job = ['/usr/bin/python3', '-c', JOB, RUNTIME, ...bundle.options, 'run', bundle.id];
+    const session = openTerminal(job, { environment: {}, cwd: bundle.directory });
+    expect(await session.ended).toBe(7);
+    expect(session.shown()).toMatch(/stopped T True/);
+    expect(session.shown()).toContain('tty 1 1 1');
     expect(shop.leftovers()).toEqual([]);
   });
 
