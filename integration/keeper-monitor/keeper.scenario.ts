@@ -5,7 +5,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { KeeperLink } from '../../src/engine/runtime/index.ts';
-import { connectUnix, pathExists, runProgram } from '../../src/host/index.ts';
+import { connectUnix, pathExists, runProgram, spawnProgram } from '../../src/host/index.ts';
 import { RUNTIME } from '../kit/bundle.ts';
 import { isAlive, killIfThere, TestKeeper, until } from '../kit/keeper.ts';
 
@@ -180,6 +180,32 @@ describe('keeper', () => {
     await expect(ask(1)).rejects.toThrow(/ECONNRESET/);
     await link.releasePort('p');
     await expect(ask(1)).rejects.toThrow(/ECONNREFUSED/);
+  });
+
+  it('net connect dials into a sandbox, with half-close, and says what keeps it out', async () => {
+    const { path } = await link.createSandbox('dialled', EMPTY_SANDBOX);
+    const serve = `require('node:net').createServer({ allowHalfOpen: true }, (socket) => {
+      let size = 0; socket.on('data', (chunk) => { size += chunk.length; }).on('end', () => socket.end(size + ' bytes'));
+    }).listen(7000, '127.0.0.1', () => console.log('listening'))`;
+    const server = spawnProgram('/usr/bin/nsenter', [`--net=${path}`, process.execPath, '-e', serve], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    try {
+      if (server.stdout) await once(server.stdout, 'data');
+      const dial = (request: object, input = '') =>
+        runProgram(RUNTIME, ['net', 'connect', JSON.stringify(request)], { input });
+      const inside = { namespace: path, address: '127.0.0.1', port: 7000 };
+      expect(await dial(inside, 'x'.repeat(300_000))).toMatchObject({ status: 0, stdout: '300000 bytes', stderr: '' });
+      for (const [request, says] of [
+        [{ ...inside, port: 7001 }, 'cannot connect to 127.0.0.1:7001: Connection refused'],
+        [{ ...inside, address: 'localhost' }, "'localhost' is not an IPv4 address"],
+        [{ ...inside, namespace: '/proc/self/ns/uts' }, 'cannot enter the network namespace /proc/self/ns/uts'],
+      ] as const)
+        expect(await dial(request)).toMatchObject({ status: 1, stdout: '', stderr: expect.stringContaining(says) });
+    } finally {
+      server.kill('SIGKILL');
+      await once(server, 'exit');
+    }
   });
 
   it('serves a proxied udp port, keeping clients apart', async () => {

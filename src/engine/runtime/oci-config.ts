@@ -144,7 +144,6 @@ export function buildOciConfig(input: OciConfigInput): OciConfig {
     annotations: {
       ...input.annotations,
       'dev.tscompose.overlay': JSON.stringify(input.overlay),
-      'dev.tscompose.mkdir-cwd': 'true',
       ...(input.init && { 'dev.tscompose.init': 'true' }),
     },
     linux: {
