@@ -12,6 +12,7 @@ const SET_NAMES = Object.keys(SETS) as SetName[];
  * host (::1 is left to a proxy: the kernel routes nothing from there). leaving: loopback
  * and hairpin connections come back through us; containers go out under the host's address. passing: bridges are closed to each
  * other except for published ports; internal ones are closed. entering: internal containers do not reach the host.
+ * Protocol 58 is ICMPv6: by name nft would look it up in /etc/protocols, which small systems do not have.
  */
 const CHAINS = `	chain guard {
 		type filter hook prerouting priority raw; policy accept;
@@ -24,7 +25,7 @@ const CHAINS = `	chain guard {
 		ip daddr @subnets drop
 		iifname @bridges icmpv6 type { nd-router-advert, nd-redirect } drop
 		iifname @bridges ip6 saddr fe80::/10 ip6 daddr { fe80::/10, ff00::/8 } accept
-		iifname @bridges ip6 saddr :: meta l4proto ipv6-icmp accept
+		iifname @bridges ip6 saddr :: meta l4proto 58 accept
 		iifname @bridges ip6 saddr . iifname != @members6 drop
 		ip6 daddr . iifname @members6 accept
 		ip6 daddr @answered6 fib daddr type unicast accept
