@@ -114,11 +114,11 @@ describe('privileges', () => {
   });
 
   test('limits, environment, working directory', async () => {
-    const text = await inside(['rlimit', 'env', 'cwd', 'stat', '/work/dir'], (config) => {
+    const text = await inside(['rlimit', 'env', 'cwd', 'stat', '/srv/made'], (config) => {
       config.process['rlimits'] = [{ type: 'RLIMIT_NOFILE', soft: 512, hard: 1024 }];
-      config.process['cwd'] = '/work/dir';
+      config.process['cwd'] = '/srv/made';
     });
-    expect(text).toContain('nofile 512 1024\nPATH=/bin\nHOME=/root\n/work/dir\nstat /work/dir: mode=40755');
+    expect(text).toContain('nofile 512 1024\nPATH=/bin\nHOME=/root\n/srv/made\nstat /srv/made: mode=40755');
   });
 
   test('only the three standard descriptors reach the process', async () => {

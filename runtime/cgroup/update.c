@@ -1,3 +1,4 @@
+/* New limits for a living container: every write is kept in a journal, so that a failure half-way is taken back. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

@@ -95,7 +95,8 @@ static int make_first(const struct between *between, pid_t *ret_pid, struct err 
   return 0;
 }
 
-/* What is left is born with the child: its socket, the terminal's, the caller's own. */
+/* The first process inherits what the go-between holds: only its sync socket, the console socket, --preserve-fds and
+   the link to the runtime may be among it. */
 static int close_all_but(const struct setup *setup, int link, struct err *err) {
   int keep[] = {setup->sync, setup->console_socket, link};
   return fd_close_but(3 + setup->preserve_fds, keep, array_length(keep), err);
@@ -151,7 +152,8 @@ static int write_offsets(const struct plan *plan, pid_t pid, struct err *err) {
                       : 0;
 }
 
-/* The score is inherited. Inside another user namespace nobody could change it. */
+/* Set on the go-between, from which the first process inherits it: inside another user namespace it could not be
+   lowered. */
 static void set_oom_score(const struct setup *setup, pid_t pid) {
   if (setup->process->oom_score_adj_given) {
     char path[48], text[16];

@@ -91,7 +91,7 @@ static int print_ids(const struct rows *rows, struct str *out) {
   return r;
 }
 
-/* The state of each with its owner put in before the end. */
+/* The state as `state` prints it, with the owner as one more member: its closing brace is left out for that. */
 static int add_state(const struct container *container, bool first, struct str *out, struct err *err) {
   cleanup_free char *text = NULL;
   cleanup_free char *owner = owner_name(container->directory);

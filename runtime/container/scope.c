@@ -1,3 +1,4 @@
+/* The systemd scope of a container, whose unit name is kept in the file `scope` beside its state. */
 #include <errno.h>
 
 #include "base/file.h"

@@ -11,7 +11,8 @@
 
 #define ONLY(capability) (UINT64_C(1) << (capability))
 
-/* Programs that the runtime runs at the end need what it has. By the word alone: too often is the safe side. */
+/* Whether config.json has poststop hooks, which the runtime runs at the end with the rights it has. The word alone is
+   looked for: to find it where it means something else only keeps rights that were not needed. */
 static bool has_last_hooks(const struct config *config) {
   char path[PATH_MAX];
   cleanup_free char *text = NULL;

@@ -65,7 +65,7 @@ static int make_file_system(const struct plan *plan, const struct plan_mount *mo
   return 0;
 }
 
-/* `mount` without options that begin so; `items` has room for all. */
+/* A copy of `mount` without the options that begin with `prefix`; `items` has room for all. */
 static struct plan_mount without(const struct plan_mount *mount, const char *prefix, const char **items) {
   struct plan_mount other = *mount;
   other.data.items = items;

@@ -124,7 +124,7 @@ static int read_action(const struct json *object, const char *key, const char *e
   return 0;
 }
 
-/* Those given, after the machine's own. */
+/* The machine's own architecture comes first, whether the profile names it or not. */
 static int read_architectures(struct arena *arena, const struct json *source, struct seccomp_profile *profile,
                               struct err *err) {
   struct plan_text_list list = {NULL, 0};

@@ -5,7 +5,7 @@ const A = 'services: {a: {image: x}}\n';
 
 function load(files: Record<string, string | Uint8Array>, options: Partial<LoadOptions> = {}) {
   const reader = memoryReader(files);
-  return loadProject({ currentDirectory: '/work/app', environment: {}, reader, ...options });
+  return loadProject({ currentDirectory: '/home/ann/app', environment: {}, reader, ...options });
 }
 
 async function findings(files: Record<string, string | Uint8Array>, options: Partial<LoadOptions> = {}) {
@@ -19,8 +19,12 @@ async function findings(files: Record<string, string | Uint8Array>, options: Par
 
 describe('finding files', () => {
   it('looks in parents and takes the folder of the file as project folder', async () => {
-    const { project } = await load({ '/work/compose.yaml': A });
-    expect(project).toMatchObject({ name: 'work', workingDirectory: '/work', composeFiles: ['/work/compose.yaml'] });
+    const { project } = await load({ '/home/ann/compose.yaml': A });
+    expect(project).toMatchObject({
+      name: 'ann',
+      workingDirectory: '/home/ann',
+      composeFiles: ['/home/ann/compose.yaml'],
+    });
   });
 
   it('says where it looked', async () => {
@@ -28,36 +32,39 @@ describe('finding files', () => {
   });
 
   it('adds the override file', async () => {
-    const files = { '/work/app/compose.yml': A, '/work/app/compose.override.yml': 'services: {a: {user: "1"}}' };
+    const files = {
+      '/home/ann/app/compose.yml': A,
+      '/home/ann/app/compose.override.yml': 'services: {a: {user: "1"}}',
+    };
     expect((await load(files)).project.services.get('a')?.user).toBe('1');
   });
 
   it('takes COMPOSE_FILE with its separator, also from .env', async () => {
     const files = {
-      '/work/app/.env': 'COMPOSE_FILE=x/a.yaml,b.yaml\nCOMPOSE_PATH_SEPARATOR=,\n',
-      '/work/app/x/a.yaml': A,
-      '/work/app/b.yaml': 'services: {b: {image: y}}',
+      '/home/ann/app/.env': 'COMPOSE_FILE=x/a.yaml,b.yaml\nCOMPOSE_PATH_SEPARATOR=,\n',
+      '/home/ann/app/x/a.yaml': A,
+      '/home/ann/app/b.yaml': 'services: {b: {image: y}}',
     };
     const { project } = await load(files);
-    expect(project.composeFiles).toEqual(['/work/app/x/a.yaml', '/work/app/b.yaml']);
-    expect(project.workingDirectory).toBe('/work/app/x');
+    expect(project.composeFiles).toEqual(['/home/ann/app/x/a.yaml', '/home/ann/app/b.yaml']);
+    expect(project.workingDirectory).toBe('/home/ann/app/x');
   });
 
   it('reads standard input, whose paths start at the current folder', async () => {
     const { project } = await load({ '-': 'services: {a: {build: ./b}}' }, { files: ['-'] });
-    expect(project.services.get('a')?.build?.context).toBe('/work/app/b');
+    expect(project.services.get('a')?.build?.context).toBe('/home/ann/app/b');
   });
 
   it('moves relative paths with --project-directory', async () => {
-    const files = { '/work/app/sub/compose.yaml': 'services: {a: {build: ./b}}' };
+    const files = { '/home/ann/app/sub/compose.yaml': 'services: {a: {build: ./b}}' };
     const { project } = await load(files, { files: ['sub/compose.yaml'], projectDirectory: '../other' });
-    expect(project.workingDirectory).toBe('/work/other');
-    expect(project.services.get('a')?.build?.context).toBe('/work/other/b');
+    expect(project.workingDirectory).toBe('/home/ann/other');
+    expect(project.services.get('a')?.build?.context).toBe('/home/ann/other/b');
   });
 });
 
 describe('naming', () => {
-  const files = { '/work/app/compose.yaml': `name: fromfile\n${A}` };
+  const files = { '/home/ann/app/compose.yaml': `name: fromfile\n${A}` };
   it.each([
     [{}, 'fromfile'],
     [{ environment: { COMPOSE_PROJECT_NAME: 'fromenv' } }, 'fromenv'],
@@ -77,7 +84,7 @@ describe('naming', () => {
 
 describe('profiles', () => {
   const files = {
-    '/work/app/compose.yaml':
+    '/home/ann/app/compose.yaml':
       'services: {a: {image: x}, b: {image: y, profiles: [p]}, c: {image: z, profiles: [p, q], depends_on: [b]}}',
   };
   it.each([
@@ -100,13 +107,15 @@ describe('profiles', () => {
 
   it('suggests a service for a wrong name on the command line', async () => {
     await expect(
-      load({ '/work/app/compose.yaml': 'services: {frontend: {image: x}}' }, { services: ['fronted'] }),
+      load({ '/home/ann/app/compose.yaml': 'services: {frontend: {image: x}}' }, { services: ['fronted'] }),
     ).rejects.toMatchObject({ hint: 'did you mean frontend?' });
   });
 });
 
 describe('attributes not carried out', () => {
-  const files = { '/work/app/compose.yaml': 'services:\n  a:\n    image: x\n    gpus: all\n    isolation: hyperv\n' };
+  const files = {
+    '/home/ann/app/compose.yaml': 'services:\n  a:\n    image: x\n    gpus: all\n    isolation: hyperv\n',
+  };
   it('are errors with their place when the stack is to run', async () => {
     expect(await findings(files)).toEqual(['compose/unsupported-attribute 4:5', 'compose/windows-only 5:5']);
   });
@@ -117,19 +126,20 @@ describe('attributes not carried out', () => {
   });
   it('refuses a build for another machine', async () => {
     const yaml = 'services: {a: {build: {context: ., platforms: [linux/arm64]}}}';
-    expect(await findings({ '/work/app/compose.yaml': yaml }, { hostPlatform: 'linux/amd64' })).toEqual([
+    expect(await findings({ '/home/ann/app/compose.yaml': yaml }, { hostPlatform: 'linux/amd64' })).toEqual([
       'compose/unsupported-attribute 1:48',
     ]);
   });
   it('lets empty ones pass', async () => {
-    await load({ '/work/app/compose.yaml': 'services: {a: {image: x, gpus: [], use_api_socket: false}}' });
+    await load({ '/home/ann/app/compose.yaml': 'services: {a: {image: x, gpus: [], use_api_socket: false}}' });
   });
 });
 
 it('reports every problem of all files in one run, warnings among them', async () => {
   const files = {
-    '/work/app/compose.yaml': 'version: "3"\nservices:\n  web:\n    image: x:$TAG\n    imag: x\n    ports: ["80:a"]\n',
-    '/work/app/compose.override.yaml': 'services:\n  web:\n    depends_on: [wbe]\n    networks: [n]\n    tty: 5\n',
+    '/home/ann/app/compose.yaml':
+      'version: "3"\nservices:\n  web:\n    image: x:$TAG\n    imag: x\n    ports: ["80:a"]\n',
+    '/home/ann/app/compose.override.yaml': 'services:\n  web:\n    depends_on: [wbe]\n    networks: [n]\n    tty: 5\n',
   };
   expect(await findings(files)).toEqual([
     'compose/obsolete-version 1:1',
@@ -143,13 +153,13 @@ it('reports every problem of all files in one run, warnings among them', async (
 });
 
 it('shows the place, the reason and the next step', async () => {
-  const error = await load({ '/work/app/compose.yaml': 'services:\n  web:\n    image: x\n    comand: [a]\n' }).catch(
-    (e) => e,
-  );
-  expect(error.message).toBe('/work/app/compose.yaml:4:5: unknown key "comand" in services.web');
+  const error = await load({
+    '/home/ann/app/compose.yaml': 'services:\n  web:\n    image: x\n    comand: [a]\n',
+  }).catch((e) => e);
+  expect(error.message).toBe('/home/ann/app/compose.yaml:4:5: unknown key "comand" in services.web');
   expect(formatFindings(error.diagnostics, error.sources)).toBe(
     [
-      '/work/app/compose.yaml:4:5: error: unknown key "comand" in services.web [compose/unknown-key]',
+      '/home/ann/app/compose.yaml:4:5: error: unknown key "comand" in services.web [compose/unknown-key]',
       '  4 |     comand: [a]',
       '    |     ^^^^^^',
       '  hint: did you mean command?',
@@ -159,7 +169,7 @@ it('shows the place, the reason and the next step', async () => {
 
 it('tells where a value was written', async () => {
   const { locate } = await load({
-    '/work/app/compose.yaml': 'services:\n  web:\n    image: x\n    ports:\n      - 80:80\n',
+    '/home/ann/app/compose.yaml': 'services:\n  web:\n    image: x\n    ports:\n      - 80:80\n',
   });
   expect(locate(['services', 'web', 'ports', '0'])).toMatchObject({ line: 5, column: 9 });
   expect(locate(['services', 'web', 'nothing', 'here'])).toMatchObject({ line: 2, column: 3 });
@@ -168,7 +178,7 @@ it('tells where a value was written', async () => {
 it('names missing env files, included files and extended files where they are asked for', async () => {
   const yaml =
     'include: [nope.yaml]\nservices:\n  a: {image: x, env_file: no.env}\n  b: {extends: {file: no.yaml, service: b}, image: y}\n';
-  expect(await findings({ '/work/app/compose.yaml': yaml })).toEqual([
+  expect(await findings({ '/home/ann/app/compose.yaml': yaml })).toEqual([
     'compose/no-file 1:11',
     'compose/no-file 3:27',
     'compose/no-file 4:23',

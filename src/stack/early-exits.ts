@@ -5,12 +5,12 @@ import type { Operation } from './plan.ts';
 import { explainExit } from './service-failure.ts';
 import type { ServiceWatch } from './service-watch.ts';
 
-/** One that is busy for longer is taken as up. Who asked to wait wants to know better. */
+/** How long a container is watched: one that is still busy after `mostMs` counts as up. `--wait` looks longer. */
 const PATIENCE = { quietMs: 20, mostMs: 500 } as const;
 const PATIENCE_OF_WAIT = { quietMs: 300, mostMs: 1500 } as const;
 /**
- * With an engine that cannot tell: a few times what the fastest start took, since the others waited for each other and would say
- * nothing about how loaded the machine is.
+ * For engines that cannot tell whether a container has come to rest: a pause of `starts` times the fastest start, which says how
+ * loaded the machine is. Slower ones say less, since they waited for each other.
  */
 const BLIND = { leastMs: 100, mostMs: 500, starts: 3 } as const;
 

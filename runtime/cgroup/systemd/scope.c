@@ -58,7 +58,7 @@ int scope_name_parse(const char *path, const char *id, bool user, struct scope_n
   return 0;
 }
 
-/* Candidates in turn; the first that is there counts, whatever it then says. */
+/* Where systemd may be asked, best first. The first socket that exists is the one; its refusal is final. */
 struct candidate {
   char path[108];
   bool direct;

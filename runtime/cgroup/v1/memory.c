@@ -52,7 +52,7 @@ static int check_usage(int fd, const struct plan_resources *from, struct err *er
   return 0;
 }
 
-/* The file tells several things, one of which is written. */
+/* memory.oom_control reads as several lines and is written as one number: the first line is what can be set back. */
 static int write_oom_control(const struct cgroup_writer *to, int64_t disable, struct err *err) {
   if (disable == PLAN_UNSET || (disable == 0 && to->journal == NULL)) {
     return 0;

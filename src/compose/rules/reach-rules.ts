@@ -2,7 +2,7 @@ import { child, childItems, childMap, childText, type Mapping } from '../node.ts
 import { readBoolean } from '../scalar-formats.ts';
 import type { RuleContext } from './rule-context.ts';
 
-/** Ports of a service on the host's network say nothing; those of one that has internal networks only lead nowhere. */
+/** Warns of ports without effect: on the host's network they are open as they are, from internal networks nobody gets out or in. */
 export function reachablePorts(service: Mapping, { name, tree, warn }: RuleContext): void {
   const [port] = childItems(service, 'ports');
   const networks = [...(childMap(service, 'networks')?.entries.keys() ?? [])];

@@ -39,7 +39,7 @@ const gatewayMode =
     return { ...options, withoutGateway: [...(options.withoutGateway ?? []), family] };
   };
 
-/** Options that only may say what is so anyway. */
+/** An option that may be given with the one value that our bridges have anyway. */
 const only =
   (wanted: boolean, otherwise: string, hint?: string): OptionReader =>
   (options, value, key) => {

@@ -9,7 +9,7 @@ function invalid(message: string): TscError {
 const NAME = 'com.docker.network.endpoint.ifname';
 const SYSCTLS = 'com.docker.network.endpoint.sysctls';
 
-/** Names below /proc/sys/net that are no interface. */
+/** Names that have another meaning below /proc/sys/net/ipv4/conf than that of an interface. */
 const RESERVED = ['lo', 'all', 'default', '.', '..'];
 
 function checkName(name: string, others: readonly Endpoint[]): string {
