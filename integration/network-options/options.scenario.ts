@@ -87,6 +87,20 @@ describe('driver options of bridge networks', () => {
     });
   });
 
+  it('gateway mode nat-unprotected: every port of one family is open to whoever has a route, not to other networks', async () => {
+    await create('bare', { [`${OPTION}.gateway_mode_ipv6`]: 'nat-unprotected' }, { enableIpv6: true });
+    const { pool, pool6 } = world.service.inspect('bare');
+    await world.neighbour.run(IP, 'route', 'add', pool?.subnet ?? '', 'via', HOST);
+    await world.neighbour.run(IP, 'route', 'add', pool6?.subnet ?? '', 'via', '2001:db8::1');
+    const bare = await world.start('bare', [{ network: 'bare' }]);
+    expect(await world.neighbour.probe('tcp', bare.address6, 80)).toBe(`bare saw ${NEIGHBOUR_6}`);
+    expect(await world.neighbour.probe('udp', bare.address6, 80)).toBe(`bare saw ${NEIGHBOUR_6}`);
+    expect(await world.neighbour.probe('tcp', bare.address, 80)).toBe('timeout');
+    expect(await one.probe('tcp', bare.address6, 80)).toBe('timeout');
+    expect(await world.neighbour.probe('tcp', pool6?.gateway ?? '', 7001)).toBe('timeout');
+    expect(await bare.probe('tcp', NEIGHBOUR_6, 7000)).toBe('neighbour saw 2001:db8::1');
+  });
+
   it('names of interfaces: a prefix for the network, one for the endpoint', async () => {
     await create('named', { 'com.docker.network.container_iface_prefix': 'lan', [`${OPTION}.name`]: 'tscnet-named' });
     const ifname = (name: string) => ({ driverOptions: { 'com.docker.network.endpoint.ifname': name } });
@@ -117,7 +131,7 @@ describe('driver options of bridge networks', () => {
   it('refuses by name what is not carried out', async () => {
     const wrong: readonly [string, string, string][] = [
       [`${OPTION}.gateway_mode_ipv4`, 'routed', 'network/unsupported'],
-      [`${OPTION}.gateway_mode_ipv6`, 'nat-unprotected', 'network/unsupported'],
+      [`${OPTION}.gateway_mode_ipv6`, 'routed', 'network/unsupported'],
       [`${OPTION}.inhibit_ipv4`, 'true', 'network/unsupported'],
       [`${OPTION}.trusted_host_interfaces`, 'eth0', 'network/unsupported'],
       [`${OPTION}.host_binding_ipv4`, '::1', 'network/invalid'],

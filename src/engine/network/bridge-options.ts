@@ -6,7 +6,10 @@ export const DEFAULT_MTU = 1500;
 
 /** What the driver options of a bridge network decide; others are refused. */
 export interface BridgeOptions
-  extends Pick<NetworkRecord, 'mtu' | 'masquerade' | 'apart' | 'hostBinding' | 'interfacePrefix' | 'withoutGateway'> {
+  extends Pick<
+    NetworkRecord,
+    'mtu' | 'masquerade' | 'apart' | 'hostBinding' | 'interfacePrefix' | 'withoutGateway' | 'unprotected'
+  > {
   readonly bridge?: string;
 }
 
@@ -30,10 +33,11 @@ const gatewayMode =
   (family: 4 | 6): OptionReader =>
   (options, value, key, spec) => {
     if (value === 'nat' || value === '') return options;
+    if (value === 'nat-unprotected') return { ...options, unprotected: [...(options.unprotected ?? []), family] };
     if (value !== 'isolated')
       throw unsupported(
         `network option ${key}=${value} is not supported`,
-        'nat is, and isolated on internal networks; publish the ports that are to be reached',
+        'nat and nat-unprotected are, and isolated on internal networks',
       );
     if (!spec.internal) throw invalid(`network option ${key}=isolated needs an internal network`);
     return { ...options, withoutGateway: [...(options.withoutGateway ?? []), family] };

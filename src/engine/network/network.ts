@@ -68,6 +68,8 @@ export interface NetworkRecord {
   readonly interfacePrefix?: string;
   /** Families whose gateway address the bridge does not carry (gateway mode `isolated`). */
   readonly withoutGateway?: readonly (4 | 6)[];
+  /** Families in which every port is open to whoever has a route (gateway mode `nat-unprotected`). */
+  readonly unprotected?: readonly (4 | 6)[];
   /** The network named `bridge`: containers get no names for each other there. */
   readonly isDefault: boolean;
 }

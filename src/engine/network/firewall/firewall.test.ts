@@ -76,6 +76,10 @@ table inet tsc {
 		type ipv4_addr
 		flags interval
 	}
+	set open {
+		type ipv4_addr
+		flags interval
+	}
 	set members6 {
 		type ipv6_addr . ifname
 		flags interval
@@ -89,6 +93,10 @@ table inet tsc {
 		flags interval
 	}
 	set answered6 {
+		type ipv6_addr
+		flags interval
+	}
+	set open6 {
 		type ipv6_addr
 		flags interval
 	}
@@ -156,6 +164,13 @@ table inet tsc {
     ]);
     expect(elements.answered).toEqual([{ key: '172.20.1.0/24' }]);
     expect(elements.masqueraded).toEqual([{ key: '172.20.2.0/24' }]);
+  });
+
+  it('opens one family of a network to the outside', () => {
+    const { elements } = build([network(1, { unprotected: [4] }), network(2, { unprotected: [4], internal: true })]);
+    expect(elements.open).toEqual([{ key: '172.20.1.0/24' }]);
+    expect(elements.answered).toEqual(elements.open);
+    expect(elements.open6).toEqual([]);
   });
 
   it('closes a network between its own containers by leaving it out of the same', () => {

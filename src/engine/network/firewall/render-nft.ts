@@ -8,7 +8,7 @@ const SET_NAMES = Object.keys(SETS) as SetName[];
  *
  * guard (before connection tracking): nothing from outside reaches the host's loopback or a container's own address, no bridge
  * sends with a source that is not its own, and no container plays router; containers whose address is not hidden get answers
- * from outside, and what is no answer is dropped in passing. publish: published ports, only for addresses of this
+ * from outside, and what is no answer is dropped in passing (unless the network is open to the outside). publish: published ports, only for addresses of this
  * host (::1 is left to a proxy: the kernel routes nothing from there). leaving: loopback
  * and hairpin connections come back through us; containers go out under the host's address. passing: bridges are closed to each
  * other except for published ports; internal ones are closed. entering: internal containers do not reach the host.
@@ -72,6 +72,8 @@ const CHAINS = `	chain guard {
 		ct state established,related accept
 		oifname @internal drop
 		ct status dnat accept
+		iifname != @bridges ip daddr @open accept
+		iifname != @bridges ip6 daddr @open6 accept
 		drop
 	}
 	chain entering {

@@ -31,10 +31,12 @@ export const SETS = {
   subnets: { kind: 'set', type: 'ipv4_addr', interval: true },
   masqueraded: { kind: 'set', type: 'ipv4_addr', interval: true },
   answered: { kind: 'set', type: 'ipv4_addr', interval: true },
+  open: { kind: 'set', type: 'ipv4_addr', interval: true },
   members6: { kind: 'set', type: 'ipv6_addr . ifname', interval: true },
   subnets6: { kind: 'set', type: 'ipv6_addr', interval: true },
   masqueraded6: { kind: 'set', type: 'ipv6_addr', interval: true },
   answered6: { kind: 'set', type: 'ipv6_addr', interval: true },
+  open6: { kind: 'set', type: 'ipv6_addr', interval: true },
   everywhere: { kind: 'map', type: 'inet_proto . inet_service : ipv4_addr . inet_service', interval: false },
   at_address: {
     kind: 'map',
@@ -79,6 +81,7 @@ function poolElements(networks: readonly (NetworkRecord & { readonly bridge: str
     const pool = network[key];
     return pool ? [{ ...network, subnet: pool.subnet }] : [];
   });
+  const isOpen = (network: NetworkRecord) => network.unprotected?.includes(key === 'pool' ? 4 : 6) ?? false;
   return {
     members: pools.map(({ subnet, bridge }) => ({ key: `${subnet} . "${bridge}"` })),
     subnets: pools.map(({ subnet }) => ({ key: subnet })),
@@ -86,8 +89,9 @@ function poolElements(networks: readonly (NetworkRecord & { readonly bridge: str
       .filter((network) => network.masquerade && !network.internal)
       .map(({ subnet }) => ({ key: subnet })),
     answered: pools
-      .filter((network) => !network.masquerade && !network.internal)
+      .filter((network) => (!network.masquerade || isOpen(network)) && !network.internal)
       .map(({ subnet }) => ({ key: subnet })),
+    open: pools.filter((network) => isOpen(network) && !network.internal).map(({ subnet }) => ({ key: subnet })),
   };
 }
 
@@ -122,10 +126,12 @@ export function buildRuleset(state: FirewallState): Ruleset {
       subnets: four.subnets,
       masqueraded: four.masqueraded,
       answered: four.answered,
+      open: four.open,
       members6: six.members,
       subnets6: six.subnets,
       masqueraded6: six.masqueraded,
       answered6: six.answered,
+      open6: six.open,
       everywhere: portElements(true, false),
       at_address: portElements(false, false),
       everywhere6: portElements(true, true),
