@@ -1,14 +1,19 @@
 import { once } from 'node:events';
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { copyFile, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { encodeFrame, FRAME, type KeeperLink } from '../../src/engine/runtime/index.ts';
 import { connectUnix, pathExists } from '../../src/host/index.ts';
-import { isAlive, killIfThere, TestKeeper, until } from '../kit/keeper.ts';
-import { collectOutput, FAKE_RUNTIME, MonitorCase } from '../kit/monitor-case.ts';
+import { isAlive, type TestKeeper, until } from '../kit/keeper.ts';
+import {
+  closeMonitorGround,
+  collectOutput,
+  FAKE_RUNTIME,
+  MonitorCase,
+  openMonitorGround,
+} from '../kit/monitor-case.ts';
 
 describe('monitor', () => {
   let keeper: TestKeeper;
@@ -18,15 +23,9 @@ describe('monitor', () => {
   const make = () => new MonitorCase(link, base, `case${++count}`);
 
   beforeEach(async () => {
-    keeper = await TestKeeper.start();
-    link = await keeper.link();
-    base = await mkdtemp(join(tmpdir(), 'tsc-monitor-'));
+    ({ keeper, link, base } = await openMonitorGround());
   });
-  afterEach(async () => {
-    for (const child of (await link.list()).children) killIfThere(child.pid);
-    await keeper.stop();
-    await rm(base, { recursive: true, force: true });
-  });
+  afterEach(() => closeMonitorGround({ keeper, link, base }));
 
   it('holds the process until start, keeps its output and tells its end after the last of it', async () => {
     const one = await make().spawn('echo out; echo err >&2; exit 7');

@@ -1,28 +1,21 @@
 import { once } from 'node:events';
-import { chmod, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, open, readFile, writeFile } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { KeeperLink } from '../../src/engine/runtime/index.ts';
 import { runProgram, spawnProgram } from '../../src/host/index.ts';
 import { RUNTIME } from '../kit/bundle.ts';
-import { killIfThere, TestKeeper, until } from '../kit/keeper.ts';
-import { collectOutput, MonitorCase } from '../kit/monitor-case.ts';
+import { type TestKeeper, until } from '../kit/keeper.ts';
+import { closeMonitorGround, collectOutput, MonitorCase, openMonitorGround } from '../kit/monitor-case.ts';
 
 let keeper: TestKeeper;
 let link: KeeperLink;
 let base: string;
 beforeEach(async () => {
-  keeper = await TestKeeper.start();
-  link = await keeper.link();
-  base = await mkdtemp(join(tmpdir(), 'tsc-upgrade-'));
+  ({ keeper, link, base } = await openMonitorGround());
 });
-afterEach(async () => {
-  for (const child of (await link.list()).children) killIfThere(child.pid);
-  await keeper.stop();
-  await rm(base, { recursive: true, force: true });
-});
+afterEach(() => closeMonitorGround({ keeper, link, base }));
 
 /** A server that gives back what it gets. */
 async function echoServer(): Promise<{ readonly server: Server; readonly port: number }> {

@@ -1,6 +1,29 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connectMonitor, type KeeperLink, type MonitorLink, readExitRecord } from '../../src/engine/runtime/index.ts';
+import { killIfThere, TestKeeper } from './keeper.ts';
+
+/** What the monitors of one test need. */
+export interface MonitorGround {
+  readonly keeper: TestKeeper;
+  readonly link: KeeperLink;
+  /** A directory for their files. */
+  readonly base: string;
+}
+
+export async function openMonitorGround(): Promise<MonitorGround> {
+  const keeper = await TestKeeper.start();
+  const link = await keeper.link();
+  return { keeper, link, base: await mkdtemp(join(tmpdir(), 'tsc-monitor-')) };
+}
+
+/** Kills what the keeper has left of them and removes the directory. */
+export async function closeMonitorGround({ keeper, link, base }: MonitorGround): Promise<void> {
+  for (const child of (await link.list()).children) killIfThere(child.pid);
+  await keeper.stop();
+  await rm(base, { recursive: true, force: true });
+}
 
 /** The smallest thing with an OCI runtime's command line. */
 export const FAKE_RUNTIME = join(import.meta.dirname, 'fake-runtime.sh');

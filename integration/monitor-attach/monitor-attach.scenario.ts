@@ -1,26 +1,19 @@
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { encodeFrame, FRAME, FrameDecoder, type KeeperLink } from '../../src/engine/runtime/index.ts';
 import { connectUnix } from '../../src/host/index.ts';
-import { killIfThere, TestKeeper, until } from '../kit/keeper.ts';
-import { collectOutput, MonitorCase } from '../kit/monitor-case.ts';
+import { type TestKeeper, until } from '../kit/keeper.ts';
+import { closeMonitorGround, collectOutput, MonitorCase, openMonitorGround } from '../kit/monitor-case.ts';
 
 let keeper: TestKeeper;
 let link: KeeperLink;
 let base: string;
 beforeEach(async () => {
-  keeper = await TestKeeper.start();
-  link = await keeper.link();
-  base = await mkdtemp(join(tmpdir(), 'tsc-mattach-'));
+  ({ keeper, link, base } = await openMonitorGround());
 });
-afterEach(async () => {
-  for (const child of (await link.list()).children) killIfThere(child.pid);
-  await keeper.stop();
-  await rm(base, { recursive: true, force: true });
-});
+afterEach(() => closeMonitorGround({ keeper, link, base }));
 
 describe('attached clients', () => {
   it('all get the same, in whatever number, and one that leaves changes nothing for the others', async () => {

@@ -1,13 +1,12 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readLogs } from '../../src/engine/logs/index.ts';
 import type { KeeperLink, MonitorLink } from '../../src/engine/runtime/index.ts';
 import { runProgram } from '../../src/host/index.ts';
-import { isAlive, killIfThere, TestKeeper, until } from '../kit/keeper.ts';
-import { MonitorCase } from '../kit/monitor-case.ts';
+import { isAlive, type TestKeeper, until } from '../kit/keeper.ts';
+import { closeMonitorGround, MonitorCase, openMonitorGround } from '../kit/monitor-case.ts';
 
 let keeper: TestKeeper;
 let link: KeeperLink;
@@ -15,15 +14,9 @@ let base: string;
 let count = 0;
 const make = () => new MonitorCase(link, base, `case${++count}`);
 beforeEach(async () => {
-  keeper = await TestKeeper.start();
-  link = await keeper.link();
-  base = await mkdtemp(join(tmpdir(), 'tsc-mlog-'));
+  ({ keeper, link, base } = await openMonitorGround());
 });
-afterEach(async () => {
-  for (const child of (await link.list()).children) killIfThere(child.pid);
-  await keeper.stop();
-  await rm(base, { recursive: true, force: true });
-});
+afterEach(() => closeMonitorGround({ keeper, link, base }));
 
 const numbers = (first: number, last: number) =>
   `${Array.from({ length: last - first + 1 }, (_, n) => first + n).join('\n')}\n`;
