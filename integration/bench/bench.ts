@@ -31,7 +31,7 @@ async function main(argv: readonly string[]): Promise<void> {
   try {
     if (areas.includes('model')) await runModelArea({ directory, jsonFile });
     if (areas.includes('runtime')) await runRuntimeArea({ directory, jsonFile });
-    if (areas.includes('monitor')) await runMonitorArea({ directory, jsonFile });
+    if (areas.includes('monitor') && !areas.includes('runtime')) await runMonitorArea({ directory, jsonFile });
     if (areas.includes('layers')) await runLayersArea({ directory: runDirectory, jsonFile });
     const withEngines = areas.filter((name) => name in AREAS);
     if (withEngines.length === 0) return;
@@ -70,7 +70,7 @@ async function runLayersArea(place: Place): Promise<void> {
   for (const measure of await layerMeasures(place.directory)) await runOne('layers', measure, LAYER_CONTENDERS, place);
 }
 
-/** Runtimes alone, without any engine. */
+/** Runtimes alone, without any engine, then their monitors. */
 async function runRuntimeArea(place: Place): Promise<void> {
   const cover = hybridCover();
   if (cover !== undefined) {
@@ -93,6 +93,7 @@ async function runRuntimeArea(place: Place): Promise<void> {
   } finally {
     await close();
   }
+  await runMonitorArea(place);
 }
 
 /** Monitors alone, over one runtime. */

@@ -43,6 +43,13 @@ static bool read_word(struct reader *reader, const char *word) {
   return true;
 }
 
+/* Never beyond the end. */
+static bool read_mark(struct reader *reader, char mark) {
+  bool there = *reader->at == mark;
+  reader->at += there;
+  return there;
+}
+
 static void skip_blanks(struct reader *reader) {
   reader->at += strspn(reader->at, " \t\n");
 }
@@ -144,7 +151,7 @@ static size_t alignment_of(char letter) {
 /* The type is told, or that of the first item. */
 static bool put_array(struct reader *reader, char letter) {
   char type[3] = {'a', letter, '\0'};
-  if (*reader->at++ != '[') {
+  if (!read_mark(reader, '[')) {
     return false;
   }
   skip_blanks(reader);
@@ -166,7 +173,7 @@ static bool put_array(struct reader *reader, char letter) {
     good = put_value(reader, letter);
   }
   bus_array_end(reader->body, array, alignment_of(letter));
-  return good && *reader->at++ == ']';
+  return good && read_mark(reader, ']');
 }
 
 /* Signature and value. */
