@@ -47,6 +47,7 @@ export const FINDING_CODES: Readonly<Record<string, string>> = {
   'compose/remote-copy': 'a remote file could not be asked for; the copy of an earlier time is used',
   'compose/remote-file': 'a remote file cannot be fetched',
   'compose/remote-reach': 'a remote file reaches for something of this machine that did not come with it',
+  'compose/remote-variable': 'a remote file reads a variable of this environment',
   'compose/required-variable': 'a variable that the file requires is not set',
   'compose/several-files': 'a folder has several compose files; one is used',
   'compose/shell-operator': 'a command has shell operators and no shell',

@@ -1,23 +1,28 @@
 import type { DiagnosticCollector } from '../core/index.ts';
 import { type Entry, type Mapping, type Node, positionOf, type Scalar, type Span } from './node.ts';
+import { tellOfReading } from './remote/check-reach.ts';
 import { expandTemplate, type Lookup } from './template.ts';
+
+export interface Interpolation {
+  readonly lookup: Lookup;
+  /** Knows only what the caller gave, not what included files brought. */
+  readonly caller: Lookup;
+  /** What was warned of, from file to file. */
+  readonly warned: Set<string>;
+  readonly findings: DiagnosticCollector;
+}
 
 /**
  * Stage 2: variables in every string value (keys are never touched). Unset variables become empty with one warning per
- * name; `warned` carries the names from file to file.
+ * name.
  */
-export function interpolate(
-  tree: Mapping,
-  lookup: Lookup,
-  warned: Set<string>,
-  findings: DiagnosticCollector,
-): Mapping {
+export function interpolate(tree: Mapping, context: Interpolation): Mapping {
   // Aliased nodes are shared: each is expanded once and stays shared.
   const done = new Map<Node, Node>();
   const visit = (node: Node): Node => {
     const known = done.get(node);
     if (known) return known;
-    const made = node.kind === 'scalar' ? expandScalar(node, lookup, warned, findings) : visitCollection(node, visit);
+    const made = node.kind === 'scalar' ? expandScalar(node, context) : visitCollection(node, visit);
     done.set(node, made);
     return made;
   };
@@ -56,9 +61,11 @@ function visitCollection(node: Exclude<Node, Scalar>, visit: (node: Node) => Nod
   return changed ? { ...node, entries } : node;
 }
 
-function expandScalar(node: Scalar, lookup: Lookup, warned: Set<string>, findings: DiagnosticCollector): Node {
+function expandScalar(node: Scalar, { lookup, caller, warned, findings }: Interpolation): Node {
   if (typeof node.value !== 'string' || !node.value.includes('$')) return node;
-  const result = expandTemplate(node.value, lookup);
+  const { origin } = node.source;
+  const read = new Set<string>();
+  const result = expandTemplate(node.value, origin ? noting(lookup, caller, read) : lookup);
   if ('error' in result) {
     const { kind, message, excerpt } = result.error;
     findings.add({
@@ -81,7 +88,20 @@ function expandScalar(node: Scalar, lookup: Lookup, warned: Set<string>, finding
       hint: `set it, give a default as in \${${name}:-value}, or write $$ for a literal dollar sign`,
     });
   }
+  for (const name of read) {
+    const key = `${origin?.address} ${name}`;
+    if (!warned.has(key)) tellOfReading(node, name, findings);
+    warned.add(key);
+  }
   return { ...node, value: result.value, text: result.value, interpolated: true };
+}
+
+/** A lookup that notes which names got their value from the caller. */
+function noting(lookup: Lookup, caller: Lookup, read: Set<string>): Lookup {
+  return (name) => {
+    if (caller(name) !== undefined && name !== 'COMPOSE_PROJECT_NAME') read.add(name);
+    return lookup(name);
+  };
 }
 
 /** What was probably meant. */

@@ -22,6 +22,8 @@ export interface LoadContext {
   readonly journal: Journal;
   /** Variables for interpolation. */
   readonly lookup: Lookup;
+  /** Without what included files bring in their env files. */
+  readonly caller: Lookup;
   /** False: templates stay as they are written. */
   readonly expands: boolean;
   /** Names of unset variables already warned about. */
@@ -91,9 +93,7 @@ function decode(bytes: Uint8Array): string | undefined {
 /** Stages 2 to 4 on the documents of one source. */
 export function prepare(documents: readonly Mapping[], context: LoadContext): Mapping[] {
   return documents.map((document) => {
-    const expanded = context.expands
-      ? interpolate(document, context.lookup, context.warned, context.findings)
-      : keepTemplates(document);
+    const expanded = context.expands ? interpolate(document, context) : keepTemplates(document);
     checkShape(expanded, context.findings);
     return canonicalise(expanded, context.findings);
   });

@@ -16,7 +16,7 @@ import { type Entry, type Mapping, type Node, positionOf, type Span, withEntry }
 import { normalise } from './normalise.ts';
 import { parse } from './parse.ts';
 import { projectName } from './project-name.ts';
-import { checkReach } from './remote/check-reach.ts';
+import { checkReach, tellOfPassing } from './remote/check-reach.ts';
 import { resolveEnvironment } from './resolve-environment.ts';
 import { rebasePaths, resolvePaths } from './resolve-paths.ts';
 import { selectProfiles } from './select-profiles.ts';
@@ -72,7 +72,10 @@ export async function loadTree(run: LoadRun): Promise<LoadedTree | undefined> {
   const { name, context } = merged;
   checkRequired(merged.tree, findings);
   const defaulted = applyDefaults(merged.tree);
-  if (run.journal.untrusted.length > 0 && !checkReach(defaulted, context.home, findings)) return undefined;
+  if (run.journal.untrusted.length > 0) {
+    if (!checkReach(defaulted, context.home, findings)) return undefined;
+    tellOfPassing(defaulted, (key) => merged.variables.has(key), findings);
+  }
   const normal = stages.has('normalise') ? normalise(defaulted, name) : defaulted;
   const whole = stages.has('resolve-paths') ? resolvePaths(normal, context.home) : rebasePaths(normal, folder);
   const facts = {
@@ -126,6 +129,7 @@ async function mergeFiles(run: LoadRun, located: Located): Promise<MergedFiles |
     sources,
     journal,
     lookup: (key) => variables.get(key),
+    caller: (key) => variables.get(key),
     expands: run.stages.has('interpolate'),
     warned: new Set(),
     layers: new Map(),

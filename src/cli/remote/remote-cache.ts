@@ -4,6 +4,7 @@ import { TscError } from '../../core/index.ts';
 import {
   hashTexts,
   isErrno,
+  listDirectory,
   lstatIfExists,
   makeDirectory,
   movePath,
@@ -12,6 +13,11 @@ import {
   removeTree,
   writeAtomically,
 } from '../../host/index.ts';
+
+/** Trees that are being fetched. */
+const UNFINISHED = '.new-';
+/** No fetch takes that long. */
+const ABANDONED_MS = 24 * 3_600_000;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -45,8 +51,9 @@ export class RemoteCache {
   async keep(key: string, fill: (folder: string) => Promise<void>): Promise<string> {
     await makeDirectory(this.#folder);
     await this.#check();
+    await this.#sweep();
     const path = join(this.#folder, key);
-    const work = join(this.#folder, `.new-${randomBytes(8).toString('hex')}`);
+    const work = join(this.#folder, `${UNFINISHED}${randomBytes(8).toString('hex')}`);
     await makeDirectory(work);
     try {
       await fill(work);
@@ -72,6 +79,16 @@ export class RemoteCache {
     if (typeof key !== 'string' || typeof at !== 'string' || !/^[\w-]+$/.test(key)) return undefined;
     const path = await this.find(key);
     return path === undefined ? undefined : { key, at, path };
+  }
+
+  /** Removes what commands left behind that were killed while they fetched. */
+  async #sweep(): Promise<void> {
+    for (const name of await listDirectory(this.#folder)) {
+      if (!name.startsWith(UNFINISHED)) continue;
+      const path = join(this.#folder, name);
+      const found = await lstatIfExists(path);
+      if (found && Date.now() - found.mtimeMs > ABANDONED_MS) await removeTree(path);
+    }
   }
 
   #noteOf(address: string): string {

@@ -154,4 +154,17 @@ describe('a remote file', () => {
       at: { file: '/p/compose.yaml', line: 3, column: 5 },
     });
   });
+
+  it.each([
+    ['a template', service('command: ["$' + '{HOME}", "$' + '{HOME}"]'), 4],
+    ['a list item', service('environment: [HOME]'), 4],
+    ['a key without a value', service('environment: {HOME: }'), 4],
+    ['a secret', `secrets: {s: {environment: HOME}}\n${service('secrets: [s]')}`, 1],
+  ])('tells of a variable that it reads: %s', async (_, remote, line) => {
+    const { outcome } = await load({ remote });
+    if (outcome instanceof ComposeError) throw outcome;
+    expect(outcome.warnings).toMatchObject([{ code: 'compose/remote-variable', severity: 'warning', at: { line } }]);
+    const { outcome: trusted } = await load({ remote, trusted: true });
+    expect(trusted).toMatchObject({ warnings: [] });
+  });
 });

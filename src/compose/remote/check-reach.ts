@@ -1,5 +1,5 @@
 import type { DiagnosticCollector } from '../../core/index.ts';
-import { child, childText, isNull, type Mapping, type Node, positionOf } from '../node.ts';
+import { child, childText, type Entry, isNull, type Mapping, type Node, positionOf } from '../node.ts';
 import { absolutePath, isRemote } from '../paths.ts';
 import { visitPaths } from '../resolve-paths.ts';
 import type { Origin } from './remote-files.ts';
@@ -82,4 +82,43 @@ function checkDevice(volume: Node, findings: DiagnosticCollector): void {
   const device = child(child(volume, 'driver_opts'), 'device');
   if (device?.kind !== 'scalar' || !device.text.startsWith('/')) return;
   if ((childText(volume, 'driver') ?? 'local') === 'local') mayReach(device, device.text, findings);
+}
+
+/** Warns of a variable of this environment that a remote file takes: what it takes, it can send anywhere. */
+export function tellOfReading(node: Node, name: string, findings: DiagnosticCollector): void {
+  const { origin } = node.source;
+  if (!origin) return;
+  findings.add({
+    code: 'compose/remote-variable',
+    severity: 'warning',
+    message: `the remote file ${origin.address} reads the variable ${name} of this environment`,
+    at: positionOf(node),
+    hint: `unset it if the file should not have it; --trust-remote '${origin.address}' silences this`,
+  });
+}
+
+/** Variables that remote files pass on by name: into containers without a value, into configs and secrets. */
+export function tellOfPassing(tree: Mapping, isSet: (name: string) => boolean, findings: DiagnosticCollector): void {
+  const services = entriesOf(child(tree, 'services')).flatMap(({ value }) => passedOn(child(value, 'environment')));
+  const files = ['configs', 'secrets'].flatMap((kind) =>
+    entriesOf(child(tree, kind)).map(({ value }) => child(value, 'environment')),
+  );
+  const named = files.flatMap((node) => (node?.kind === 'scalar' ? [{ node, name: node.text }] : []));
+  for (const { node, name } of [...services, ...named]) if (isSet(name)) tellOfReading(node, name, findings);
+}
+
+/** Variables of a service that have no value of their own. */
+function passedOn(environment: Node | undefined): { readonly node: Node; readonly name: string }[] {
+  if (environment?.kind === 'list')
+    return environment.items.flatMap((item) =>
+      item.kind === 'scalar' && !item.text.includes('=') ? [{ node: item, name: item.text }] : [],
+    );
+  // What is empty has no place worth showing: the key has.
+  return entriesOf(environment)
+    .filter(({ value }) => isNull(value))
+    .map(({ key, value, name }) => ({ node: { ...value, start: key.start, end: key.end }, name }));
+}
+
+function entriesOf(node: Node | undefined): (Entry & { readonly name: string })[] {
+  return node?.kind === 'map' ? [...node.entries].map(([name, entry]) => ({ ...entry, name })) : [];
 }
