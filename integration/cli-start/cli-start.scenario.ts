@@ -60,4 +60,18 @@ describe('the built command starts', () => {
     });
     expect({ status, stdout }).toEqual({ status: 0, stdout: (await config(dist)).stdout });
   });
+
+  it('writing to /dev/null at once, which is no terminal', async () => {
+    const script = `import { openChannel } from ${JSON.stringify(join(ROOT, 'src/cli/channel.ts'))};
+      const channel = openChannel(1, () => { throw new Error('opened a stream'); });
+      await channel.write('text');
+      console.error(channel.isTerminal);`;
+    const { stdout, stderr } = await runProgram('sh', [
+      '-c',
+      'exec "$0" --input-type=module -e "$1" >/dev/null',
+      NODE,
+      script,
+    ]);
+    expect({ stdout, stderr }).toEqual({ stdout: '', stderr: 'false\n' });
+  });
 });

@@ -23,7 +23,7 @@ export function openChannel(descriptor: 1 | 2, openStream: () => NodeJS.WriteStr
   };
   let known: boolean | undefined;
   const isTerminal = (): boolean => {
-    known ??= fstatSync(descriptor).isCharacterDevice() && streamed().isTTY === true;
+    known ??= mayBeTerminal(descriptor) && streamed().isTTY === true;
     return known;
   };
   return {
@@ -38,6 +38,12 @@ export function openChannel(descriptor: 1 | 2, openStream: () => NodeJS.WriteStr
       return rest.length === 0 ? Promise.resolve() : writeTo(streamed(), rest);
     },
   };
+}
+
+/** Memory devices, /dev/null above all, are no terminals: their major number is 1. */
+function mayBeTerminal(descriptor: number): boolean {
+  const stat = fstatSync(descriptor);
+  return stat.isCharacterDevice() && stat.rdev >> 8 !== 1;
 }
 
 /** What the other side would not take now. */
