@@ -94,14 +94,14 @@ export default defineConfig([
     treeshake: { moduleSideEffects: (id) => !id.includes('/src/') || id.endsWith('/src/main.ts') },
     output: {
       ...output,
-      // Few files for what every command needs: each costs two reads.
+      // Few files for what every command needs, and config, which is run most in a loop: each costs two reads.
       codeSplitting: {
         includeDependenciesRecursively: false,
         groups: [
           { name: 'base', test: /\/src\/(core|host)\/|rolldown\/runtime/ },
           {
             name: 'command',
-            test: /\/src\/cli\/(index|program|context|verbs|version|output|channel|report-error|exit-codes|view\/(findings|printable)|remote\/(open-remote-files|remote-cache))\.ts$|\/commander\/|absent-module/,
+            test: /\/src\/cli\/(index|program|context|verbs|version|output|channel|report-error|exit-codes|commands\/config|view\/(findings|printable)|remote\/(open-remote-files|remote-cache))\.ts$|\/commander\/|absent-module/,
           },
           { name: 'model', test: /\/src\/compose\/(?!editor|explain|graph|lint)|\/yaml\/|schemas\/compose/ },
         ],
