@@ -59,6 +59,16 @@ const CASES: readonly Case[] = [
     says: ['service web: cannot pull image 127.0.0.1:9/no/such:image', 'hint:'],
   },
   {
+    name: 'an image name that cannot be one',
+    compose: 'services:\n  web:\n    image: Bad Image\n',
+    says: ['service web: cannot pull image Bad Image: invalid image reference', 'hint:'],
+  },
+  {
+    name: 'a container that the engine refuses',
+    compose: `${WEB}    mem_limit: 1k\n`,
+    says: [/service web: cannot create \S+-web-1: minimum memory limit/, 'left as it is: Network', 'hint:'],
+  },
+  {
     name: 'a missing image that may not be pulled',
     compose: 'services:\n  web:\n    image: nope\n    pull_policy: never\n',
     says: ['service web: image nope is missing', 'hint:'],
@@ -72,7 +82,7 @@ const CASES: readonly Case[] = [
     name: 'a failing build step',
     compose: 'services:\n  web:\n    build: .\n',
     files: { Dockerfile: 'FROM busybox\nRUN echo before && exit 7\n' },
-    says: ['service web: build failed', '7', 'before', 'Dockerfile'],
+    says: [/service web: build failed(?!.*cannot build)/, '7', 'before', 'Dockerfile'],
   },
   {
     name: 'a service that exits at once',
@@ -139,6 +149,23 @@ describe('the command ends clearly', () => {
     } finally {
       await project.run(['-p', project.name, 'down', '-v', '-t', '1']);
     }
+  });
+
+  it('on a service that ends again and again, also when it was there before', async () => {
+    using project = cliProject(daemon.host, {
+      'compose.yaml': `${WEB}    command: sh -c 'echo no config; exit 3'\n    restart: always\n`,
+    });
+    await project.run(['up', '-d']);
+    const restarting = async () =>
+      (await project.run(['ps', '-a', '--format', 'json'])).stdout.includes('"restarting"');
+    // The pauses between runs grow.
+    await expect
+      .poll(async () => [await restarting(), await restarting(), await restarting()], { timeout: 20_000 })
+      .toEqual([true, true, true]);
+    const { status, stderr } = await project.run(['up', '--wait']);
+    await project.run(['down']);
+    expect(stderr).toMatch(/web-1 exited with code 3 and is being restarted; it had to be ready/);
+    expect(status).toBe(1);
   });
 
   it('on a port in use, and says what is left', async () => {

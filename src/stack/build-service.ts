@@ -51,8 +51,8 @@ export async function buildService(
         ? `${build.context}/${build.dockerfile ?? 'Dockerfile'}`
         : 'dockerfile_inline in the compose file';
     throw new TscError('stack/failed', `service ${service.name}: build failed: ${words}`, {
+      // Without the cause: its words, said already, would be printed again.
       hint: `mend ${place}; the output of the failing step is above`,
-      cause: error,
     });
   } finally {
     archive.destroy();

@@ -2,7 +2,7 @@ import type { EngineClient } from '../client/index.ts';
 import { describeError, isKind, TscError } from '../core/index.ts';
 import type { ObservedState } from './observed-state.ts';
 import type { Operation, Plan } from './plan.ts';
-import { explainStartFailure } from './service-failure.ts';
+import { explainCreateFailure, explainStartFailure } from './service-failure.ts';
 import type { ServiceWatch } from './service-watch.ts';
 
 export type OperationState = 'begin' | 'done' | 'failed' | 'warned';
@@ -139,7 +139,9 @@ class PlanRun {
     const { name } = operation;
     switch (operation.kind) {
       case 'create-container': {
-        const { id, warnings } = await client.createContainer(operation.spec);
+        const { id, warnings } = await client.createContainer(operation.spec).catch((error: unknown) => {
+          throw explainCreateFailure(error, operation.service, name);
+        });
         this.ids.set(name, id);
         this.warnings.push(...warnings.map((text) => `${name}: ${text}`));
         return undefined;

@@ -45,6 +45,8 @@ interface ServiceSteps {
   /** Starts and waits that make the service count as started. */
   readonly started: readonly number[];
   readonly containers: readonly string[];
+  /** Those of them that are made anew. */
+  readonly renewed: readonly string[];
   /** Whether anything of the service is new or newly started. */
   readonly changed: boolean;
 }
@@ -114,6 +116,7 @@ function planService(builder: PlanBuilder, input: UpInput, service: Service, con
   const created: number[] = [];
   const started: number[] = [];
   const containers: string[] = [];
+  const renewed: string[] = [];
   let changed = false;
   const numbers = freeNumbers(keep, want);
   for (let index = 0; index < want; index += 1) {
@@ -121,11 +124,14 @@ function planService(builder: PlanBuilder, input: UpInput, service: Service, con
     const number = old?.number ?? numbers.shift() ?? index + 1;
     const fate = planReplica(builder, { input, service, number, context, before, ...(old && { old }) }, conditions);
     containers.push(fate.name);
-    if (fate.created !== undefined) created.push(fate.created);
+    if (fate.created !== undefined) {
+      created.push(fate.created);
+      renewed.push(fate.name);
+    }
     if (fate.started !== undefined) started.push(fate.started);
     changed ||= fate.started !== undefined;
   }
-  return { created, started, containers, changed };
+  return { created, started, containers, renewed, changed };
 }
 
 /** What becomes of one replica; absent numbers: nothing to do. */
@@ -152,7 +158,9 @@ function planReplica(
 ): ReplicaFate {
   const { input, service, number, old, context } = replica;
   const spec = finishSpec(input, service, number);
-  const cause = old ? recreateCause(input, service, spec, old) : missingCause(input, service);
+  const cause = old
+    ? (recreateCause(input, service, spec, old) ?? lostOwner(replica, old))
+    : missingCause(input, service);
   const after = [...replica.before, ...creationOrder(spec, service, context)];
   const start = (created: number | undefined, why: string) =>
     input.options.start
@@ -231,6 +239,18 @@ function recreateCause(
   const imageId = input.imageIds.get(service.name);
   if (imageId !== undefined && !sameImage(old, imageId)) return 'image content changed';
   return old.state === 'dead' ? 'container is dead' : undefined;
+}
+
+/** A namespace belongs to one container: whoever shares it follows when its owner is replaced, or was since. */
+function lostOwner({ input, service, context }: ReplicaPlanInput, old: ObservedContainer): string | undefined {
+  if (input.options.recreate === 'never') return undefined;
+  const owner = [...service.dependsOn.keys()].find((name) => {
+    if (!sharesNamespace(service, name)) return false;
+    const now = replicasIn(input.have, name)[0];
+    if (now && now.created > old.created) return true;
+    return context.steps.get(name)?.renewed.includes(firstContainer(input, name));
+  });
+  return owner && `shares a namespace of ${owner}, which was replaced`;
 }
 
 function sameImage(old: ObservedContainer, imageId: string): boolean {

@@ -62,6 +62,34 @@ async function planAgain(text: string, options: Partial<UpOptions> = {}, first =
   };
 }
 
+const SHARING = `
+name: demo
+services:
+  owner: { image: a, hostname: one }
+  side: { image: b, network_mode: "service:owner" }
+`;
+
+describe('a service that shares a namespace', () => {
+  it('follows when the owner is replaced', async () => {
+    const { text } = await planAgain(SHARING.replace('one', 'two'), {}, SHARING);
+    expect(text).toContain('_demo-side-1 (shares a namespace of owner, which was replaced)');
+  });
+
+  it('follows when the owner was replaced by an earlier command', async () => {
+    const { project, have } = await planAgain(SHARING, {}, SHARING);
+    const containers = have.containers.map((item) => ({ ...item, created: item.service === 'owner' ? 2 : 1 }));
+    const text = formatPlan(planUp({ project, have: { ...have, containers }, imageIds: new Map(), options: UP }));
+    expect(text).toContain('_demo-side-1 (shares a namespace of owner, which was replaced)');
+    expect(text).not.toContain('demo-owner-1 (');
+  });
+
+  it('stays while its owner stays, also when the owner gets more replicas', async () => {
+    expect((await planAgain(SHARING, {}, SHARING)).text).toBe('');
+    const { text } = await planAgain(SHARING, { scale: new Map([['owner', 2]]) }, SHARING);
+    expect(text).not.toContain('side');
+  });
+});
+
 describe('up', () => {
   it('creates in the order of the graph and waits for conditions', async () => {
     const client = createMemoryClient(BEHAVIOURS);

@@ -129,8 +129,8 @@ async function pull(
   options: ImageOptions,
   onProgress: (message: ProgressMessage) => void,
 ): Promise<void> {
-  const auth = await options.authenticate?.(image);
   try {
+    const auth = await options.authenticate?.(image);
     await client.pullImage(image, {
       onProgress,
       ...(service.platform && { platform: service.platform }),
@@ -143,8 +143,8 @@ async function pull(
     const parts = describeError(error).split(`cannot pull ${image}: `);
     const words = [...new Set(parts.map((part) => part.replace(/: $/, '')))].filter(Boolean).join(': ');
     throw new TscError('stack/not-found', `service ${service.name}: cannot pull image ${image}: ${words}`, {
+      // Without the cause: its words, said already, would be printed again.
       hint: 'check the name and the network; tscompose build or docker load can provide it as well',
-      cause: error,
     });
   }
 }

@@ -1,6 +1,16 @@
 import type { ContainerDetails, EngineClient } from '../client/index.ts';
 import { describeError, isKind, TscError } from '../core/index.ts';
 
+/** A failed create in words that name the service. */
+export function explainCreateFailure(error: unknown, service: string, container: string): unknown {
+  // Other kinds say who is to act: the engine, the user who interrupts, whoever removed the image or took the name.
+  if (!isKind(error, 'invalid') && !isKind(error, 'failed')) return error;
+  return new TscError('stack/failed', `service ${service}: cannot create ${container}: ${describeError(error)}`, {
+    hint: `change service ${service} in the compose file`,
+    cause: error,
+  });
+}
+
 /** A failed start in words that name the service, and a next step where the engine's words allow one. */
 export function explainStartFailure(error: unknown, service: string, container: string): unknown {
   if (!(error instanceof TscError) || isKind(error, 'unavailable') || isKind(error, 'cancelled')) return error;

@@ -155,6 +155,9 @@ async function judge(client: EngineClient, request: WaitRequest, details: Contai
       },
     );
   }
+  // Between two runs: without a health check nothing would tell a later run from a good one.
+  if (details.state === 'restarting' && !details.hasHealthcheck)
+    throw await explainExit(client, service, details, `it had to be ${WANTED[condition]}`);
   if (details.state !== 'running') return false;
   if (!details.hasHealthcheck) return true;
   if (details.health === 'unhealthy') throw await explainUnhealthy(client, service, details, 'is unhealthy');
