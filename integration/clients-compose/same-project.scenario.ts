@@ -49,6 +49,13 @@ async function ours(project: CliProject, ...args: string[]): Promise<string> {
 function stack(): CliProject {
   const project = cliProject(daemon.host, {});
   copyFileSync(join(import.meta.dirname, 'compose.yaml'), join(project.folder, 'compose.yaml'));
+  // Hashed with the id of the container it refers to.
+  project.write(
+    'compose.override.yaml',
+    `services:
+  beside: { image: busybox, command: sleep 600, stop_signal: SIGKILL, network_mode: "service:writer" }
+`,
+  );
   return project;
 }
 

@@ -68,9 +68,30 @@ function defineRecord(record: Readonly<Record<string, unknown>>): Definition {
   return definition;
 }
 
-/** Value of the label config-hash: the one that docker compose gives the same service, so that neither replaces what the other made. */
-export function hashService(service: Service): string {
-  return createHash('sha256').update(renderForHash(service)).digest('hex');
+/**
+ * Value of the label config-hash: the one that docker compose gives the same service, so that neither replaces what the other
+ * made. In a container's label, references to other services stand as ids of their containers: `idOf`.
+ */
+export function hashService(service: Service, idOf?: (service: string) => string): string {
+  return createHash('sha256')
+    .update(renderForHash(idOf ? resolveReferences(service, idOf) : service))
+    .digest('hex');
+}
+
+/** Whether the service shares a namespace of another one's container. */
+export function refersToServices({ networkMode, pid, ipc }: Service): boolean {
+  return [networkMode, pid, ipc].some((mode) => mode?.startsWith('service:'));
+}
+
+function resolveReferences(service: Service, idOf: (service: string) => string): Service {
+  const resolve = (mode: string) => (mode.startsWith('service:') ? `container:${idOf(mode.slice(8))}` : mode);
+  const { networkMode, pid, ipc } = service;
+  return {
+    ...service,
+    ...(networkMode !== undefined && { networkMode: resolve(networkMode) }),
+    ...(pid !== undefined && { pid: resolve(pid) }),
+    ...(ipc !== undefined && { ipc: resolve(ipc) }),
+  };
 }
 
 /** Names of attributes that differ, in words of the compose file, sorted: `command changed`, `ports added`. */

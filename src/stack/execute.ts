@@ -1,5 +1,6 @@
-import type { EngineClient } from '../client/index.ts';
+import type { ContainerSpec, EngineClient } from '../client/index.ts';
 import { describeError, isKind, TscError } from '../core/index.ts';
+import { LABEL } from './labels.ts';
 import type { ObservedState } from './observed-state.ts';
 import type { Operation, Plan } from './plan.ts';
 import { explainCreateFailure, explainStartFailure } from './service-failure.ts';
@@ -139,7 +140,7 @@ class PlanRun {
     const { name } = operation;
     switch (operation.kind) {
       case 'create-container': {
-        const { id, warnings } = await client.createContainer(operation.spec).catch((error: unknown) => {
+        const { id, warnings } = await client.createContainer(this.#labelled(operation)).catch((error: unknown) => {
           throw explainCreateFailure(error, operation.service, name);
         });
         this.ids.set(name, id);
@@ -170,6 +171,11 @@ class PlanRun {
         return undefined;
       }
     }
+  }
+
+  #labelled({ spec, hash }: Extract<Operation, { kind: 'create-container' }>): ContainerSpec {
+    if (!hash) return spec;
+    return { ...spec, labels: { ...spec.labels, [LABEL.configHash]: hash((name) => this.#id(name)) } };
   }
 
   #id(name: string): string {

@@ -1,12 +1,13 @@
 import type { ContainerSpec } from '../client/index.ts';
 import { isUp, looksAnonymous, type ObservedContainer, type ObservedState } from './observed-state.ts';
-import type { PlanBuilder } from './plan.ts';
+import type { HashOfIds, PlanBuilder } from './plan.ts';
 import { temporaryName } from './plan-interrupted.ts';
 
 /** A container that is to take the place of another. */
 export interface Replacement {
   readonly spec: ContainerSpec;
   readonly old: ObservedContainer;
+  readonly hash?: HashOfIds | undefined;
   readonly cause: string;
   readonly after: readonly number[];
   readonly service: string;
@@ -21,7 +22,7 @@ export interface Replacement {
  * address cannot be given twice, then the old one goes first. Returns the last operation. Pure.
  */
 export function planReplacement(builder: PlanBuilder, item: Replacement): number {
-  const { spec, old, cause, after, service, renewAnonymousVolumes: volumes } = item;
+  const { spec, old, cause, after, service, renewAnonymousVolumes: volumes, hash } = item;
   const timeout = item.timeout === undefined ? {} : { timeout: item.timeout };
   const stop = (order: readonly number[]) =>
     isUp(old)
@@ -32,11 +33,11 @@ export function planReplacement(builder: PlanBuilder, item: Replacement): number
     builder.add({ kind: 'remove-container', name: old.name, service, volumes, force: true }, 'replaced', order);
   if (spec.endpoints.some((endpoint) => endpoint.ipv4Address || endpoint.ipv6Address)) {
     const removed = remove([stop(after), ...after]);
-    return builder.add({ kind: 'create-container', name: spec.name, service, spec: successor }, cause, [removed]);
+    return builder.add({ kind: 'create-container', name: spec.name, service, spec: successor, hash }, cause, [removed]);
   }
   const temporary = temporaryName(old, spec.name);
   const created = builder.add(
-    { kind: 'create-container', name: temporary, service, spec: { ...successor, name: temporary } },
+    { kind: 'create-container', name: temporary, service, spec: { ...successor, name: temporary }, hash },
     cause,
     after,
   );

@@ -1,10 +1,10 @@
 import type { ContainerSpec } from '../client/index.ts';
 import type { Project, Service } from '../compose/index.ts';
 import { sortTopologically, TscError } from '../core/index.ts';
-import { compareDefinitions, defineContainer, hashService, readDefinition } from './definition.ts';
+import { compareDefinitions, defineContainer, hashService, readDefinition, refersToServices } from './definition.ts';
 import { LABEL } from './labels.ts';
 import { isUp, type ObservedContainer, type ObservedState, replicasIn } from './observed-state.ts';
-import { type Plan, PlanBuilder } from './plan.ts';
+import { type HashOfIds, type Plan, PlanBuilder } from './plan.ts';
 import { settleReplacements } from './plan-interrupted.ts';
 import { planNetworks, planVolumes } from './plan-objects.ts';
 import { planReplacement } from './plan-replacement.ts';
@@ -161,6 +161,7 @@ function planReplica(
   const cause = old
     ? (recreateCause(input, service, spec, old) ?? lostOwner(replica, old))
     : missingCause(input, service);
+  const hash = hashWithIds(input, service);
   const after = [...replica.before, ...creationOrder(spec, service, context)];
   const start = (created: number | undefined, why: string) =>
     input.options.start
@@ -172,7 +173,7 @@ function planReplica(
       : undefined;
   if (!old) {
     const created = builder.add(
-      { kind: 'create-container', name: spec.name, service: service.name, spec },
+      { kind: 'create-container', name: spec.name, service: service.name, spec, hash },
       cause ?? '',
       after,
     );
@@ -185,6 +186,7 @@ function planReplica(
   const created = planReplacement(builder, {
     spec,
     old,
+    hash,
     cause,
     after,
     service: service.name,
@@ -212,6 +214,11 @@ function finishSpec(input: UpInput, service: Service, number: number): Container
   };
 }
 
+function hashWithIds(input: UpInput, service: Service): HashOfIds | undefined {
+  if (!refersToServices(service)) return undefined;
+  return (idOf) => hashService(service, (name) => idOf(firstContainer(input, name)));
+}
+
 function firstContainer(input: UpInput, name: string): string {
   const service = input.project.services.get(name);
   if (!service) throw new TscError('stack/not-found', `no such service: ${name}`);
@@ -234,8 +241,9 @@ function recreateCause(
   const have = readDefinition(old.labels);
   const differences = have && compareDefinitions(have, defineContainer(spec));
   if (differences && differences.length > 0) return differences.join(', ');
-  if (!differences && old.labels[LABEL.configHash] !== spec.labels[LABEL.configHash])
-    return 'created by another tool with other settings';
+  const idOf = (name: string) => input.have.containers.find((item) => item.name === name)?.id ?? name;
+  const hash = hashWithIds(input, service)?.(idOf) ?? spec.labels[LABEL.configHash];
+  if (!differences && old.labels[LABEL.configHash] !== hash) return 'created by another tool with other settings';
   const imageId = input.imageIds.get(service.name);
   if (imageId !== undefined && !sameImage(old, imageId)) return 'image content changed';
   return old.state === 'dead' ? 'container is dead' : undefined;

@@ -23,6 +23,8 @@ export type Action =
       readonly name: string;
       readonly service: string;
       readonly spec: ContainerSpec;
+      /** The label config-hash, where it depends on ids of containers that may not exist before. */
+      readonly hash?: HashOfIds | undefined;
     }
   | { readonly kind: 'start-container'; readonly name: string; readonly service: string }
   | { readonly kind: 'stop-container'; readonly name: string; readonly service: string; readonly timeout?: number }
@@ -49,6 +51,9 @@ export type Action =
       /** false: an unmet condition is a warning. */
       readonly required: boolean;
     };
+
+/** A label's value made with the ids of containers, by their names. */
+export type HashOfIds = (idOf: (container: string) => string) => string;
 
 /** One call on the engine (or one wait), with its place in the order and its cause. */
 export type Operation = OperationBase & Action;
