@@ -26,6 +26,13 @@ describe('the built command starts', () => {
   };
   const config = (dist: string) => runProgram(NODE, [join(dist, 'tscompose.cjs'), 'config'], { cwd: folder });
 
+  it('on a Node that leaves --env-file to the command, and obeys nothing in it', async () => {
+    writeFileSync(join(folder, 'node.env'), 'NODE_OPTIONS=--no-such-option\n');
+    const command = join(ROOT, 'src/launch/tscompose');
+    const images = ['-p', 't', '--env-file', 'node.env', 'config', '--images'];
+    expect((await runProgram(command, images, { cwd: folder })).stdout).toBe('x:1\n');
+  });
+
   it('with compiled code that this Node takes, for all that config runs', async () => {
     const dist = copyOfDist();
     const script = `import { openBundle } from ${JSON.stringify(join(ROOT, 'src/bundle/open-bundle.ts'))};

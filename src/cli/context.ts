@@ -1,3 +1,4 @@
+import { createReadStream, statSync } from 'node:fs';
 import type { EngineClient } from '../client/index.ts';
 import {
   ComposeError,
@@ -74,8 +75,9 @@ export function createContext(
     environment,
     purpose,
     remote,
-    reader: { read: (path) => (path === '-' ? readStandardInput() : readBytesIfExists(path)) },
+    reader: { read: (path) => streamed(path)?.() ?? readBytesIfExists(path) },
   });
+  const streamed = streamsOf(root);
   const load: Context['load'] = async (services, purpose) => {
     const result = await loadProject(loadOptions(services, purpose));
     if (result.warnings.length > 0) output.note(printable(formatFindings(result.warnings, result.sources)));
@@ -129,9 +131,34 @@ async function connect(
   return opening;
 }
 
-async function readStandardInput(): Promise<Uint8Array> {
+/**
+ * What the command line names that is no file: standard input, and `<(command)` of a shell. A file may not name these:
+ * some are pipes of this process. Each gives its bytes once, so they are kept.
+ */
+function streamsOf(root: RootOptions): (path: string) => (() => Promise<Uint8Array>) | undefined {
+  const named = new Set([...(root.file ?? []), ...(root.envFile ?? [])]);
+  const kept = new Map<string, Promise<Uint8Array>>();
+  return (path) => {
+    const isPipe = () => /^\/(?:dev|proc\/self)\/fd\/\d+$/.test(path) && named.has(path) && statSync(path).isFIFO();
+    if (path !== '-' && !isPipe()) return undefined;
+    return () => {
+      const bytes = kept.get(path) ?? readStream(path === '-' ? process.stdin : createReadStream(path), path);
+      kept.set(path, bytes);
+      return bytes;
+    };
+  };
+}
+
+const STREAM_LIMIT = 16 << 20;
+
+async function readStream(stream: AsyncIterable<unknown>, path: string): Promise<Uint8Array> {
   const chunks: Buffer[] = [];
-  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
+  let size = 0;
+  for await (const chunk of stream) {
+    chunks.push(chunk as Buffer);
+    size += (chunk as Buffer).length;
+    if (size > STREAM_LIMIT) throw new TscError('cli/exhausted', `${path} gives more than ${STREAM_LIMIT} bytes`);
+  }
   return Buffer.concat(chunks);
 }
 

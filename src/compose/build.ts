@@ -9,8 +9,8 @@ export interface Build extends Extensible {
   readonly dockerfile?: string;
   readonly dockerfileInline?: string;
   readonly entitlements: readonly string[];
-  /** ARG values; one that neither the file nor the caller's environment gives is left out. */
-  readonly args: ReadonlyMap<string, string>;
+  /** ARG values; one that neither the file nor the caller's environment gives is left out, null while unresolved. */
+  readonly args: ReadonlyMap<string, string | null>;
   /** ssh agent or keys by id; an empty path means the caller's agent. */
   readonly ssh: ReadonlyMap<string, string>;
   readonly labels: ReadonlyMap<string, string>;

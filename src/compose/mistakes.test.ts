@@ -30,6 +30,13 @@ const MISTAKES: readonly (readonly [what: string, text: string, finding: string,
     '3:10',
     'indent it below the service',
   ],
+  [
+    'a variable without quotes in braces',
+    service('labels: {a: x-${V}}'),
+    'error compose/yaml-syntax',
+    '4:20',
+    'inside { } and [ ]',
+  ],
   ['a key indented too much', service(' user: "1"'), 'error compose/bad-indent', '4:6', 'same column as image'],
   [
     'a relative Windows path',

@@ -34,8 +34,7 @@ function outOf(node: Node, table: PathTable<Form> | undefined): Out {
     if (table?.rule === 'item' && only && !isWrittenAsList(node)) return outOf(only, undefined);
     return node.items.map((item) => outOf(item, stepIntoItems(table)));
   }
-  if (table?.rule !== undefined && (isWrittenAsList(node) || isFromSeveralFiles(node)))
-    return listOf(node, table.rule === 'hosts' ? ':' : '=');
+  if (table?.rule !== undefined && (isWrittenAsList(node) || isFromSeveralFiles(node))) return listOf(node, table.rule);
   const below = new Map(Array.from(node.entries, ([key, { value }]) => [key, outOf(value, stepDown(table, key))]));
   return sorted(below, (value) => value);
 }
@@ -54,11 +53,19 @@ function isBare(item: Scalar): boolean {
   return item.text === '' && !item.source.text.slice(item.start, item.end).includes('=');
 }
 
-function listOf(node: Mapping, separator: string): Out {
+/** Hosts were separated by a colon, and nowadays are by an equals sign. */
+function separatorOf(item: Scalar, key: string, form: Form): string {
+  const written = item.source.text.slice(item.start, item.end);
+  return form === 'hosts' && !written.includes(`${key}=`) ? ':' : '=';
+}
+
+function listOf(node: Mapping, form: Form): Out {
   return [...node.entries].flatMap(([key, { value }]) => {
     const values = value.kind === 'list' ? value.items : [value];
     return values.map((item) =>
-      item.kind === 'scalar' && item.value !== null && !isBare(item) ? `${key}${separator}${item.text}` : key,
+      item.kind === 'scalar' && item.value !== null && !isBare(item)
+        ? `${key}${separatorOf(item, key, form)}${item.text}`
+        : key,
     );
   });
 }

@@ -85,6 +85,8 @@ const CODES: ReadonlyMap<string, string> = new Map([
 ]);
 
 function hintFor(code: string, line: string): string | undefined {
+  if (/[{[,]\s*(?:[\w.-]+:\s+)?[^\s"'{}[\],]*\$\{/.test(line) && code !== 'BAD_INDENT')
+    return 'inside { } and [ ] a value with a variable needs quotes';
   if (/:\s*[*@`%]/.test(line)) return 'a value that starts with a special character needs quotes';
   if (code === 'BLOCK_AS_IMPLICIT_KEY' || /:\s+[^'"].*:\s/.test(line)) {
     return 'a value that contains ": " needs quotes; otherwise check the indentation';

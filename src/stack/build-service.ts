@@ -60,8 +60,9 @@ export async function buildService(
 }
 
 function toRequest(build: Build, options: BuildOptions): Omit<BuildRequest, 'tags' | 'labels'> {
+  const given = [...build.args].flatMap(([key, value]) => (value === null ? [] : [[key, value] as const]));
   return {
-    buildArgs: { ...Object.fromEntries(build.args), ...Object.fromEntries(options.buildArgs ?? []) },
+    buildArgs: { ...Object.fromEntries(given), ...Object.fromEntries(options.buildArgs ?? []) },
     ...(build.target && { target: build.target }),
     ...((options.noCache || build.noCache) && { noCache: true }),
     ...((options.pullBase || build.pull) && { pull: true }),

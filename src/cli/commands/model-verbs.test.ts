@@ -1,4 +1,15 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { createServer } from 'node:http';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -159,6 +170,25 @@ it('explains as text and as JSON', async () => {
   expect((await run(folder, 'config', '--explain', 'services.web.image')).out).toContain('the default "1.0" is used');
   const json = await run(folder, 'config', '--explain', 'PASS', '--format', 'json');
   expect(JSON.parse(json.out)).toMatchObject({ subject: 'PASS', value: '"secret"', steps: [{ outcome: 'used' }, {}] });
+});
+
+it('reads a pipe that the command line names, and none that a file names', async () => {
+  const folder = project({});
+  const pipe = join(folder, 'fifo');
+  execFileSync('mkfifo', [pipe]);
+  const descriptor = openSync(pipe, constants.O_RDWR);
+  const path = `/dev/fd/${descriptor}`;
+  writeFileSync(join(folder, 'compose.yaml'), `services: {a: {image: x, env_file: ${path}}}\n`);
+  const refused = await run(folder, '-p', 't', 'config', '-q');
+  expect(refused.err).toContain(`${path} is not a regular file`);
+  closeSync(descriptor);
+  const reader = openSync(pipe, constants.O_RDONLY | constants.O_NONBLOCK);
+  const writer = openSync(pipe, constants.O_WRONLY);
+  writeSync(writer, 'services: {a: {image: piped}}\n');
+  const given = run(folder, '-p', 't', '-f', `/dev/fd/${reader}`, 'config', '--images');
+  setTimeout(() => closeSync(writer), 100);
+  expect((await given).out).toBe('piped\n');
+  closeSync(reader);
 });
 
 it('pins images to the digests that a registry has', async () => {

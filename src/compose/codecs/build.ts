@@ -1,5 +1,5 @@
 import type { Build } from '../build.ts';
-import { bytes, type Codec, flag, list, map, type Out, object, text, textMap } from '../codec.ts';
+import { bytes, type Codec, flag, list, map, type Out, object, text, textMap, variables } from '../codec.ts';
 import { fileGrant, ulimit } from './grants.ts';
 
 /** `host=address` rows, as rendered. */
@@ -24,7 +24,7 @@ export const build: Codec<Build> = object<Build>({
   dockerfile: text,
   dockerfileInline: text,
   entitlements: list(text),
-  args: textMap,
+  args: variables,
   provenance: text,
   sbom: text,
   ssh,

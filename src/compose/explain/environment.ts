@@ -16,7 +16,9 @@ export function environmentSteps(segments: readonly string[], { run, loaded, isS
   if (section !== 'services' || variable === undefined || more.length > 0) return [];
   if (key !== 'environment' && key !== 'labels') return [];
   const service = child(child(loaded.whole, 'services'), name ?? '');
-  const found = filesOf(service, key).flatMap((file) => assignmentIn(run, file, variable) ?? []);
+  const found = filesOf(service, key).flatMap(
+    (file) => assignmentIn(run, file, variable, loaded.facts.environment) ?? [],
+  );
   const steps = found.map((assignment, index) => stepOf(variable, assignment, { isSaid, key, next: found[index + 1] }));
   const caller = loaded.facts.environment.get(variable);
   const given = key === 'environment' ? child(child(service, key), variable) : undefined;

@@ -28,9 +28,9 @@ services:
     volumes: !reset []
 `,
   '/p/base.yaml': 'services: {b: {image: base, user: "5", extends: c}, c: {user: "6", image: c, cpus: 1}}\n',
-  '/p/inc/compose.yaml': 'services: {inner: {image: "i${V}"}}\n',
-  '/p/inc/.env': 'V=7\n',
-  '/p/a.env': 'Z=1\nA=3\n',
+  '/p/inc/compose.yaml': 'services: {inner: {image: "i${V}${OF_TAG:+}"}}\n',
+  '/p/inc/.env': 'V=7\nOF_TAG=${TAG}-inner\n',
+  '/p/a.env': 'Z=1\nA=3\nFROM_TAG=t$TAG\n',
   '/p/.env': '# tags\nTAG=9\nSHELL_WINS=no\n',
 };
 
@@ -106,6 +106,8 @@ SHELL_WINS = "yes"
   2. ✓ SHELL_WINS=yes in the environment
 `);
   expect(await ask('V')).toContain('for the included files only');
+  expect(await ask('OF_TAG')).toContain('inc/.env:2:1  OF_TAG=9-inner');
+  expect(await ask('services.web.environment.FROM_TAG')).toContain('a.env:3:1  FROM_TAG=t9');
 });
 
 it('refuses what nobody mentions', async () => {

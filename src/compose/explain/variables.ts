@@ -12,12 +12,20 @@ export interface Assignment {
   readonly at: Position;
 }
 
-/** What an env file that was read says about a name; the last line counts. */
-export function assignmentIn(run: LoadRun, file: string, name: string): Assignment | undefined {
+/**
+ * What an env file that was read says about a name; the last line counts. `outer` is what its values see besides the
+ * caller's variables.
+ */
+export function assignmentIn(
+  run: LoadRun,
+  file: string,
+  name: string,
+  outer: ReadonlyMap<string, string> = new Map(),
+): Assignment | undefined {
   const text = run.sources.get(file);
   if (text === undefined) return undefined;
   const environment = run.options.environment;
-  const { entries } = parseDotenv(text, (key) => environment[key]);
+  const { entries } = parseDotenv(text, (key) => environment[key] ?? outer.get(key));
   const entry = entries.findLast((item: DotenvEntry) => item.key === name);
   return entry && { value: entry.value, at: { file, ...lineOf(text, name) } };
 }
@@ -46,7 +54,7 @@ export function explainVariable(name: string, run: LoadRun, loaded: LoadedTree):
   const caller = run.options.environment[name];
   const steps: ExplanationStep[] = [];
   for (const file of run.journal.envFiles) {
-    const found = assignmentIn(run, file, name);
+    const found = assignmentIn(run, file, name, loaded.facts.environment);
     const isLost = value !== undefined;
     if (found)
       steps.push({

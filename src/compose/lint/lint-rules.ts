@@ -73,8 +73,7 @@ const secretInEnvironment = perService(
     ];
     for (const [where, map] of places) {
       for (const [key, { value }] of map?.entries ?? []) {
-        if (!SECRET_NAME.test(key) || /_(?:FILE|PATH|DIR|URL|HOST|USER|NAME)$/i.test(key) || !isWrittenOut(value))
-          continue;
+        if (!isWrittenOut(value) || !(namesSecret(key) || holdsPassword(value))) continue;
         yield {
           path: below(service, ...where.split('.'), key),
           at: value,
@@ -85,6 +84,15 @@ const secretInEnvironment = perService(
     }
   },
 );
+
+function namesSecret(key: string): boolean {
+  return SECRET_NAME.test(key) && !/_(?:FILE|PATH|DIR|URL|HOST|USER|NAME)$/i.test(key);
+}
+
+/** An address such as postgres://user:password@host/. */
+function holdsPassword(node: Node): boolean {
+  return node.kind === 'scalar' && /^[a-z][a-z0-9+.-]*:\/\/[^/\s:@]*:[^/\s@]+@/i.test(node.text);
+}
 
 /** A literal value, not one that a variable gives. */
 function isWrittenOut(node: Node): boolean {

@@ -40,6 +40,12 @@ const CASES: readonly (readonly [rule: string, bad: string, at: string, good: re
     ],
   ],
   ['secret-in-environment', a('environment: ["API_KEY=k"]'), '4:19', [a('environment: ["API_KEY=${V}"]')]],
+  [
+    'secret-in-environment',
+    a('environment: {DATABASE_URL: "postgres://u:pw@h/db"}'),
+    '4:33',
+    [a('environment: {DATABASE_URL: "postgres://u@h:5/db"}'), a('environment: {DATABASE_URL: "postgres://u:${P}@h/"}')],
+  ],
   ['secret-in-environment', a('build: {context: ., args: {TOKEN: t}}'), '4:39', []],
   [
     'exposed-database',

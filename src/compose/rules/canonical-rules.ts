@@ -128,6 +128,10 @@ const mount: CanonicalRule = (node, findings) => {
     ...optional('source', spec.source),
     ['target', scalarAt(node, spec.target)],
     ...optional('read_only', spec.readOnly),
+    // The label is an option of bind mounts, and asked for of a named volume too.
+    ...(spec.type === 'volume' && spec.selinux !== undefined
+      ? [['bind', mappingAt(node, optional('selinux', spec.selinux))] as const]
+      : []),
     // One of one or two characters is only a target to the reference, in whose output it has no options.
     ...(node.text.length <= 2 ? [] : [[spec.type, mappingAt(node, options)] as const]),
   ]);

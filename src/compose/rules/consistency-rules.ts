@@ -108,6 +108,18 @@ const dependencies: ServiceRule = (service, context) => {
   }
 };
 
+/** A build may start from what another service builds, not from an image that one only names. */
+const buildContexts: ServiceRule = (service, context) => {
+  for (const [, { value }] of childMap(child(service, 'build'), 'additional_contexts')?.entries ?? []) {
+    if (value.kind !== 'scalar' || !value.text.startsWith('service:')) continue;
+    const name = value.text.slice('service:'.length);
+    requireEntry('services', name, value, context);
+    if (child(child(child(context.tree, 'services'), name) ?? service, 'build')) continue;
+    const message = `service ${context.name} builds upon service ${name}, which has no build`;
+    context.report(value, 'compose/conflict', message, 'write docker-image:// and its image');
+  }
+};
+
 const healthcheck: ServiceRule = (service, { name, report }) => {
   const check = child(service, 'healthcheck');
   const test = child(check, 'test');
@@ -337,6 +349,7 @@ export const SERVICE_RULES: readonly ServiceRule[] = [
   oneNetworkWay,
   references,
   dependencies,
+  buildContexts,
   healthcheck,
   scale,
   limits,
