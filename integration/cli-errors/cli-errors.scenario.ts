@@ -90,6 +90,12 @@ const CASES: readonly Case[] = [
     says: [/service web: container \S+-web-1 exited with code 3/, 'no config'],
   },
   {
+    name: 'a service that exits at once while attached',
+    compose: `${WEB}    command: sh -c 'echo no config; exit 3'\n`,
+    args: ['up'],
+    says: [/service web: container \S+-web-1 exited with code 3/, 'no config'],
+  },
+  {
     name: 'a service that exits at once while --wait waits',
     compose: `${WEB}    command: sh -c 'echo no config; sleep 0.05; exit 3'\n`,
     args: ['up', '--wait'],

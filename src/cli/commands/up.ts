@@ -61,7 +61,7 @@ export async function run(context: Context, services: readonly string[], options
   const since = `${(Date.now() / 1000).toFixed(3)}`;
   const result = await bringUpShown(context, client, project, options, upOptions);
   if (options.detach || options.wait || !options.start) return result.failures.length > 0 ? 1 : 0;
-  return attachProject(context, client, {
+  const status = await attachProject(context, client, {
     project,
     services: selectServices(project, services, !options.deps),
     state: result.now,
@@ -74,6 +74,8 @@ export async function run(context: Context, services: readonly string[], options
     ...(options.exitCodeFrom !== undefined && { exitCodeFrom: options.exitCodeFrom }),
     ...(options.timeout !== undefined && { timeout: options.timeout }),
   });
+  // Told as an error, so it counts as one, unless one service was chosen to decide.
+  return status === 0 && options.exitCodeFrom === undefined && result.failures.length > 0 ? 1 : status;
 }
 
 /** Told with their places before the engine refuses them. */
