@@ -82,3 +82,10 @@ describe('the built command starts', () => {
     expect({ stdout, stderr }).toEqual({ stdout: '', stderr: 'false\n' });
   });
 });
+
+it('tscomposed --help names every option, and starts nothing', async () => {
+  const { status, stdout, stderr } = await runProgram(join(ROOT, 'src/launch/tscomposed'), ['--help']);
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  for (const option of ['data-dir', 'run-dir', 'instance', 'socket-group', 'log-level', 'idle-exit'])
+    expect(stdout).toContain(`--${option} `);
+});

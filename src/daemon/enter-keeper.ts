@@ -1,13 +1,17 @@
 import { join } from 'node:path';
 import { TscError } from '../core/index.ts';
 import { pathExists } from '../host/index.ts';
-import { formatDaemonOptions, parseDaemonOptions } from './options.ts';
+import { DAEMON_HELP, formatDaemonOptions, parseDaemonOptions } from './options.ts';
 
 /**
  * Becomes the keeper with this daemon under it: the process is replaced. `program` is the directory and `entry` the file of
  * the running bundle or sources.
  */
 export async function enterKeeper(argv: readonly string[], program: string, entry: string): Promise<never> {
+  if (argv.includes('--help') || argv.includes('-h')) {
+    process.stdout.write(DAEMON_HELP);
+    process.exit(0);
+  }
   const options = parseDaemonOptions(argv, process.env, program);
   const native = join(options.nativeDir, 'tscompose-runtime');
   if (!(await pathExists(native))) {

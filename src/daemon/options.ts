@@ -23,6 +23,24 @@ export interface DaemonOptions {
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 export const DEFAULT_IDLE_SECONDS = 600;
 
+/** What `tscomposed --help` prints. */
+export const DAEMON_HELP = `Usage: tscomposed [OPTIONS]
+
+The tscompose daemon in the foreground, under its keeper. SIGTERM ends it; containers stay.
+
+Options:
+  --data-dir PATH       images, layers, containers, volumes, networks (/var/lib/tscompose; TSCOMPOSE_DATA_DIR)
+  --run-dir PATH        socket, lock, what lives until reboot (/run/tscompose; TSCOMPOSE_RUN_DIR)
+  --instance NAME       at most 7 of a-z and 0-9, part of every name in the kernel (tsc; TSCOMPOSE_INSTANCE)
+  --socket PATH         the API socket (tscompose.sock in the run directory)
+  --socket-group NAME   group that may use the socket (none: its owner alone)
+  --native-dir PATH     the native programs (beside this one)
+  --log-file PATH       instead of standard error
+  --log-level LEVEL     ${LEVELS.join(', ')} (info; TSCOMPOSE_LOG_LEVEL)
+  --idle-exit SECONDS   leave after that long without containers and requests (${DEFAULT_IDLE_SECONDS}; 0: never; TSCOMPOSE_IDLE_EXIT)
+  --help                this text
+`;
+
 /** Reads the flags of the daemon; `program` is the directory of the running bundle or source. Throws `daemon/invalid`. */
 export function parseDaemonOptions(
   argv: readonly string[],
