@@ -31,7 +31,7 @@ async function survives(daemon: TestDaemon, blow: () => Promise<void>): Promise<
   const before = await state(daemon);
   const daemonBefore = await daemon.daemonPid();
   await blow();
-  await waitUntil(15_000, () =>
+  await waitUntil(20_000, () =>
     daemon.daemonPid().then(
       (pid) => pid !== daemonBefore,
       () => false,
@@ -39,7 +39,7 @@ async function survives(daemon: TestDaemon, blow: () => Promise<void>): Promise<
   );
   expect(await state(daemon)).toMatchObject({ Running: true, Pid: before.Pid });
   const seen = (await ticks(daemon)).length;
-  await waitUntil(5_000, async () => (await ticks(daemon)).length > seen + 3);
+  await waitUntil(20_000, async () => (await ticks(daemon)).length > seen + 3);
   const numbers = await ticks(daemon);
   expect(numbers).toEqual(numbers.map((_tick, index) => index));
 }
@@ -73,7 +73,7 @@ describe('the daemon', () => {
       process.kill(pid, 'SIGSTOP');
       await delay(800);
       process.kill(pid, 'SIGKILL');
-      await waitUntil(15_000, () =>
+      await waitUntil(20_000, () =>
         daemon.daemonPid().then(
           (now) => now !== pid,
           () => false,
@@ -92,7 +92,7 @@ describe('the daemon', () => {
     await delay(2500);
     expect((await state(daemon)).Running).toBe(true);
     await daemon.call('DELETE', '/containers/ticker?force=1');
-    await waitUntil(10_000, async () => (await takeLedger(daemon.instance, daemon.directory)).processes.length === 0);
+    await waitUntil(20_000, async () => (await takeLedger(daemon.instance, daemon.directory)).processes.length === 0);
     const { files: _files, ...rest } = await daemon.ledger();
     expect(leftovers({ ...rest, files: [] })).toEqual([]);
     rmSync(daemon.directory, { recursive: true });
@@ -108,7 +108,7 @@ describe('the daemon', () => {
       log += chunk.toString();
     });
     const ended = new Promise((done) => child.on('exit', done));
-    await waitUntil(15_000, async () => log.includes('"serving"'));
+    await waitUntil(20_000, async () => log.includes('"serving"'));
     const answer = await new Promise<number>((done, failed) => {
       request({ socketPath: join(directory, 'run/tscompose.sock'), path: '/_ping' }, ({ statusCode = 0 }) =>
         done(statusCode),

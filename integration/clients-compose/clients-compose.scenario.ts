@@ -47,12 +47,12 @@ describe.each(CLIENTS)('unmodified docker-compose %s', (version, found) => {
     expect(await compose('ps')).toMatch(/web/);
     const address = (await compose('port', 'web', '80')).trim();
     let page = '';
-    await waitUntil(10_000, async () => {
+    await waitUntil(20_000, async () => {
       page = (await runProgram('/usr/bin/curl', ['-s', `http://${address}/`])).stdout;
       return page === 'served\n';
     });
     expect(await compose('logs', 'writer')).toMatch(/written/);
-    await waitUntil(15_000, async () => (await compose('ps')).includes('healthy'));
+    await waitUntil(20_000, async () => (await compose('ps')).includes('healthy'));
   });
 
   it('changes nothing the second time', async () => {

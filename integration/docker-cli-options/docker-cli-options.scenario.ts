@@ -121,9 +121,9 @@ describe('options of docker run', () => {
     const flags = ['--health-cmd', 'test -e /tmp/ok', '--health-interval', '200ms', '--health-retries', '2'];
     await docker('run', '-d', '--name', 'sick', ...flags, 'busybox', 'sleep', '99');
     const health = async () => (await docker('inspect', '-f', '{{.State.Health.Status}}', 'sick')).stdout.trim();
-    await waitUntil(10_000, async () => (await health()) === 'unhealthy');
+    await waitUntil(20_000, async () => (await health()) === 'unhealthy');
     await docker('exec', 'sick', 'touch', '/tmp/ok');
-    await waitUntil(10_000, async () => (await health()) === 'healthy');
+    await waitUntil(20_000, async () => (await health()) === 'healthy');
     expect((await docker('ps', '--format', '{{.Status}}')).stdout).toMatch(/\(healthy\)/);
     await docker('rm', '-f', 'sick');
   });

@@ -87,7 +87,7 @@ describe.each(CLIENTS)('unmodified docker CLI %s', (_version, found) => {
     expect(id).toMatch(/^[0-9a-f]{64}$/);
     expect(await ok('ps', '--format', '{{.Names}} {{.Image}} {{.State}}')).toBe('web busybox running');
     expect(await ok('ps', '--format', '{{.Status}}')).toMatch(/^Up (Less than a|\d+) seconds?$/);
-    await waitUntil(5000, async () => (await ok('logs', 'web')) === 'b');
+    await waitUntil(20_000, async () => (await ok('logs', 'web')) === 'b');
     expect(
       await ok('inspect', '-f', '{{.State.Running}} {{.Config.Labels.x}} {{.HostConfig.NetworkMode}}', 'web'),
     ).toMatch(/^true y (default|bridge)$/);
@@ -141,7 +141,7 @@ describe.each(CLIENTS)('unmodified docker CLI %s', (_version, found) => {
     const piped = await runPeer(program, ['exec', '-i', 'box', 'cat'], { host: daemon.host, home, input: 'via stdin' });
     expect(piped.stdout).toBe('via stdin');
     await ok('exec', '-d', 'box', 'touch', '/tmp/detached');
-    await waitUntil(5000, async () => (await docker('exec', 'box', 'test', '-e', '/tmp/detached')).status === 0);
+    await waitUntil(20_000, async () => (await docker('exec', 'box', 'test', '-e', '/tmp/detached')).status === 0);
     await ok('rm', '-f', 'box');
   });
 
@@ -154,15 +154,16 @@ describe.each(CLIENTS)('unmodified docker CLI %s', (_version, found) => {
     await terminal.waitFor(/# /);
     terminal.type('stty size; tty\n');
     await terminal.waitFor(/31 97\r\n\/dev\/(pts\/0|console)/);
-    terminal.resize(41, 111);
-    await waitUntil(5000, async () => {
+    // The client listens for changes of size only some time after the shell's first words.
+    await waitUntil(20_000, async () => {
+      terminal.resize(41, 111);
       terminal.type('stty size\n');
       return terminal.shown().includes('41 111');
     });
     terminal.type('sleep 100\n');
     await terminal.waitFor(/sleep 100\r\n/);
     // The shell needs a moment to give the terminal to its job: until then the key is its own.
-    await waitUntil(5000, async () => {
+    await waitUntil(20_000, async () => {
       terminal.type('\x03');
       return terminal.shown().includes('^C');
     });
@@ -187,12 +188,12 @@ describe.each(CLIENTS)('unmodified docker CLI %s', (_version, found) => {
       columns: 99,
     });
     await terminal.waitFor(/# /);
-    await waitUntil(5000, async () => {
+    await waitUntil(20_000, async () => {
       terminal.type('stty size\n');
       return terminal.shown().includes('33 99');
     });
-    terminal.resize(44, 122);
-    await waitUntil(5000, async () => {
+    await waitUntil(20_000, async () => {
+      terminal.resize(44, 122);
       terminal.type('stty size\n');
       return terminal.shown().includes('44 122');
     });
@@ -265,7 +266,7 @@ describe.each(CLIENTS)('unmodified docker CLI %s', (_version, found) => {
     const address = await ok('port', 'pub', '80/tcp');
     expect(address).toMatch(/^127\.0\.0\.1:\d+$/);
     let page = '';
-    await waitUntil(5000, async () => {
+    await waitUntil(20_000, async () => {
       page = (await runProgram('/usr/bin/curl', ['-s', `http://${address}/busybox-release`])).stdout;
       return page !== '';
     });

@@ -7,7 +7,7 @@ export interface TerminalSession {
   shown(): string;
   /** Resolves when the screen matches; rejects with what it shows after the deadline. */
   waitFor(pattern: RegExp, deadlineMs?: number): Promise<void>;
-  /** Gives the terminal another size, as a window manager would. */
+  /** Gives the terminal another size, as a window manager would; the same size again tells a program that was not listening yet. */
   resize(rows: number, columns: number): void;
   /** Exit status of the program. */
   readonly ended: Promise<number | null>;
@@ -37,7 +37,9 @@ while True:
         else: sources.remove(0)
     if 3 in ready:
         line = control.readline()
-        if line: size(master, *map(int, line.split()))
+        if line:
+            size(master, *map(int, line.split()))
+            os.kill(pid, signal.SIGWINCH)
         else: sources.remove(3)
 _, status = os.waitpid(pid, 0)
 sys.exit(os.waitstatus_to_exitcode(status) & 255)
@@ -76,7 +78,7 @@ export function openTerminal(
   return {
     type: (text) => void child.stdin?.write(text),
     shown: () => screen,
-    async waitFor(pattern, deadlineMs = 10_000) {
+    async waitFor(pattern, deadlineMs = 20_000) {
       const { promise, resolve: found, reject } = Promise.withResolvers<void>();
       const check = () => {
         if (pattern.test(screen)) found();

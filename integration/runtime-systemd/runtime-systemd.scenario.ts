@@ -71,7 +71,7 @@ afterAll(async () => {
     const ended = once(machine, 'exit');
     machine.kill('SIGKILL');
     await ended;
-    await waitUntil(10_000, async () => readFileSync(join(group, 'cgroup.events'), 'utf8').includes('populated 0'));
+    await waitUntil(20_000, async () => readFileSync(join(group, 'cgroup.events'), 'utf8').includes('populated 0'));
     await runProgram('/usr/bin/find', [group, '-mindepth', '1', '-depth', '-type', 'd', '-exec', 'rmdir', '{}', ';']);
     rmdirSync(group);
   }

@@ -97,7 +97,7 @@ it('published ports and names of running services work while no daemon is there'
     'touch /tmp/begun; i=0; while test $i -lt 40; do ping -q -c 1 -W 3 front > /dev/null || echo wrong >> /tmp/wrong; i=$((i+1)); sleep 0.05; done; touch /tmp/done',
   ]);
   const inside = async (test: string) => (await project.run(['exec', '-T', 'cache', 'sh', '-c', test])).status === 0;
-  await waitUntil(10_000, () => inside('test -e /tmp/begun'));
+  await waitUntil(20_000, () => inside('test -e /tmp/begun'));
   const stop = new AbortController();
   const watching = pages(port, stop.signal);
   await delay(100);
@@ -108,7 +108,7 @@ it('published ports and names of running services work while no daemon is there'
   expect(wrong).toEqual([]);
   expect(asked).toBeGreaterThan(20);
   await asking;
-  await waitUntil(10_000, () => inside('test -e /tmp/done'));
+  await waitUntil(20_000, () => inside('test -e /tmp/done'));
   expect(await inside('test -e /tmp/wrong')).toBe(false);
   await project.run(['down', '-v', '-t', '1']);
 });

@@ -49,8 +49,8 @@ services:
   await killDaemon(daemon);
   const of = (service: string) => inspect(`${project.name}-${service}-1`);
   const { RestartCount } = await of('always');
-  await waitUntil(15_000, async () => (await of('always')).RestartCount > RestartCount);
-  await waitUntil(15_000, async () => (await of('failing')).State.Status === 'exited');
+  await waitUntil(20_000, async () => (await of('always')).RestartCount > RestartCount);
+  await waitUntil(20_000, async () => (await of('failing')).State.Status === 'exited');
   expect(await of('failing')).toMatchObject({ RestartCount: 1, State: { ExitCode: 3 } });
   expect(await of('well')).toMatchObject({ RestartCount: 0, State: { Status: 'exited', ExitCode: 0 } });
   expect(await of('never')).toMatchObject({ RestartCount: 0, State: { Status: 'exited', ExitCode: 4 } });

@@ -15,7 +15,7 @@ export function randomFrom(seed: number): () => number {
 export async function killDaemon(daemon: TestDaemon): Promise<void> {
   const pid = await daemon.daemonPid();
   process.kill(pid, 'SIGKILL');
-  await waitUntil(15_000, () =>
+  await waitUntil(20_000, () =>
     daemon.daemonPid().then(
       (now) => now !== pid,
       () => false,

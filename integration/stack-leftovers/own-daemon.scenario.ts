@@ -59,7 +59,7 @@ it('starts its daemon, and leaves nothing once that has gone', async () => {
     expect((await run('own', 'exec', '-T', 'web', 'sh', '-c', 'echo kept > /data/file')).status).toBe(0);
     const down = await run('own', 'down');
     expect(down.status, down.stderr).toBe(0);
-    await waitUntil(15_000, async () => {
+    await waitUntil(20_000, async () => {
       const left = await takeLedger(INSTANCE, directory);
       return leftovers({ ...left, files: [] }).length === 0;
     });
@@ -71,11 +71,11 @@ it('starts its daemon, and leaves nothing once that has gone', async () => {
     // A keeper that was killed takes its daemon along: the next command finds the container with new ones.
     const { processes: held } = await takeLedger(INSTANCE, directory);
     process.kill(Number(/\d+/.exec(held.find((line) => line.includes(' keeper ')) ?? '')?.[0]), 'SIGKILL');
-    await waitUntil(15_000, async () => (await run('own', 'exec', '-T', 'web', 'true')).status === 0);
+    await waitUntil(20_000, async () => (await run('own', 'exec', '-T', 'web', 'true')).status === 0);
 
     const end = await run('own', 'down', '-v', '--rmi', 'all');
     expect(end.status, end.stderr).toBe(0);
-    await waitUntil(15_000, async () => {
+    await waitUntil(20_000, async () => {
       const left = await takeLedger(INSTANCE, directory);
       return leftovers({ ...left, files: [] }).length === 0;
     });
@@ -85,7 +85,7 @@ it('starts its daemon, and leaves nothing once that has gone', async () => {
     ).toEqual([]);
   } finally {
     await run('own', 'down', '-v');
-    await waitUntil(15_000, async () => (await takeLedger(INSTANCE, directory)).processes.length === 0);
+    await waitUntil(20_000, async () => (await takeLedger(INSTANCE, directory)).processes.length === 0);
     rmSync(directory, { recursive: true, force: true });
   }
 });
