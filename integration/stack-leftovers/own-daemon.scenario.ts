@@ -10,13 +10,15 @@ import { freePort } from './free-port.ts';
 const COMMAND = resolve(import.meta.dirname, '../../src/launch/tscompose');
 const INSTANCE = 'tldown';
 
+const KEEPER = / keeper --run-dir /;
+
 const COMPOSE = (port: number) => `
 services:
   web:
     build: .
     command: httpd -f -p 80 -h /www
     init: true
-    ports: ["127.0.0.1:${port}:80"]
+    ports: ["127.0.0.1:${port}:80", "[::1]:${port}:80"]
     volumes: ["data:/data"]
 volumes: { data: }
 `;
@@ -68,10 +70,16 @@ it('starts its daemon, and leaves nothing once that has gone', async () => {
     expect(again.stderr).not.toContain('Building');
     expect((await run('own', 'exec', '-T', 'web', 'cat', '/data/file')).stdout).toBe('kept\n');
 
-    // A keeper that was killed takes its daemon along: the next command finds the container with new ones.
-    const { processes: held } = await takeLedger(INSTANCE, directory);
-    process.kill(Number(/\d+/.exec(held.find((line) => line.includes(' keeper ')) ?? '')?.[0]), 'SIGKILL');
-    await waitUntil(20_000, async () => (await run('own', 'exec', '-T', 'web', 'true')).status === 0);
+    // A keeper that was killed is replaced without any command: names and ports that it held come back.
+    const keeper = async () =>
+      Number(
+        /\d+/.exec((await takeLedger(INSTANCE, directory)).processes.find((line) => KEEPER.test(line)) ?? '')?.[0],
+      );
+    const first = await keeper();
+    process.kill(first, 'SIGKILL');
+    await waitUntil(20_000, async () => ![first, Number.NaN].includes(await keeper()));
+    await waitUntil(20_000, async () => (await fetch(`http://[::1]:${port}/`).catch(() => undefined))?.ok === true);
+    expect((await run('own', 'exec', '-T', 'web', 'nslookup', 'web')).stdout).toContain('Name:');
 
     const end = await run('own', 'down', '-v', '--rmi', 'all');
     expect(end.status, end.stderr).toBe(0);

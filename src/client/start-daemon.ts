@@ -111,6 +111,7 @@ function keeperArguments(root: string, place: DaemonPlace): string[] {
     ...['--run-dir', place.runDirectory, '--instance', place.instance, '--socket', place.socketPath, '--'],
     ...[join(root, 'src/launch/node'), join(root, 'dist/tscompose.cjs'), '--daemon'],
     ...['--run-dir', place.runDirectory, '--instance', place.instance, '--socket', place.socketPath, ...data],
+    '--replace-keeper',
     ...(level ? ['--log-level', level] : []),
     ...(idle ? ['--idle-exit', idle] : []),
   ];

@@ -18,22 +18,10 @@ export async function enterKeeper(argv: readonly string[], program: string, entr
     throw new TscError('daemon/not-found', `${native} is missing`, { hint: 'build it with npm run build' });
   }
   const args = [
-    native,
-    'keeper',
-    '--run-dir',
-    options.runDir,
-    '--instance',
-    options.instance,
-    '--socket',
-    options.socket,
+    ...[native, 'keeper', '--run-dir', options.runDir, '--instance', options.instance, '--socket', options.socket],
     ...(options.socketGroup === undefined ? [] : ['--socket-group', options.socketGroup]),
-    '--foreground',
-    '--',
-    process.execPath,
-    ...process.execArgv,
-    entry,
-    '--daemon',
-    ...formatDaemonOptions(options),
+    ...(options.replaceKeeper ? [] : ['--foreground']),
+    ...['--', process.execPath, ...process.execArgv, entry, '--daemon', ...formatDaemonOptions(options)],
   ];
   if (process.execve === undefined) throw new TscError('daemon/unsupported', 'this Node cannot replace a process');
   return process.execve(native, args, { PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin' });

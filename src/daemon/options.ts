@@ -18,6 +18,8 @@ export interface DaemonOptions {
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
   /** Seconds without containers and requests after which daemon and keeper leave; 0: never. */
   readonly idleSeconds: number;
+  /** Nobody supervises the keeper: when it is killed while containers run, the daemon starts another. */
+  readonly replaceKeeper: boolean;
 }
 
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
@@ -38,6 +40,8 @@ Options:
   --log-file PATH       instead of standard error
   --log-level LEVEL     ${LEVELS.join(', ')} (info; TSCOMPOSE_LOG_LEVEL)
   --idle-exit SECONDS   leave after that long without containers and requests (${DEFAULT_IDLE_SECONDS}; 0: never; TSCOMPOSE_IDLE_EXIT)
+  --replace-keeper      keep the keeper in the background, and start another when it is killed while containers run;
+                        for daemons that no service manager watches (the command starts its own so)
   --help                this text
 `;
 
@@ -65,6 +69,7 @@ export function parseDaemonOptions(
     logFile: values['log-file'] && resolve(values['log-file']),
     logLevel: readLevel(values['log-level'] ?? environment['TSCOMPOSE_LOG_LEVEL']),
     idleSeconds: readSeconds(values['idle-exit'] ?? environment['TSCOMPOSE_IDLE_EXIT']),
+    replaceKeeper: values['replace-keeper'] ?? false,
   };
 }
 
@@ -83,6 +88,7 @@ function parseFlags(argv: readonly string[]) {
         'log-file': text,
         'log-level': text,
         'idle-exit': text,
+        'replace-keeper': { type: 'boolean' },
       },
     });
   } catch (error) {
@@ -121,6 +127,7 @@ export function formatDaemonOptions(options: DaemonOptions): readonly string[] {
     `--native-dir=${options.nativeDir}`,
     `--log-level=${options.logLevel}`,
     `--idle-exit=${options.idleSeconds}`,
+    ...(options.replaceKeeper ? ['--replace-keeper'] : []),
     ...(options.logFile === undefined ? [] : [`--log-file=${options.logFile}`]),
   ];
 }

@@ -5,6 +5,7 @@ import { destination, type Logger, pino, stdTimeFunctions } from 'pino';
 import { TscError } from '../core/index.ts';
 import { createBuildService, createContainerFiles, createEngine, type Engine, openLayerTool } from '../engine/index.ts';
 import { systemClock } from '../host/index.ts';
+import { enterKeeper } from './enter-keeper.ts';
 import { createHandler } from './handle.ts';
 import { type DaemonOptions, parseDaemonOptions } from './options.ts';
 import { type ApiServer, startServer } from './server.ts';
@@ -51,7 +52,10 @@ export async function startDaemon(argv: readonly string[], program: string): Pro
   const reason = await waitForEnd(options, engine, { server, keeper });
   logger.info({ reason, busy: engine.isBusy() }, 'leaving');
   await server.close(reason === KEEPER_LOST ? 0 : GRACE_MS);
+  const orphaned = reason === KEEPER_LOST && options.replaceKeeper && engine.isBusy();
   await leave(engine, reason);
+  // A command may start a keeper at the same moment: the lock lets one of the two live, and either finds the containers.
+  if (orphaned) await enterKeeper(argv, program, process.argv[1] ?? import.meta.filename);
 }
 
 // Idle: nothing of this instance is left behind, the keeper included. A signal may also mean that the keeper wants
@@ -100,8 +104,7 @@ function describe(error: unknown): unknown {
 }
 
 /**
- * Resolves with the reason: a signal, idleness, or that the keeper was killed: without it nothing can be started, and
- * the next command brings up both anew.
+ * Resolves with the reason: a signal, idleness, or that the keeper was killed: without it nothing can be started.
  */
 function waitForEnd(
   options: DaemonOptions,
