@@ -89,12 +89,13 @@ services:
 volumes: { state: }
 `,
   });
-  expect((await project.run(['up', '-d'])).stderr).toContain('first words');
+  // On a line of their own: the excerpt of the file shows the command too.
+  expect((await project.run(['up', '-d'])).stderr).toMatch(/^ +first words$/m);
   await project.run(['run', '--rm', 'once', 'sh', '-c', 'echo second words > /state/said']);
   const again = await project.run(['up', '-d']);
   expect(again.status).toBe(1);
-  expect(again.stderr).toContain('second words');
-  expect(again.stderr).not.toContain('first words');
+  expect(again.stderr).toMatch(/^ +second words$/m);
+  expect(again.stderr).not.toMatch(/^ +first words$/m);
   await project.run(['down', '-v']);
 });
 

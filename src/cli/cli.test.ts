@@ -163,4 +163,22 @@ describe('views', () => {
     reportError(error, output as unknown as Output);
     expect(notes).toEqual(['tscompose: no \\x1b[2J\nthere', '  hint: a\\x07\n  b']);
   });
+
+  it('errors about a part of the file show its place', () => {
+    const notes: string[] = [];
+    const output = { note: (text: string) => void notes.push(text), style: (_: unknown, text: string) => text };
+    const error = new TscError('stack/failed', 'service web: ended', { hint: 'a\nb', subject: ['services', 'web'] });
+    const at = { file: '/c.yaml', line: 2, column: 3, length: 3 };
+    const loaded = { sources: new Map([['/c.yaml', 'services:\n  web: {}\n']]) };
+    reportError(error, output as unknown as Output, {
+      ...loaded,
+      locate: (path) => (path[1] === 'web' ? at : undefined),
+    });
+    reportError(error, output as unknown as Output, { ...loaded, locate: () => undefined });
+    expect(notes).toEqual([
+      '/c.yaml:2:3: error: service web: ended [stack/failed]\n  2 |   web: {}\n    |   ^^^\n  hint: a\n  b',
+      'tscompose: service web: ended',
+      '  hint: a\n  b',
+    ]);
+  });
 });

@@ -12,6 +12,7 @@ import { isKind, TscError } from '../core/index.ts';
 import { readBytesIfExists } from '../host/index.ts';
 import type { AnsiMode, Output } from './output.ts';
 import { remoteFiles } from './remote/open-remote-files.ts';
+import { reportError } from './report-error.ts';
 import { printable } from './view/printable.ts';
 
 /** Options given before the verb. */
@@ -51,6 +52,8 @@ export interface Context {
   loadOptions(services?: readonly string[], purpose?: 'run' | 'show'): LoadOptions;
   /** The project of the files, or its bare name. */
   target(services?: readonly string[]): Promise<Target>;
+  /** Prints an error once, with its place where it is about a part of the loaded files. */
+  report(error: unknown): void;
 }
 
 /** Milliseconds the local daemon has to open its socket. */
@@ -63,6 +66,7 @@ export function createContext(
 ): Context {
   const currentDirectory = process.cwd();
   let client: Promise<EngineClient> | undefined;
+  let loaded: LoadResult | undefined;
   const remote = remoteFiles(root.trustRemote, environment);
   const loadOptions: Context['loadOptions'] = (services = [], purpose = 'run') => ({
     ...(root.file && { files: root.file }),
@@ -80,6 +84,7 @@ export function createContext(
   const streamed = streamsOf(root);
   const load: Context['load'] = async (services, purpose) => {
     const result = await loadProject(loadOptions(services, purpose));
+    loaded = result;
     if (result.warnings.length > 0) output.note(printable(formatFindings(result.warnings, result.sources)));
     return result;
   };
@@ -90,6 +95,7 @@ export function createContext(
     output,
     load,
     loadOptions,
+    report: (error) => reportError(error, output, loaded),
     connected: () => client !== undefined,
     engine: () => {
       client ??= connect(root, environment);

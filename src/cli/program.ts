@@ -44,7 +44,7 @@ async function runVerb(verb: Verb, invocation: Invocation): Promise<number> {
     const { run } = await verb.load();
     return await run(context, values, options as never);
   } catch (error) {
-    reportError(error, output);
+    context.report(error);
     return exitCodeOf(error);
   } finally {
     if (context.connected()) (await context.engine().catch(() => undefined))?.close();

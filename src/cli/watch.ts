@@ -6,7 +6,6 @@ import { TscError } from '../core/index.ts';
 import { describePath, readTextIfExists } from '../host/index.ts';
 import { parseIgnoreFile } from '../stack/index.ts';
 import type { Context } from './context.ts';
-import { reportError } from './report-error.ts';
 import { carryOutBatch, initialSync } from './watch-actions.ts';
 import { type ArmedRule, armRule, matchRule } from './watch-rules.ts';
 
@@ -31,8 +30,7 @@ export async function startWatching(
       hint: 'add one to the service in the compose file: develop: { watch: [{ path, action, target }] }',
     });
   }
-  const report = (error: unknown) => reportError(error, context.output);
-  await initialSync(context, client, project, rules).catch(report);
+  await initialSync(context, client, project, rules).catch(context.report);
   const changed = new Set<string>();
   let running = Promise.resolve();
   let first = 0;
@@ -41,7 +39,9 @@ export async function startWatching(
     const batch = [...changed];
     changed.clear();
     first = 0;
-    running = running.then(() => carryOutBatch(context, client, project, { rules, paths: batch })).catch(report);
+    running = running
+      .then(() => carryOutBatch(context, client, project, { rules, paths: batch }))
+      .catch(context.report);
   };
   const onChange = (path: string) => {
     changed.add(path);
@@ -60,7 +60,9 @@ export async function startWatching(
     if (event === 'addDir') return;
     if (rules.some((armed) => matchRule(armed, path) !== undefined)) onChange(path);
   });
-  watcher.on('error', (error) => report(new TscError('watch/failed', 'watching files failed', { cause: error })));
+  watcher.on('error', (error) =>
+    context.report(new TscError('watch/failed', 'watching files failed', { cause: error })),
+  );
   const ready = Promise.withResolvers<void>();
   watcher.on('ready', ready.resolve);
   await ready.promise;

@@ -68,8 +68,10 @@ export type ErrorCode = `${Room}/${ErrorKind}`;
 
 export interface TscErrorInit {
   /** What to do next, one sentence. */
-  readonly hint?: string;
+  readonly hint?: string | undefined;
   readonly cause?: unknown;
+  /** The part of the compose model it is about (`['services', 'web', 'image']`): whoever loaded the files can show the place. */
+  readonly subject?: readonly string[] | undefined;
 }
 
 /**
@@ -79,12 +81,14 @@ export interface TscErrorInit {
 export class TscError extends Error {
   readonly code: ErrorCode;
   readonly hint: string | undefined;
+  readonly subject: readonly string[] | undefined;
 
   constructor(code: ErrorCode, message: string, init: TscErrorInit = {}) {
     super(message, init.cause === undefined ? undefined : { cause: init.cause });
     this.name = 'TscError';
     this.code = code;
     this.hint = init.hint;
+    this.subject = init.subject;
   }
 
   get kind(): ErrorKind {

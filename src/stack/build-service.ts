@@ -27,7 +27,12 @@ export async function buildService(
   const image = imageOf(project.name, service);
   // Most commands build nothing: what writes archives is loaded only then.
   const { packContext } = await import('./pack-context.ts');
-  const { archive, dockerfile } = await packContext(build);
+  const { archive, dockerfile } = await packContext(build).catch((error: unknown) => {
+    if (!(error instanceof TscError)) throw error;
+    const { code, hint, cause, message } = error;
+    const subject = ['services', service.name, 'build', 'context'];
+    throw new TscError(code, `service ${service.name}: ${message}`, { hint, cause, subject });
+  });
   try {
     const id = await client.buildImage(archive, {
       ...toRequest(build, options),
@@ -53,6 +58,7 @@ export async function buildService(
     throw new TscError('stack/failed', `service ${service.name}: build failed: ${words}`, {
       // Without the cause: its words, said already, would be printed again.
       hint: `mend ${place}; the output of the failing step is above`,
+      subject: ['services', service.name, 'build'],
     });
   } finally {
     archive.destroy();
@@ -92,5 +98,8 @@ function refuseBuildOptions(service: string, build: Build): void {
     ulimits: build.ulimits.size > 0,
   };
   const found = Object.keys(asked).find((key) => asked[key]);
-  if (found) throw new TscError('stack/unsupported', `service ${service}: build.${found} is not supported yet`);
+  if (found)
+    throw new TscError('stack/unsupported', `service ${service}: build.${found} is not supported yet`, {
+      subject: ['services', service, 'build', found],
+    });
 }

@@ -31,7 +31,7 @@ export class PlanFailure extends TscError {
   readonly done: readonly Operation[];
 
   constructor(cause: TscError, done: readonly Operation[]) {
-    super(cause.code, cause.message, { ...(cause.hint !== undefined && { hint: cause.hint }), cause: cause.cause });
+    super(cause.code, cause.message, cause);
     this.name = 'PlanFailure';
     this.done = done;
   }

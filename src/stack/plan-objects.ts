@@ -19,11 +19,11 @@ export function planNetworks(builder: PlanBuilder, input: Input, services: reado
     if (!network) continue;
     const existing = input.have.networks.find(({ name }) => name === network.name);
     if (network.external) {
-      requireExternal('network', network.name, existing !== undefined);
+      requireExternal('network', key, network.name, existing !== undefined);
       continue;
     }
     const spec = toNetworkSpec(input.project.name, key, network);
-    if (existing) refuseChange('network', spec, existing.labels);
+    if (existing) refuseChange('network', key, spec, existing.labels);
     else
       created.set(network.name, builder.add({ kind: 'create-network', name: network.name, spec }, 'no such network'));
   }
@@ -41,26 +41,28 @@ export function planVolumes(builder: PlanBuilder, input: Input, services: readon
     if (!volume) continue;
     const existing = input.have.volumes.find(({ name }) => name === volume.name);
     if (volume.external) {
-      requireExternal('volume', volume.name, existing !== undefined);
+      requireExternal('volume', key, volume.name, existing !== undefined);
       continue;
     }
     const spec = toVolumeSpec(input.project.name, key, volume);
-    if (existing) refuseChange('volume', spec, existing.labels);
+    if (existing) refuseChange('volume', key, spec, existing.labels);
     else created.set(volume.name, builder.add({ kind: 'create-volume', name: volume.name, spec }, 'no such volume'));
   }
   return created;
 }
 
-function requireExternal(kind: 'network' | 'volume', name: string, exists: boolean): void {
+function requireExternal(kind: 'network' | 'volume', key: string, name: string, exists: boolean): void {
   if (exists) return;
   throw new TscError('stack/not-found', `external ${kind} ${name} does not exist`, {
     hint: `create it, or remove "external: true" from the file`,
+    subject: [`${kind}s`, key],
   });
 }
 
 /** Other settings need a new object: for a network everything on it must go, for a volume its data would be lost. */
 function refuseChange(
   kind: 'network' | 'volume',
+  key: string,
   spec: NetworkSpec | VolumeSpec,
   labels: Readonly<Record<string, string>>,
 ): void {
@@ -72,6 +74,7 @@ function refuseChange(
       kind === 'network'
         ? 'run tscompose down, then up again'
         : 'run tscompose down -v, then up again (this deletes the data), or give the volume another name',
+    subject: [`${kind}s`, key],
   });
 }
 

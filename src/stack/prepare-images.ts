@@ -62,6 +62,7 @@ function decide(
   if (!['always', 'missing', 'if_not_present', 'never', 'build'].includes(policy)) {
     throw new TscError('stack/unsupported', `service ${service.name}: pull policy ${policy} is not supported yet`, {
       hint: 'use always, missing, never or build',
+      subject: ['services', service.name, 'pull_policy'],
     });
   }
   if (present) return 'use';
@@ -69,6 +70,7 @@ function decide(
   if (policy !== 'never' && service.image !== undefined) return 'pull';
   throw new TscError('stack/not-found', `service ${service.name}: image ${image} is missing`, {
     hint: canBuild ? 'run without --no-build' : 'pull or build it, or change pull_policy',
+    subject: ['services', service.name, 'image'],
   });
 }
 
@@ -145,6 +147,7 @@ async function pull(
     throw new TscError('stack/not-found', `service ${service.name}: cannot pull image ${image}: ${words}`, {
       // Without the cause: its words, said already, would be printed again.
       hint: 'check the name and the network; tscompose build or docker load can provide it as well',
+      subject: ['services', service.name, 'image'],
     });
   }
 }

@@ -31,6 +31,7 @@ export function refuseUncarried(service: Service): void {
   if (!found) return;
   throw new TscError('stack/unsupported', `service ${service.name}: ${found.key} is not supported yet`, {
     hint: 'remove it from the file, or keep it in an override file for other tools',
+    subject: ['services', service.name, found.key],
   });
 }
 

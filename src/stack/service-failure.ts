@@ -1,5 +1,5 @@
 import type { ContainerDetails, EngineClient } from '../client/index.ts';
-import { describeError, isKind, TscError } from '../core/index.ts';
+import { describeError, type ErrorCode, isKind, TscError } from '../core/index.ts';
 
 /** A failed create in words that name the service. */
 export function explainCreateFailure(error: unknown, service: string, container: string): unknown {
@@ -8,6 +8,7 @@ export function explainCreateFailure(error: unknown, service: string, container:
   return new TscError('stack/failed', `service ${service}: cannot create ${container}: ${describeError(error)}`, {
     hint: `change service ${service} in the compose file`,
     cause: error,
+    subject: ['services', service],
   });
 }
 
@@ -25,6 +26,7 @@ export function explainStartFailure(error: unknown, service: string, container: 
         ? 'stop what uses the port, or publish another one in the compose file (ports)'
         : `the container exists and stays stopped; tscompose up tries again, tscompose rm ${service} removes it`,
       cause: error,
+      subject: ['services', service, ...(portInUse ? ['ports'] : [])],
     },
   );
 }
@@ -40,7 +42,7 @@ export async function explainExit(
   return new TscError(
     'stack/failed',
     `service ${service}: container ${details.name} exited with ${describeExit(details)}${again}; ${expectation}`,
-    { hint: await lastLines(client, details) },
+    { hint: await lastLines(client, details), subject: ['services', service] },
   );
 }
 
@@ -50,14 +52,16 @@ export async function explainUnhealthy(
   service: string,
   details: ContainerDetails,
   verdict: string,
+  code: ErrorCode = 'stack/failed',
 ): Promise<TscError> {
   const probe = details.probes.at(-1);
   const test = details.healthTest.slice(1).join(' ');
   const said = probe
     ? `last probe${test && ` (${test})`} exited with ${probe.exitCode}: ${probe.output.trim() || 'no output'}`
     : 'no probe has ended yet';
-  return new TscError('stack/failed', `service ${service}: container ${details.name} ${verdict}; ${said}`, {
+  return new TscError(code, `service ${service}: container ${details.name} ${verdict}; ${said}`, {
     hint: await lastLines(client, details),
+    subject: ['services', service, 'healthcheck'],
   });
 }
 

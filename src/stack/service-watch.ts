@@ -98,8 +98,7 @@ export class ServiceWatch implements Disposable {
     if (this.#broken) throw this.#broken;
     if (!this.#deadline?.aborted) return;
     const verdict = `is not ${WANTED[request.condition]} after ${this.#timeoutSeconds} s`;
-    const failure = await explainUnhealthy(this.#client, request.service, details, verdict);
-    throw new TscError('stack/timeout', failure.message, failure.hint === undefined ? {} : { hint: failure.hint });
+    throw await explainUnhealthy(this.#client, request.service, details, verdict, 'stack/timeout');
   }
 
   async #follow(events: AsyncIterable<EngineEvent>): Promise<void> {

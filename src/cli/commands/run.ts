@@ -16,7 +16,6 @@ import type { Context } from '../context.ts';
 import { onInterrupt, stopOnInterrupt } from '../interrupts.ts';
 import { parsePairs, parsePublication, parseVolume } from '../parse-pairs.ts';
 import { registryAuthentication } from '../registry-login.ts';
-import { reportError } from '../report-error.ts';
 import { splitCommand } from '../split-command.ts';
 import { joinTerminal } from '../terminal-session.ts';
 import { createProgressView } from '../view/progress.ts';
@@ -100,7 +99,7 @@ async function start(context: Context, client: EngineClient, id: string): Promis
   } catch (error) {
     const details = await client.inspectContainer(id).catch(() => undefined);
     if (details?.exitCode !== 126 && details?.exitCode !== 127) throw error;
-    reportError(error, context.output);
+    context.report(error);
     return details.exitCode;
   }
 }

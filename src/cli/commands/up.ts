@@ -20,7 +20,6 @@ import { lock, noteLeftovers, orphanWarning } from '../carry-out.ts';
 import type { Context } from '../context.ts';
 import { stopOnInterrupt } from '../interrupts.ts';
 import { registryAuthentication } from '../registry-login.ts';
-import { reportError } from '../report-error.ts';
 import { printable } from '../view/printable.ts';
 import { createProgressView } from '../view/progress.ts';
 
@@ -131,7 +130,7 @@ function report(context: Context, project: Project, result: BringUpResult): void
     const running = result.now.containers.filter((item) => isUp(item) && !item.oneoff).length;
     output.note(` ${project.name} is up to date, nothing to do (${running} running)`);
   }
-  for (const failure of result.failures) reportError(failure, output);
+  for (const failure of result.failures) context.report(failure);
 }
 
 async function printPlan(
