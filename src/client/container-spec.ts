@@ -107,6 +107,8 @@ export interface ContainerSpec {
   readonly exposed: readonly string[];
   readonly ports: readonly PortPublication[];
   readonly mounts: readonly MountSpec[];
+  /** Options by target, in the words of mount (`size=64m,mode=1777,exec`). */
+  readonly tmpfs?: Readonly<Record<string, string>>;
   readonly volumesFrom?: readonly string[];
   /** `host`, `none`, `container:ID`, or a network's name. */
   readonly networkMode?: string;

@@ -74,6 +74,7 @@ function toHostConfig(spec: ContainerSpec): Record<string, unknown> {
     PortBindings: toPortBindings(spec.ports),
     Binds: nonEmpty(spec.mounts.filter(isBindLine).map(toBindLine)),
     Mounts: nonEmpty(spec.mounts.filter((mount) => !isBindLine(mount) && !isAnonymous(mount)).map(toMount)),
+    Tmpfs: spec.tmpfs,
     VolumesFrom: spec.volumesFrom,
     NetworkMode: spec.networkMode,
     ExtraHosts: spec.extraHosts,

@@ -50,7 +50,8 @@ export function toContainerSpec(input: ReplicaInput): ContainerSpec {
       ...(port.hostIp && { hostAddress: port.hostIp }),
       ...(port.published && { hostPort: port.published }),
     })),
-    mounts: [...service.volumes.map((mount) => toMount(project, mount)), ...service.tmpfs.map(toTmpfs)],
+    mounts: service.volumes.map((mount) => toMount(project, mount)),
+    ...(service.tmpfs.length > 0 && { tmpfs: Object.fromEntries(service.tmpfs.map(splitTmpfs)) }),
     ...(service.volumesFrom.length > 0 && {
       volumesFrom: service.volumesFrom.map((text) => toVolumesFrom(text, input)),
     }),
@@ -150,23 +151,10 @@ function toMount(project: Project, mount: Mount): MountSpec {
   };
 }
 
-const TMPFS_UNITS: Readonly<Record<string, number>> = { '': 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 };
-
-/** `/run:size=64m,mode=1777` */
-function toTmpfs(text: string): MountSpec {
-  const [target = '', options = ''] = text.split(':');
-  const mount: { -readonly [K in keyof MountSpec]: MountSpec[K] } = { type: 'tmpfs', target };
-  for (const option of options.split(',').filter(Boolean)) {
-    const size = /^size=(\d+)([kmg]?)$/i.exec(option);
-    const mode = /^mode=([0-7]{3,4})$/.exec(option);
-    if (size) mount.tmpfsSize = Number(size[1]) * (TMPFS_UNITS[(size[2] ?? '').toLowerCase()] ?? 1);
-    else if (mode) mount.tmpfsMode = Number.parseInt(mode[1] ?? '', 8);
-    else if (option === 'ro') mount.readOnly = true;
-    else if (!['rw', 'nosuid', 'nodev', 'noexec'].includes(option)) {
-      throw new TscError('stack/unsupported', `tmpfs ${target}: option ${option} is not supported`);
-    }
-  }
-  return mount;
+/** `/run:size=64m,mode=1777`; the options are the engine's to check. */
+function splitTmpfs(text: string): readonly [string, string] {
+  const [target = '', ...options] = text.split(':');
+  return [target, options.join(':')];
 }
 
 /** `80`, `90-92/udp` as the engine's `port/protocol` keys. */
