@@ -21,6 +21,8 @@ export const PAYLOAD = join(ROOT, 'dist/native/payload');
 export const PROBE = join(ROOT, 'dist/native/probe');
 /** What a hostile container does to the runtime that works on it. */
 export const ATTACK = join(ROOT, 'dist/native/attack');
+/** Speaks SCTP, also where the kernel has no sockets for it. */
+export const SCTP = join(ROOT, 'dist/native/sctp');
 /** Its first instruction is a system call, its exit status the errno. */
 export const FIRST = join(ROOT, 'dist/native/first');
 

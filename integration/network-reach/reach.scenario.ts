@@ -132,7 +132,10 @@ describe('who reaches whom', () => {
     });
     await expect(
       world.service.publish(id, [{ containerPort: 80, protocol: 'tcp', hostPort: 7001 }]),
-    ).rejects.toMatchObject({ code: 'network/conflict', message: expect.stringContaining('another program') });
+    ).rejects.toMatchObject({
+      code: 'network/conflict',
+      message: expect.stringContaining('already used by node (process '),
+    });
     const bound = await world.service.publish(id, [{ containerPort: 80, protocol: 'tcp' }]);
     expect(bound.map((port) => port.hostIp)).toEqual(['0.0.0.0', '::']);
     expect(await world.neighbour.probe('tcp', HOST, bound[0]?.hostPort ?? 0)).toMatch(/^other saw /);

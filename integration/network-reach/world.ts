@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { SETS, type SetName } from '../../src/engine/network/firewall/ruleset.ts';
 import {
   createNetworkService,
   type DnsSettings,
@@ -146,6 +147,7 @@ export class World {
   link: KeeperLink;
   service: NetworkService;
   readonly #servers: ChildProcess[] = [];
+  readonly #outputs = new Map<Place, string>();
 
   private constructor(parts: Pick<World, 'host' | 'neighbour' | 'directory' | 'keeper' | 'link' | 'service'>) {
     this.host = parts.host;
@@ -227,6 +229,35 @@ export class World {
     this.#servers.push(server);
     if (server.stdout) await once(server.stdout, 'data');
     return server.pid ?? 0;
+  }
+
+  /** A program that lives in a place until the world ends, once it has said that it is ready. */
+  async spawn(place: Place, ...command: string[]): Promise<ChildProcess> {
+    const program = spawn('/usr/bin/nsenter', [`--net=${place.path}`, ...command], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    this.#servers.push(program);
+    const said = once(program.stdout, 'data');
+    program.stdout.on('data', (text) => this.#outputs.set(place, this.output(place) + text));
+    await said;
+    return program;
+  }
+
+  /** What the spawned programs of a place have said. */
+  output(place: Place): string {
+    return this.#outputs.get(place) ?? '';
+  }
+
+  /** Keys of the ports that the keeper holds. */
+  async holds(): Promise<readonly string[]> {
+    return (await this.link.list()).ports.map((port) => port.key);
+  }
+
+  /** Elements of a set or map in the kernel, as nft's JSON has them. */
+  async elements(name: SetName): Promise<readonly unknown[]> {
+    const { kind } = SETS[name];
+    const listed = JSON.parse(await this.host.run('/usr/sbin/nft', '-j', 'list', kind, 'inet', INSTANCE, name));
+    return listed.nftables[1][kind].elem ?? [];
   }
 
   /** A DNS server on port 53. */

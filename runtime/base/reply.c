@@ -8,13 +8,13 @@ static const struct {
   int code;
   const char *kind;
 } kinds[] = {
-    {EINVAL, "invalid"},     {ERANGE, "invalid"},    {ENAMETOOLONG, "invalid"},   {EADDRNOTAVAIL, "invalid"},
-    {EBADMSG, "invalid"},    {ENOENT, "not-found"},  {ESRCH, "not-found"},        {ENODEV, "not-found"},
-    {EEXIST, "conflict"},    {EALREADY, "conflict"}, {EADDRINUSE, "in-use"},      {EBUSY, "in-use"},
-    {EPERM, "denied"},       {EACCES, "denied"},     {EROFS, "denied"},           {EOPNOTSUPP, "unsupported"},
-    {ENOSYS, "unsupported"}, {ENOMEM, "exhausted"},  {EMFILE, "exhausted"},       {ENFILE, "exhausted"},
-    {ENOSPC, "exhausted"},   {EFBIG, "exhausted"},   {EAGAIN, "exhausted"},       {E2BIG, "exhausted"},
-    {ETIMEDOUT, "timeout"},  {EPIPE, "unavailable"}, {ECONNRESET, "unavailable"},
+    {EINVAL, "invalid"},     {ERANGE, "invalid"},    {ENAMETOOLONG, "invalid"}, {EADDRNOTAVAIL, "invalid"},
+    {EBADMSG, "invalid"},    {ENOENT, "not-found"},  {ESRCH, "not-found"},      {ENODEV, "not-found"},
+    {EEXIST, "conflict"},    {EALREADY, "conflict"}, {EADDRINUSE, "in-use"},    {EBUSY, "in-use"},
+    {EPERM, "denied"},       {EACCES, "denied"},     {EROFS, "denied"},         {EOPNOTSUPP, "unsupported"},
+    {ENOSYS, "unsupported"}, {ENOMEM, "exhausted"},  {EMFILE, "exhausted"},     {ENFILE, "exhausted"},
+    {ENOSPC, "exhausted"},   {EFBIG, "exhausted"},   {EXFULL, "exhausted"},     {EAGAIN, "exhausted"},
+    {E2BIG, "exhausted"},    {ETIMEDOUT, "timeout"}, {EPIPE, "unavailable"},    {ECONNRESET, "unavailable"},
 };
 
 const char *reply_code(int code) {

@@ -282,12 +282,21 @@ static int bind_socket(int fd, const char *address, int number, struct err *err)
 
 static int open_port(const char *protocol, const char *address, int number, int *ret_fd, struct err *err) {
   bool tcp = strcmp(protocol, "tcp") == 0;
-  if (!tcp && strcmp(protocol, "udp") != 0) {
-    return err_set(err, EOPNOTSUPP, "protocol: %s cannot be published; use tcp or udp", protocol);
+  bool sctp = strcmp(protocol, "sctp") == 0;
+  if (!tcp && !sctp && strcmp(protocol, "udp") != 0) {
+    return err_set(err, EOPNOTSUPP, "protocol: %s cannot be published; use tcp, udp or sctp", protocol);
   }
-  cleanup_close int fd = socket(strchr(address, ':') == NULL ? AF_INET : AF_INET6,
-                                (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  int family = strchr(address, ':') == NULL ? AF_INET : AF_INET6;
+  cleanup_close int fd =
+      socket(family, (tcp || sctp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, sctp ? IPPROTO_SCTP : 0);
   int on = 1;
+  if (fd < 0 && sctp && errno == EPROTONOSUPPORT) {
+    /* Without SCTP in this kernel no program of the host can have the port: the key alone reserves it. The kernel still
+       forwards SCTP to a container that speaks it by itself. */
+    fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    *ret_fd = take_fd(&fd);
+    return *ret_fd < 0 ? err_errno(err, "cannot make a socket") : 0;
+  }
   if (fd < 0) {
     return err_errno(err, "cannot make a socket");
   }
@@ -300,7 +309,7 @@ static int open_port(const char *protocol, const char *address, int number, int 
     return r;
   }
   /* Bound alone is not held: another program may bind the same address and listen first. */
-  if (tcp && listen(fd, PORT_BACKLOG) < 0) {
+  if ((tcp || sctp) && listen(fd, PORT_BACKLOG) < 0) {
     return err_errno(err, "cannot listen on %s port %d", address, number);
   }
   *ret_fd = take_fd(&fd);
@@ -408,7 +417,8 @@ int port_op_hold(struct keeper *keeper, long long id, const struct json *request
     port_free(keeper, port);
     return r;
   }
-  port->number = number_of(port->fd);
+  /* Zero: the socket stands for the port without being bound to it. */
+  port->number = number_of(port->fd) > 0 ? number_of(port->fd) : (int)number;
   return str_addf(fields, ",\"port\":%d", port->number) < 0 ? err_oom(err) : 0;
 }
 

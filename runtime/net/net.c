@@ -16,6 +16,7 @@ static const struct {
     {"link-remove", verb_link_remove},   {"sysctl", verb_sysctl},
     {"forward-ipv6", verb_forward_ipv6}, {"dump", verb_dump},
     {"flush-flows", verb_flush_flows},   {"connect", verb_connect},
+    {"port-holders", verb_port_holders},
 };
 
 static int read_request(const char *text, struct json *ret_request, struct err *err) {
@@ -49,8 +50,8 @@ int net_main(int argc, char **argv) {
     return 0;
   }
   fputs(
-      "usage: tscompose-runtime net bridge-add|bridge-remove|link-remove|sysctl|forward-ipv6|dump|flush-flows|connect "
-      "[JSON|-]\n",
+      "usage: tscompose-runtime net bridge-add|bridge-remove|link-remove|sysctl|forward-ipv6|dump|flush-flows|connect|"
+      "port-holders [JSON|-]\n",
       stderr);
   return 2;
 }

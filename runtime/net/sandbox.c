@@ -171,6 +171,9 @@ static int make_host_end(const struct work *work, const struct json *item, struc
     r = r < 0 || old.index == 0 ? r : link_remove(work->host_nl, old.index, err);
     r = r < 0 ? r : link_add_veth(work->host_nl, &veth, err);
   }
+  if (r == -EXFULL) {
+    return err_set(err, EXFULL, "bridge %s is full: the kernel takes 1023 links on one", bridge_name);
+  }
   struct link_info end;
   r = r < 0 ? r : link_find(work->host_nl, veth.host_interface, &end, err);
   r = r < 0 ? r : sysctl_write_ipv6(veth.host_interface, "disable_ipv6", "1", err);

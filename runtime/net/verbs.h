@@ -25,3 +25,6 @@ int verb_dump(const struct json *request, struct str *out, struct err *err);
 int verb_flush_flows(const struct json *request, struct str *out, struct err *err);
 /* {namespace, address, port}: dials TCP from inside and carries standard input and output until both ends closed. */
 int verb_connect(const struct json *request, struct str *out, struct err *err);
+/* {protocol, address, port} → {"holders":[{pid,name}]}: processes with a socket that stands in the way of another one
+   there. Empty when nobody has one, or somebody this namespace does not see. */
+int verb_port_holders(const struct json *request, struct str *out, struct err *err);

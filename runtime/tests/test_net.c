@@ -124,6 +124,27 @@ static void test_reach(int home, const struct sandbox_fds *a, const struct sandb
   join(home);
 }
 
+static void test_holders(void) {
+  struct err err = ERR_INIT;
+  cleanup_str struct str out = STR_INIT;
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(8001), .sin_addr.s_addr = htonl(0x0ac80001)};
+  cleanup_close int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  require(bind(server, (struct sockaddr *)&address, sizeof(address)) == 0 && listen(server, 1) == 0);
+  cleanup_free char *me = str_format("{\"holders\":[{\"pid\":%d,\"name\":\"test_net\"}]}\n", (int)getpid());
+  static const struct {
+    const char *protocol, *address;
+    bool found;
+  } cases[] = {{"tcp", "10.200.0.1", true}, {"tcp", "0.0.0.0", true},  {"tcp", "127.0.0.2", false},
+               {"tcp", "::", false},        {"udp", "0.0.0.0", false}, {"sctp", "0.0.0.0", false}};
+  for (size_t i = 0; i < array_length(cases); i++) {
+    cleanup_free char *request =
+        str_format("{\"protocol\":\"%s\",\"address\":\"%s\",\"port\":8001}", cases[i].protocol, cases[i].address);
+    check(ask(verb_port_holders, request, &out, &err), err);
+    require(str_equal(out.data, cases[i].found ? me : "{\"holders\":[]}\n"));
+  }
+  require(ask(verb_port_holders, "{\"protocol\":\"icmp\",\"address\":\"::\",\"port\":1}", &out, &err) == -EINVAL);
+}
+
 static void test_failures(void) {
   struct err err = ERR_INIT;
   struct sandbox_fds fds = SANDBOX_FDS_NONE;
@@ -174,6 +195,7 @@ int main(void) {
   test_names_port(home, &a);
   test_reach(home, &a, &b);
   test_failures();
+  test_holders();
   test_link_change(nl, &a);
   check(ask(verb_dump, "{}", &out, &err), err);
   require(strstr(out.data, "{\"interface\":\"tst-a\",\"address\":\"10.200.0.1/24\"}") != NULL);

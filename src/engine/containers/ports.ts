@@ -17,15 +17,15 @@ export function portRequests(config: ContainerConfig, host: HostConfig): PortReq
   return [...requests, ...config.exposedPorts.filter((port) => !bound.has(port)).flatMap(expandPort)];
 }
 
-/** `80/tcp`, `80`; only tcp and udp can be published. */
+/** `80/tcp`, `80`. */
 export function parsePort(text: string): { readonly containerPort: number; readonly protocol: Protocol } {
   const match = /^(\d{1,5})(?:\/(\w+))?$/.exec(text);
   const port = Number(match?.[1] ?? 0);
   if (port < 1 || port > 65_535)
     throw new TscError('container/invalid', `invalid container port ${JSON.stringify(text)}`);
   const protocol = (match?.[2] ?? 'tcp').toLowerCase();
-  if (protocol !== 'tcp' && protocol !== 'udp')
-    throw new TscError('container/unsupported', `publishing ${protocol} port ${port} is not supported`);
+  if (protocol !== 'tcp' && protocol !== 'udp' && protocol !== 'sctp')
+    throw new TscError('container/invalid', `${JSON.stringify(text)}: the protocol of a port is tcp, udp or sctp`);
   return { containerPort: port, protocol };
 }
 

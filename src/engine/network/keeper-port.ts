@@ -27,7 +27,7 @@ export interface SandboxConfig {
 
 export interface PortHold {
   readonly key: string;
-  readonly protocol: 'tcp' | 'udp';
+  readonly protocol: 'tcp' | 'udp' | 'sctp';
   readonly address: string;
   readonly port: number;
   /** Where a splice process carries connections; null when the kernel rewrites them and the socket only reserves the port. */

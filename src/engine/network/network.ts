@@ -129,7 +129,7 @@ export interface NetworkView extends NetworkRecord {
   })[];
 }
 
-export type Protocol = 'tcp' | 'udp';
+export type Protocol = 'tcp' | 'udp' | 'sctp';
 
 /** A port to publish. */
 export interface PortRequest {

@@ -23,7 +23,31 @@ function checkPort(port: number, what: string): number {
   return port;
 }
 
-function hostIpsOf(hostIp: string | undefined, ipv6: boolean): readonly string[] {
+/** What can be published where: whether the host has IPv6, and the families in which the container has a way out. */
+export interface PortFamilies {
+  readonly host6: boolean;
+  readonly container: readonly (4 | 6)[];
+}
+
+/** SCTP is only ever rewritten by the kernel: no proxy carries it to the other family, nor from ::1. */
+function sctpAddresses(request: PortRequest, ips: readonly string[], container: PortFamilies['container']) {
+  const fit = ips.filter((ip) => ip !== '::1' && container.includes(ip.includes(':') ? 6 : 4));
+  if (fit.length > 0) return fit;
+  throw new TscError(
+    'network/unsupported',
+    `cannot publish ${request.containerPort}/sctp on ${ips.join(' and ')}: ${
+      ips.includes('::1') ? 'SCTP is not carried from ::1' : 'the container has no address of that family'
+    }`,
+    { hint: 'publish it on an address of the other family, or give the network that family' },
+  );
+}
+
+function hostIpsOf(request: PortRequest, { host6: ipv6, container }: PortFamilies): readonly string[] {
+  const ips = listHostIps(request.hostIp, ipv6);
+  return request.protocol === 'sctp' ? sctpAddresses(request, ips, container) : ips;
+}
+
+function listHostIps(hostIp: string | undefined, ipv6: boolean): readonly string[] {
   const ip = (hostIp ?? '').replace(/^\[(.*)\]$/, '$1');
   if (ip === '') return ipv6 ? ['0.0.0.0', '::'] : ['0.0.0.0'];
   const address = parseAddress(ip);
@@ -41,8 +65,8 @@ function hostIpsOf(hostIp: string | undefined, ipv6: boolean): readonly string[]
   return [formatAddress(address)];
 }
 
-/** What has to be reserved for the requests. `ipv6`: whether the host has it. Throws network/invalid. */
-export function planPorts(requests: readonly PortRequest[], ipv6: boolean): readonly PortPlan[] {
+/** What has to be reserved for the requests. Throws network/invalid, network/unsupported. */
+export function planPorts(requests: readonly PortRequest[], families: PortFamilies): readonly PortPlan[] {
   const seen = new Set<string>();
   const plans: PortPlan[] = [];
   for (const request of requests) {
@@ -50,16 +74,11 @@ export function planPorts(requests: readonly PortRequest[], ipv6: boolean): read
     // The same line twice is one publication (image EXPOSE with -P, merged files).
     if (seen.has(key)) continue;
     seen.add(key);
-    if (request.protocol !== 'tcp' && request.protocol !== 'udp')
-      throw new TscError(
-        'network/unsupported',
-        `protocol ${JSON.stringify(request.protocol)} cannot be published; tcp and udp can`,
-      );
     checkPort(request.containerPort, 'container port');
     plans.push({
       protocol: request.protocol,
       containerPort: request.containerPort,
-      hostIps: hostIpsOf(request.hostIp, ipv6),
+      hostIps: hostIpsOf(request, families),
       ...candidatesOf(request.hostPort),
     });
   }
@@ -109,4 +128,9 @@ export function findHolder(
 /** Key under which the keeper holds the socket. */
 export function portKey(containerId: string, port: BoundPort): string {
   return `${containerId}/${port.protocol}/${port.hostIp}/${port.hostPort}`;
+}
+
+/** In front of a port: IPv6 in brackets. */
+export function formatHostIp(ip: string): string {
+  return ip.includes(':') ? `[${ip}]` : ip;
 }

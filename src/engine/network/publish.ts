@@ -4,7 +4,7 @@ import type { NetworkContext } from './context.ts';
 import { hasIpv6, runNet } from './host-network.ts';
 import type { PortHold } from './keeper-port.ts';
 import type { BoundPort, Endpoint, PortRequest } from './network.ts';
-import { findHolder, type PortPlan, planPorts, portKey } from './port-map.ts';
+import { findHolder, formatHostIp, type PortPlan, planPorts, portKey } from './port-map.ts';
 import type { Attachment } from './records.ts';
 import { publishZones } from './sandbox.ts';
 
@@ -17,9 +17,13 @@ const TRIES = 2000;
  */
 function proxyOf(context: NetworkContext, endpoints: readonly Endpoint[], port: BoundPort): PortHold['proxy'] {
   const target = context.state.mainEndpoint(endpoints);
-  if (!port.hostIp.includes(':') || !target) return null;
+  if (!port.hostIp.includes(':') || !target || port.protocol === 'sctp') return null;
   const rewritten = context.state.mainEndpoint6(endpoints) && !['::', '::1'].includes(port.hostIp);
   return rewritten ? null : { address: target.address, port: port.containerPort };
+}
+
+function familiesOf({ state }: NetworkContext, endpoints: readonly Endpoint[]): (4 | 6)[] {
+  return [state.mainEndpoint(endpoints) ? [4 as const] : [], state.mainEndpoint6(endpoints) ? [6 as const] : []].flat();
 }
 
 /** Takes every address of one plan at one host port; undefined when one of them is taken. */
@@ -44,7 +48,12 @@ async function holdAt(
     } catch (error) {
       await releaseAll(context, attachment.containerId, held);
       if (isKind(error, 'in-use')) return undefined;
-      throw error;
+      if (!isKind(error, 'invalid')) throw error;
+      throw new TscError(
+        'network/invalid',
+        `cannot publish port ${plan.containerPort} of container ${attachment.name}: ${hostIp} is no address of this host`,
+        { cause: error, hint: 'see the addresses with: ip address' },
+      );
     }
   }
   return held;
@@ -54,17 +63,31 @@ async function releaseAll(context: NetworkContext, containerId: string, bound: r
   for (const port of bound) await context.keeper.releasePort(portKey(containerId, port));
 }
 
-function taken(context: NetworkContext, plan: PortPlan, attachment: Attachment, port: number): TscError {
-  const where = `${plan.hostIps[0] ?? ''}:${port}/${plan.protocol}`;
-  const holder = plan.hostIps.map((ip) => findHolder(context.state.heldPorts(), plan.protocol, ip, port)).find(Boolean);
-  const who = holder ? `container ${holder.containerName}` : 'another program of this host';
+async function taken(context: NetworkContext, plan: PortPlan, attachment: Attachment, port: number): Promise<TscError> {
+  const where = `${formatHostIp(plan.hostIps[0] ?? '')}:${port}/${plan.protocol}`;
+  const ours = plan.hostIps.map((ip) => findHolder(context.state.heldPorts(), plan.protocol, ip, port)).find(Boolean);
+  const who = ours ? `container ${ours.containerName}` : await programAt(context, plan, port);
+  const cause = who
+    ? `${where} is already used by ${who}`
+    : `${where} is already used by another program of this host that does not show (one of the kernel, or behind another container engine)`;
   return new TscError(
     'network/conflict',
-    `cannot publish port ${plan.containerPort} of container ${attachment.name}: ${where} is already used by ${who}`,
-    {
-      hint: holder ? `stop ${holder.containerName} or publish another port` : `see who with: ss -lp 'sport = :${port}'`,
-    },
+    `cannot publish port ${plan.containerPort} of container ${attachment.name}: ${cause}`,
+    { hint: who ? `stop ${who}, or publish another port` : 'publish another port' },
   );
+}
+
+/** `nginx (process 123)` of the programs whose sockets are in the way. */
+async function programAt(context: NetworkContext, plan: PortPlan, port: number): Promise<string | undefined> {
+  const answers = await Promise.all(
+    plan.hostIps.map(async (address) => {
+      const answer = await runNet(context.keeper, 'port-holders', { protocol: plan.protocol, address, port });
+      // Our own binary's answer.
+      return (answer as { holders: { pid: number; name: string }[] }).holders;
+    }),
+  );
+  const named = answers.flat().map(({ pid, name }) => `${name} (process ${pid})`);
+  return named.length > 0 ? [...new Set(named)].join(', ') : undefined;
 }
 
 /** Holds the first host port of the plan that is free. */
@@ -82,7 +105,7 @@ async function holdPlan(
     const bound = await holdAt(context, attachment, plan, port);
     if (bound) return bound;
   }
-  if (first === last) throw taken(context, plan, attachment, first);
+  if (first === last) throw await taken(context, plan, attachment, first);
   throw new TscError(
     'network/exhausted',
     `cannot publish port ${plan.containerPort} of container ${attachment.name}: no port from ${first} to ${last} is free`,
@@ -117,7 +140,10 @@ export async function publish(
   const wanted = hostBinding
     ? requests.map((request) => (request.hostIp ? request : { ...request, hostIp: hostBinding }))
     : requests;
-  const plans = planPorts(wanted, wanted.length > 0 && (await hasIpv6()));
+  const plans = planPorts(wanted, {
+    host6: wanted.length > 0 && (await hasIpv6()),
+    container: familiesOf(context, attachment.endpoints),
+  });
   if (plans.length > 0 && !target) {
     throw new TscError(
       'network/unsupported',

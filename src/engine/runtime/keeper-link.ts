@@ -37,7 +37,7 @@ export interface KeeperRunResult {
 /** A bound socket that the keeper holds; with `proxy` a splice process serves it. */
 export interface KeeperPortHold {
   readonly key: string;
-  readonly protocol: 'tcp' | 'udp';
+  readonly protocol: 'tcp' | 'udp' | 'sctp';
   readonly address: string;
   /** 0: any free one. */
   readonly port: number;
