@@ -29,6 +29,8 @@ export interface MountSpec {
 export interface EndpointSpec {
   readonly network: string;
   readonly aliases: readonly string[];
+  /** `container:alias`: names for other members that only this one sees. */
+  readonly links?: readonly string[];
   readonly ipv4Address?: string;
   readonly ipv6Address?: string;
   readonly linkLocalAddresses?: readonly string[];
@@ -113,6 +115,8 @@ export interface ContainerSpec {
   /** `host`, `none`, `container:ID`, or a network's name. */
   readonly networkMode?: string;
   readonly endpoints: readonly EndpointSpec[];
+  /** Links of a container without endpoints of its own in the spec: on the default network. */
+  readonly links?: readonly string[];
   readonly extraHosts?: readonly string[];
   readonly dns?: readonly string[];
   readonly dnsSearch?: readonly string[];

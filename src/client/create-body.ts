@@ -48,6 +48,7 @@ export function toEndpointSettings(endpoint: EndpointSpec): Record<string, unkno
   });
   return compact({
     Aliases: endpoint.aliases,
+    Links: endpoint.links,
     IPAMConfig: Object.keys(ipam).length > 0 ? ipam : undefined,
     MacAddress: endpoint.macAddress,
     DriverOpts: driverOptionsOf(endpoint),
@@ -77,6 +78,7 @@ function toHostConfig(spec: ContainerSpec): Record<string, unknown> {
     Tmpfs: spec.tmpfs,
     VolumesFrom: spec.volumesFrom,
     NetworkMode: spec.networkMode,
+    Links: spec.links,
     ExtraHosts: spec.extraHosts,
     Dns: spec.dns,
     DnsSearch: spec.dnsSearch,

@@ -268,7 +268,10 @@ function sameImage(old: ObservedContainer, imageId: string): boolean {
 /** Networks, volumes and namespace owners exist before the container is created. */
 function creationOrder(spec: ContainerSpec, service: Service, context: Context): number[] {
   const objects = [...spec.endpoints.map(({ network }) => network), ...spec.mounts.map(({ source }) => source ?? '')];
-  const owners = [...service.dependsOn.keys()].filter((name) => sharesWith(service, name));
+  // Links on the default network name containers that exist.
+  const owners = [...service.dependsOn.keys()].filter(
+    (name) => sharesWith(service, name) || (spec.links ?? []).length > 0,
+  );
   return [
     ...objects.flatMap((name) => context.objects.get(name) ?? []),
     ...owners.flatMap((name) => context.steps.get(name)?.created ?? []),

@@ -12,9 +12,7 @@ const UNCARRIED: readonly { readonly key: string; readonly asked: (service: Serv
   { key: 'secrets', asked: (s) => s.secrets.length > 0 },
   { key: 'cpu_rt_period', asked: (s) => s.cpuRtPeriod !== undefined },
   { key: 'cpu_rt_runtime', asked: (s) => s.cpuRtRuntime !== undefined },
-  { key: 'external_links', asked: (s) => s.externalLinks.length > 0 },
   { key: 'gpus', asked: (s) => s.gpus.length > 0 || devicesReserved(s) },
-  { key: 'links', asked: (s) => s.links.length > 0 },
   { key: 'models', asked: (s) => s.models.size > 0 },
   {
     key: 'pre_start, post_start, pre_stop',

@@ -57,6 +57,7 @@ export function toOneOffSpec(
     mounts: [...base.mounts.filter(({ target }) => !targets.has(target)), ...options.mounts],
     endpoints: base.endpoints.map((endpoint) => ({
       network: endpoint.network,
+      ...(endpoint.links && { links: endpoint.links }),
       aliases: options.useAliases ? [...endpoint.aliases.slice(1), name] : [name],
     })),
     ...(options.user !== undefined && { user: options.user }),

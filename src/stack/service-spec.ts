@@ -82,6 +82,7 @@ function processSettings(service: Service): Partial<ContainerSpec> {
 
 function networking(input: ReplicaInput, name: string): Pick<ContainerSpec, 'endpoints'> & Partial<ContainerSpec> {
   const { project, service } = input;
+  const links = linksOf(input);
   const endpoints = [...service.networks]
     .sort(([, a], [, b]) => (b?.priority ?? 0) - (a?.priority ?? 0))
     .map(([key, settings]) => {
@@ -96,12 +97,14 @@ function networking(input: ReplicaInput, name: string): Pick<ContainerSpec, 'end
         ...defined('gatewayPriority', settings?.gwPriority),
         ...defined('interfaceName', settings?.interfaceName),
         ...(settings && settings.linkLocalIps.length > 0 && { linkLocalAddresses: settings.linkLocalIps }),
+        ...nonEmpty('links', links),
         ...(settings && settings.driverOpts.size > 0 && { driverOptions: Object.fromEntries(settings.driverOpts) }),
       };
       return endpoint;
     });
   return {
     endpoints,
+    ...(endpoints.length === 0 && nonEmpty('links', links)),
     ...defined('networkMode', namespaceOf(service.networkMode, input) ?? endpoints[0]?.network),
     ...defined('pidMode', namespaceOf(service.pid, input)),
     ...defined('ipcMode', namespaceOf(service.ipc, input)),
@@ -115,6 +118,23 @@ function networking(input: ReplicaInput, name: string): Pick<ContainerSpec, 'end
       ),
     }),
   };
+}
+
+/** `container:alias` of `links`, for every replica of the service meant, and of `external_links`. */
+function linksOf({ project, service }: ReplicaInput): readonly string[] {
+  const split = (text: string): readonly [string, string] => {
+    const [target = '', alias = target] = text.split(':');
+    return [target, alias];
+  };
+  const own = service.links.map(split).flatMap(([name, alias]) => {
+    const target = project.services.get(name);
+    if (!target) throw new TscError('stack/not-found', `service ${service.name}: links: no such service: ${name}`);
+    return Array.from({ length: replicasOf(target) }, (_, index) => {
+      const replica = replicaName(project.name, target, index + 1);
+      return [alias, `${name}-${index + 1}`, replica].map((text) => `${replica}:${text}`);
+    }).flat();
+  });
+  return [...own, ...service.externalLinks.map((text) => split(text).join(':'))];
 }
 
 /** `service:db` becomes `container:<name of db's first container>`; everything else is passed on. */

@@ -12,6 +12,7 @@ import { limitsOf, rlimitsOf } from './limits.ts';
 import { LiveContainer } from './live-container.ts';
 import { logFileOf } from './log-options.ts';
 import { checkModes } from './namespaces.ts';
+import { checkNetworkMode } from './network-owner.ts';
 import { portRequests } from './ports.ts';
 import { resolveMounts } from './resolve-mounts.ts';
 import { parseSignal } from './signals.ts';
@@ -31,6 +32,7 @@ export async function createContainer(
   undo.add('free the name', () => context.table.releaseName(name, id));
   try {
     const image = await context.images.resolve(spec.config.image);
+    checkNetworkMode(spec, completeHost(spec.host));
     const config = completeConfig(spec.config, image.config.run);
     const host = joinByIds(context, completeHost(spec.host));
     await checkHost(host, config.networkDisabled);
@@ -143,15 +145,16 @@ export async function prepareNetwork(context: ContainerContext, record: Containe
   const { host, config } = record;
   if (host.networkMode.startsWith('container:')) return;
   const special = new Set(['none', 'host', 'bridge']);
+  const main = host.networkMode === 'default' ? 'bridge' : host.networkMode;
   const endpoints = Object.entries(record.networks).map(([network, settings]): EndpointSpec => {
     const own = [...settings.aliases, shortId(record.id), ...(config.hostname === '' ? [] : [config.hostname])];
     return {
       network,
       aliases: special.has(network) ? settings.aliases : [...new Set(own)],
       ...wishesOf(settings),
+      ...(network === main && host.links.length > 0 && { links: [...hostLinks(context, host), ...settings.links] }),
     };
   });
-  const links = linksOf(context, record);
   await context.networks.prepare({
     containerId: record.id,
     name: record.name,
@@ -162,13 +165,13 @@ export async function prepareNetwork(context: ContainerContext, record: Containe
       ...(host.dnsOptions.length > 0 && { options: host.dnsOptions }),
     },
     sysctls: networkSysctls(host),
-    ...(Object.keys(links).length > 0 && { links }),
   });
 }
 
 /** What a container asks of its place on a network, in the network room's words. */
 export function wishesOf(settings: EndpointSettings): Omit<EndpointSpec, 'network' | 'aliases'> {
   return {
+    ...(settings.links.length > 0 && { links: settings.links }),
     ...(settings.ipv4 && { ipv4: settings.ipv4 }),
     ...(settings.ipv6 && { ipv6: settings.ipv6 }),
     ...(settings.linkLocal && { linkLocal: settings.linkLocal }),
@@ -178,14 +181,11 @@ export function wishesOf(settings: EndpointSettings): Omit<EndpointSpec, 'networ
   };
 }
 
-/** `container[:alias]` → alias and id. */
-function linksOf(context: ContainerContext, record: ContainerRecord): Record<string, string> {
-  const texts = [...record.host.links, ...Object.values(record.networks).flatMap((settings) => settings.links)];
-  return Object.fromEntries(
-    texts.map((text) => {
-      const [target = '', alias] = text.split(':');
-      const other = context.table.get(target);
-      return [alias || other.record.name, other.id];
-    }),
-  );
+/** Those of the host settings name containers that exist, by id or name. Throws container/not-found. */
+function hostLinks(context: ContainerContext, host: HostConfig): readonly string[] {
+  return host.links.map((text) => {
+    const [target = '', ...alias] = text.split(':');
+    const { name } = context.table.get(target).record;
+    return [name, ...(alias.length > 0 ? alias : [target])].join(':');
+  });
 }

@@ -2,7 +2,7 @@ import { TscError } from '../../core/index.ts';
 import { newObjectId } from '../../host/index.ts';
 import { isBridged } from './bridges.ts';
 import type { NetworkContext } from './context.ts';
-import { readEndpointOptions, readLinkLocal } from './endpoint-options.ts';
+import { readEndpointOptions, readLinkLocal, readLinks } from './endpoint-options.ts';
 import { type Allocation, allocateAddress, claimAddress, macOf, parseMac } from './ipam.ts';
 import type { AttachmentSpec, Endpoint, EndpointSpec, NetworkRecord, Pool } from './network.ts';
 import type { Attachment } from './records.ts';
@@ -43,6 +43,7 @@ function checkBridgeOnly(network: NetworkRecord, spec: Omit<EndpointSpec, 'netwo
       });
     return;
   }
+  if (spec.links?.length) throw new TscError('network/invalid', `network ${network.name} has no names for links`);
   if (spec.ipv4 || spec.ipv6 || spec.mac || spec.linkLocal?.length || Object.keys(spec.driverOptions ?? {}).length > 0)
     throw new TscError('network/invalid', `network ${network.name} gives no addresses to choose`);
 }
@@ -61,6 +62,7 @@ export function makeEndpoint(
     networkName: network.name,
     aliases: [...new Set(spec.aliases ?? [])],
     gatewayPriority: spec.gatewayPriority ?? 0,
+    ...(spec.links?.length && { links: readLinks(spec.links) }),
   };
   if (!isBridged(network)) {
     return {
@@ -125,7 +127,6 @@ export function decideAttachment(context: NetworkContext, spec: AttachmentSpec):
     active: false,
     ...(spec.dns && { dns: spec.dns }),
     ...(spec.sysctls && { sysctls: spec.sysctls }),
-    ...(spec.links && { links: spec.links }),
   };
   let attachment: Attachment = { ...base, endpoints: [] };
   try {

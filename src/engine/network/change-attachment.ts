@@ -5,7 +5,7 @@ import type { NetworkContext } from './context.ts';
 import type { Endpoint, EndpointSpec } from './network.ts';
 import { redirect } from './publish.ts';
 import type { Attachment } from './records.ts';
-import { defaultRoutes, linkOf, publishNames, publishZone } from './sandbox.ts';
+import { defaultRoutes, linkOf, publishNames, publishZone, publishZones } from './sandbox.ts';
 
 async function store(context: NetworkContext, attachment: Attachment): Promise<void> {
   context.state.attachments.set(attachment.containerId, attachment);
@@ -40,7 +40,7 @@ export async function connectContainer(
   try {
     if (context.state.sandboxes.has(containerId) && isBridged(network))
       await linkLive(context, bridges, after, endpoint);
-    if (after.active) await publishZone(context, network);
+    if (after.active) await publishZones(context, after);
   } catch (error) {
     await store(context, before);
     throw error;
@@ -93,6 +93,7 @@ export async function disconnectContainer(
   const after: Attachment = { ...before, endpoints: before.endpoints.filter((candidate) => candidate !== endpoint) };
   await store(context, after);
   await publishZone(context, network);
+  await publishZones(context, after);
   if (!context.state.sandboxes.has(containerId)) return;
   await context.keeper.unlinkSandbox(containerId, endpoint.interface);
   if (isForemost(context, before, endpoint)) {

@@ -1,5 +1,5 @@
-import { TscError } from '../../core/index.ts';
-import type { Endpoint, NetworkRecord } from './network.ts';
+import { OBJECT_NAME, TscError } from '../../core/index.ts';
+import type { Endpoint, Link, NetworkRecord } from './network.ts';
 import { contains, formatAddress, knownSubnet, parseAddress } from './subnet.ts';
 
 function invalid(message: string): TscError {
@@ -74,5 +74,15 @@ export function readLinkLocal(network: NetworkRecord, texts: readonly string[]):
     if (address.family === 6 && !network.pool6)
       throw invalid(`link-local address ${text}: network ${network.name} has no IPv6`);
     return `${formatAddress(address)}/${address.family === 6 ? 64 : 16}`;
+  });
+}
+
+/** Throws network/invalid. */
+export function readLinks(texts: readonly string[]): readonly Link[] {
+  return texts.map((text) => {
+    const [container = '', alias = container, ...rest] = text.split(':').map((part) => part.replace(/^.*\//, ''));
+    if (rest.length > 0 || !OBJECT_NAME.test(container) || !OBJECT_NAME.test(alias))
+      throw invalid(`${JSON.stringify(text)} is not a link (CONTAINER or CONTAINER:ALIAS)`);
+    return { container, alias };
   });
 }

@@ -79,6 +79,8 @@ export interface EndpointSpec {
   /** Id, unique id prefix, or name. */
   readonly network: string;
   readonly aliases?: readonly string[];
+  /** `container:alias`, or `container`: names for other members of the network that only this one sees. */
+  readonly links?: readonly string[];
   readonly ipv4?: string;
   readonly ipv6?: string;
   /** Further addresses of the link, of either family, from the link-local ranges. */
@@ -89,12 +91,20 @@ export interface EndpointSpec {
   readonly driverOptions?: Readonly<Record<string, string>>;
 }
 
+/** A name for another container; whoever has that container name when it is asked for. */
+export interface Link {
+  readonly container: string;
+  readonly alias: string;
+}
+
 /** A container's place on one network, recorded on disk. */
 export interface Endpoint {
   readonly endpointId: string;
   readonly networkId: NetworkId;
   readonly networkName: string;
   readonly aliases: readonly string[];
+  /** Names this container alone has for others of the network, by their container names. */
+  readonly links?: readonly Link[];
   /** Address without prefix length; empty on `host` and `none`. */
   readonly address: string;
   readonly prefixLength: number;
@@ -166,8 +176,6 @@ export interface AttachmentSpec {
   readonly dns?: DnsSettings;
   /** `net.*` settings written inside the namespace. */
   readonly sysctls?: Readonly<Record<string, string>>;
-  /** Names only this container sees: alias → id of the container meant (`links`). */
-  readonly links?: Readonly<Record<string, string>>;
 }
 
 /** A container's open network namespace. */

@@ -13,7 +13,7 @@ import type { AttachmentSpec, BoundPort, Endpoint, NetworkRecord } from './netwo
 import { type Family, parseAddress, parseSubnet } from './subnet.ts';
 
 /** A container's networking as it is recorded: what it asked for, what it got, and what is published now. */
-export interface Attachment extends Pick<AttachmentSpec, 'containerId' | 'name' | 'dns' | 'sysctls' | 'links'> {
+export interface Attachment extends Pick<AttachmentSpec, 'containerId' | 'name' | 'dns' | 'sysctls'> {
   readonly endpoints: readonly Endpoint[];
   readonly bound: readonly BoundPort[];
   /** Names are visible and ports reachable (between publish and withdraw). */

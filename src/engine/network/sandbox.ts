@@ -1,4 +1,4 @@
-import { TscError } from '../../core/index.ts';
+import { shortId, TscError } from '../../core/index.ts';
 import { readTextIfExists } from '../../host/index.ts';
 import { newHostInterface } from './attach.ts';
 import { type Bridges, isBridged } from './bridges.ts';
@@ -84,16 +84,34 @@ function addressesOf(endpoint: Endpoint): readonly string[] {
   return endpoint.address6 ? [endpoint.address, endpoint.address6] : [endpoint.address];
 }
 
+/**
+ * Names a container alone has for others, from its links. On the default network, which has no names else, the other's own
+ * ones come with it, as in the hosts file of old.
+ */
 function linkedNames(context: NetworkContext, attachment: Attachment): Record<string, readonly string[]> {
   const names: Record<string, readonly string[]> = {};
-  for (const [alias, containerId] of Object.entries(attachment.links ?? {})) {
-    const other = context.state.attachments.get(containerId);
-    const shared = other?.endpoints.find((endpoint) =>
-      attachment.endpoints.some((own) => own.networkId === endpoint.networkId),
-    );
-    if (shared && shared.address !== '') names[alias] = addressesOf(shared);
+  for (const endpoint of attachment.endpoints) {
+    const isDefault = networkOf(context, endpoint).isDefault;
+    for (const { container, alias } of endpoint.links ?? []) {
+      const other = [...context.state.attachments.values()].find(({ name, active }) => active && name === container);
+      const shared = other?.endpoints.find(({ networkId }) => networkId === endpoint.networkId);
+      if (!other || !shared) continue;
+      const own = isDefault ? [other.name, shortId(other.containerId)] : [];
+      for (const name of [alias, ...own].map((text) => text.toLowerCase()))
+        names[name] = [...new Set([...(names[name] ?? []), ...addressesOf(shared)])];
+    }
   }
   return names;
+}
+
+/** Tells the sandboxes with links to a container that it came, went or moved. */
+export async function publishLinks(context: NetworkContext, target: Attachment): Promise<void> {
+  const linked = [...context.state.attachments.values()].filter(
+    ({ containerId, endpoints }) =>
+      context.state.sandboxes.has(containerId) &&
+      endpoints.some(({ links }) => links?.some(({ container }) => container === target.name)),
+  );
+  await Promise.all(linked.map((attachment) => publishNames(context, attachment)));
 }
 
 /** What a sandbox's name server answers and where it asks. */
@@ -131,7 +149,7 @@ export async function publishZone(context: NetworkContext, network: NetworkRecor
 
 export async function publishZones(context: NetworkContext, attachment: Attachment): Promise<void> {
   const networks = attachment.endpoints.flatMap((endpoint) => context.state.networks.get(endpoint.networkId) ?? []);
-  await Promise.all(networks.map((network) => publishZone(context, network)));
+  await Promise.all([...networks.map((network) => publishZone(context, network)), publishLinks(context, attachment)]);
 }
 
 /** Opens a container's sandbox; the open one is returned when there is one. */

@@ -13,7 +13,7 @@ import type { NameFiles, NameFilesSpec, NetworkService, Sandbox } from './networ
 import { holdAgain, publish, withdraw } from './publish.ts';
 import { openRecords } from './records.ts';
 import { recover } from './recover.ts';
-import { openSandbox, publishNames, publishZones, readHostResolver, usesHostNetwork } from './sandbox.ts';
+import { openSandbox, publishLinks, publishNames, publishZones, readHostResolver, usesHostNetwork } from './sandbox.ts';
 import { NetworkState } from './state.ts';
 
 export interface NetworkServiceOptions {
@@ -100,10 +100,13 @@ function containerActs(context: NetworkContext, bridges: Bridges): ContainerActs
       await records.removeAttachment(containerId);
     },
     async rename(containerId, name) {
-      const attachment = { ...state.attachment(containerId), name };
+      const before = state.attachment(containerId);
+      const attachment = { ...before, name };
       state.attachments.set(containerId, attachment);
       await records.saveAttachment(attachment);
-      if (attachment.active) await publishZones(context, attachment);
+      if (!attachment.active) return;
+      await publishZones(context, attachment);
+      await publishLinks(context, before);
     },
     adopt: (containerId, pid) => adopt(context, bridges, containerId, pid),
     connect: (network, containerId, containerName, spec) =>
