@@ -85,8 +85,8 @@ int verb_bridge_add(const struct json *request, struct str *out, struct err *err
   return str_addf(out, "{\"created\":%s}\n", created ? "true" : "false");
 }
 
-/* Only bridges of ours, or only links that are no bridges. */
-static int remove_named(const struct json *request, bool bridges, struct str *out, struct err *err) {
+/* Bridges or others; marked as ours, or not looked at for that. */
+static int remove_named(const struct json *request, bool bridges, bool marked, struct str *out, struct err *err) {
   cleanup_close int nl = -1;
   struct json names = {0};
   size_t count = 0, found = 0;
@@ -109,7 +109,7 @@ static int remove_named(const struct json *request, bool bridges, struct str *ou
     (void)json_item(&names, i, &item);
     r = json_as_string(&item, &name, err);
     r = r < 0 ? r : link_find(nl, name, &info, err);
-    if (r >= 0 && info.index > 1 && info.is_bridge == bridges && (!bridges || info.is_ours)) {
+    if (r >= 0 && info.index > 1 && info.is_bridge == bridges && (!marked || info.is_ours)) {
       r = str_add(out, found == 0 ? "" : ",") < 0 || json_add_quoted(out, name) < 0 ? err_oom(err) : 0;
       indexes[found++] = info.index;
     }
@@ -119,11 +119,15 @@ static int remove_named(const struct json *request, bool bridges, struct str *ou
 }
 
 int verb_bridge_remove(const struct json *request, struct str *out, struct err *err) {
-  return remove_named(request, true, out, err);
+  return remove_named(request, true, true, out, err);
 }
 
 int verb_link_remove(const struct json *request, struct str *out, struct err *err) {
-  return remove_named(request, false, out, err);
+  return remove_named(request, false, false, out, err);
+}
+
+int verb_parent_remove(const struct json *request, struct str *out, struct err *err) {
+  return remove_named(request, false, true, out, err);
 }
 
 int verb_sysctl(const struct json *request, struct str *out, struct err *err) {

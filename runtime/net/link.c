@@ -182,6 +182,20 @@ int link_add_route(int nl, const struct link_address *destination, const struct 
   return r < 0 ? err_prefix(err, "cannot add a route") : 0;
 }
 
+int link_mark(int nl, const char *name, struct err *err) {
+  cleanup_nl_batch struct nl_batch batch = NL_BATCH_INIT;
+  struct link_info made;
+  int r = link_find(nl, name, &made, err);
+  if (r < 0) {
+    return r;
+  }
+  struct ifinfomsg fixed = {.ifi_index = made.index};
+  nl_begin(&batch, RTM_NEWLINK, NLM_F_ACK, &fixed, sizeof(fixed));
+  nl_put_text(&batch, IFLA_IFALIAS, LINK_MARK);
+  r = nl_talk(nl, &batch, err);
+  return r < 0 ? err_prefix(err, "cannot mark interface %s", name) : 0;
+}
+
 int link_add_bridge(int nl, const char *name, const uint8_t *mac, unsigned mtu, struct err *err) {
   cleanup_nl_batch struct nl_batch batch = NL_BATCH_INIT;
   struct ifinfomsg fixed = {0};
@@ -201,18 +215,7 @@ int link_add_bridge(int nl, const char *name, const uint8_t *mac, unsigned mtu, 
   if (r < 0) {
     return r == -EEXIST ? r : err_prefix(err, "cannot create bridge %s", name);
   }
-  /* The alias is refused at creation. */
-  struct link_info made;
-  r = link_find(nl, name, &made, err);
-  if (r < 0) {
-    return r;
-  }
-  nl_reset(&batch);
-  fixed.ifi_index = made.index;
-  nl_begin(&batch, RTM_NEWLINK, NLM_F_ACK, &fixed, sizeof(fixed));
-  nl_put_text(&batch, IFLA_IFALIAS, LINK_MARK);
-  r = nl_talk(nl, &batch, err);
-  return r < 0 ? err_prefix(err, "cannot mark bridge %s", name) : 0;
+  return link_mark(nl, name, err);
 }
 
 int link_add_veth(int nl, const struct link_veth *veth, struct err *err) {

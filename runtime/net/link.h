@@ -47,6 +47,8 @@ int link_remove(int nl, int index, struct err *err);
 int link_add_route(int nl, const struct link_address *destination, const struct link_address *via, int index,
                    struct err *err);
 
+/* Marks an interface as ours; the kernel refuses the alias at creation. */
+int link_mark(int nl, const char *name, struct err *err);
 int link_add_bridge(int nl, const char *name, const uint8_t *mac, unsigned mtu, struct err *err);
 
 struct link_veth {
@@ -60,6 +62,24 @@ struct link_veth {
 
 /* Both ends down; the peer is born inside its namespace. */
 int link_add_veth(int nl, const struct link_veth *veth, struct err *err);
+
+/* An interface on top of another one of the host, born inside its namespace. */
+struct link_stacked {
+  const char *kind; /* macvlan or ipvlan */
+  uint32_t mode;
+  uint16_t flag;
+  const char *interface;
+  int parent; /* index */
+  int netns;
+  bool has_mac; /* else the kernel's choice, or the parent's */
+  uint8_t mac[6];
+  unsigned mtu; /* 0: the parent's */
+};
+
+/* Words to kind, mode and flag (NULL: bridge). */
+int link_parse_stacked(const char *kind, const char *mode, const char *flag, struct link_stacked *stacked,
+                       struct err *err);
+int link_add_stacked(int nl, const struct link_stacked *stacked, struct err *err);
 
 /* Removes several at once: the kernel waits for its readers once instead of once each. */
 int link_remove_batch(int nl, const int *indexes, size_t count, struct err *err);

@@ -12,11 +12,12 @@ static const struct {
   const char *name;
   int (*run)(const struct json *request, struct str *out, struct err *err);
 } verbs[] = {
-    {"bridge-add", verb_bridge_add},     {"bridge-remove", verb_bridge_remove},
-    {"link-remove", verb_link_remove},   {"sysctl", verb_sysctl},
-    {"forward-ipv6", verb_forward_ipv6}, {"dump", verb_dump},
-    {"flush-flows", verb_flush_flows},   {"connect", verb_connect},
-    {"port-holders", verb_port_holders},
+    {"bridge-add", verb_bridge_add},       {"bridge-remove", verb_bridge_remove},
+    {"link-remove", verb_link_remove},     {"sysctl", verb_sysctl},
+    {"forward-ipv6", verb_forward_ipv6},   {"dump", verb_dump},
+    {"flush-flows", verb_flush_flows},     {"connect", verb_connect},
+    {"port-holders", verb_port_holders},   {"parent-add", verb_parent_add},
+    {"parent-remove", verb_parent_remove},
 };
 
 static int read_request(const char *text, struct json *ret_request, struct err *err) {
@@ -51,7 +52,7 @@ int net_main(int argc, char **argv) {
   }
   fputs(
       "usage: tscompose-runtime net bridge-add|bridge-remove|link-remove|sysctl|forward-ipv6|dump|flush-flows|connect|"
-      "port-holders [JSON|-]\n",
+      "port-holders|parent-add|parent-remove [JSON|-]\n",
       stderr);
   return 2;
 }

@@ -130,6 +130,34 @@ static int set_defaults(struct err *err) {
   return r < 0 ? r : sysctl_write("net/ipv4/conf/default/arp_notify", "1", true, err);
 }
 
+/* A link with a parent stands on that interface of the host; the others are veth pairs into a bridge. */
+static int make_stacked(const struct work *work, const struct json *item, const char *parent_name, struct err *err) {
+  struct link_stacked stacked = {.netns = work->inner_ns};
+  const char *kind = NULL, *mode = NULL, *flag = NULL, *mac = NULL;
+  long long mtu = 0;
+  struct link_info parent;
+  int r = json_need_string(item, "kind", &kind, err);
+  r = r < 0 ? r : json_need_string(item, "mode", &mode, err);
+  r = r < 0 ? r : json_string_at(item, "flag", &flag, err);
+  r = r < 0 ? r : json_need_string(item, "interface", &stacked.interface, err);
+  r = r < 0 ? r : json_string_at(item, "mac", &mac, err);
+  r = r < 0 ? r : json_long_at(item, "mtu", 0, 65535, &mtu, err);
+  r = r < 0 ? r : link_parse_stacked(kind, mode, flag, &stacked, err);
+  r = r < 0 || mac == NULL ? r : link_parse_mac(mac, stacked.mac, err);
+  r = r < 0 ? r : link_check_name(stacked.interface, err);
+  r = r < 0 ? r : link_find(work->host_nl, parent_name, &parent, err);
+  if (r < 0) {
+    return r;
+  }
+  if (parent.index == 0) {
+    return err_set(err, ENODEV, "parent interface %s is missing", parent_name);
+  }
+  stacked.parent = parent.index;
+  stacked.has_mac = mac != NULL;
+  stacked.mtu = (unsigned)mtu;
+  return link_add_stacked(work->host_nl, &stacked, err);
+}
+
 static int read_link_config(const struct json *item, struct link_veth *ret_veth, const char **ret_bridge,
                             struct err *err) {
   const char *mac = NULL;
@@ -149,10 +177,14 @@ static int read_link_config(const struct json *item, struct link_veth *ret_veth,
 /* Namespace: the host's. */
 static int make_host_end(const struct work *work, const struct json *item, struct err *err) {
   struct link_veth veth = {.peer_netns = work->inner_ns};
-  const char *bridge_name = NULL;
+  const char *bridge_name = NULL, *parent = NULL;
   bool isolated = false;
   struct link_info bridge;
-  int r = read_link_config(item, &veth, &bridge_name, err);
+  int r = json_string_at(item, "parent", &parent, err);
+  if (r > 0) {
+    return make_stacked(work, item, parent, err);
+  }
+  r = r < 0 ? r : read_link_config(item, &veth, &bridge_name, err);
   r = r < 0 ? r : json_bool_at(item, "isolated", &isolated, err);
   r = r < 0 ? r : link_find(work->host_nl, bridge_name, &bridge, err);
   if (r < 0) {
@@ -192,16 +224,15 @@ static int open_ipv6(const char *interface, struct err *err) {
 
 /* Namespace: the sandbox. */
 static int make_inner_end(const struct work *work, const struct json *item, struct err *err) {
-  struct link_veth veth = {0};
-  const char *bridge = NULL;
+  const char *interface = NULL;
   struct link_info info;
   struct json addresses = {0};
   size_t count = 0;
   bool ipv6 = false;
-  int r = read_link_config(item, &veth, &bridge, err);
-  r = r < 0 ? r : link_find(work->inner_nl, veth.interface, &info, err);
-  if (r == 0 && info.index == 0) {
-    r = err_set(err, ENODEV, "interface %s did not arrive", veth.interface);
+  int r = json_need_string(item, "interface", &interface, err);
+  r = r < 0 ? r : link_find(work->inner_nl, interface, &info, err);
+  if (r >= 0 && info.index == 0) {
+    r = err_set(err, ENODEV, "interface %s did not arrive", interface);
   }
   r = r < 0 ? r : json_array_at(item, "addresses", &addresses, &count, err);
   for (size_t i = 0; r >= 0 && i < count; i++) {
@@ -213,7 +244,7 @@ static int make_inner_end(const struct work *work, const struct json *item, stru
     r = r < 0 ? r : link_parse_address(text, &address, err);
     if (r >= 0 && address.family == AF_INET6 && !ipv6) {
       ipv6 = true;
-      r = open_ipv6(veth.interface, err);
+      r = open_ipv6(interface, err);
     }
     r = r < 0 ? r : link_add_address(work->inner_nl, info.index, &address, err);
   }
@@ -344,8 +375,14 @@ static void remove_host_ends(const struct work *work, const struct json *config)
     (void)json_item(&links, i, &item);
     const char *name = NULL;
     struct link_info info = {0};
-    if (json_string_at(&item, "host_interface", &name, NULL) > 0 && link_find(work->host_nl, name, &info, NULL) == 0 &&
-        info.index != 0 && !info.is_bridge) {
+    if (json_string_at(&item, "parent", &name, NULL) > 0) {
+      /* Nothing of it is on the host. */
+      if (json_string_at(&item, "interface", &name, NULL) > 0 && link_find(work->inner_nl, name, &info, NULL) == 0 &&
+          info.index != 0) {
+        (void)link_remove(work->inner_nl, info.index, NULL);
+      }
+    } else if (json_string_at(&item, "host_interface", &name, NULL) > 0 &&
+               link_find(work->host_nl, name, &info, NULL) == 0 && info.index != 0 && !info.is_bridge) {
       (void)link_remove(work->host_nl, info.index, NULL);
     }
   }

@@ -28,3 +28,8 @@ int verb_connect(const struct json *request, struct str *out, struct err *err);
 /* {protocol, address, port} → {"holders":[{pid,name}]}: processes with a socket that stands in the way of another one
    there. Empty when nobody has one, or somebody this namespace does not see. */
 int verb_port_holders(const struct json *request, struct str *out, struct err *err);
+/* {name} or {name, base, vlan} → {"created":bool}: a dummy, or VLAN `vlan` of `base`, marked and up, where there is no
+   interface of that name. */
+int verb_parent_add(const struct json *request, struct str *out, struct err *err);
+/* {names} → {"removed":[…]}. Only those that carry our mark and are no bridges. */
+int verb_parent_remove(const struct json *request, struct str *out, struct err *err);

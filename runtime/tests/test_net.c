@@ -145,6 +145,29 @@ static void test_holders(void) {
   require(ask(verb_port_holders, "{\"protocol\":\"icmp\",\"address\":\"::\",\"port\":1}", &out, &err) == -EINVAL);
 }
 
+static void test_stacked(int nl) {
+  struct err err = ERR_INIT;
+  cleanup_str struct str out = STR_INIT;
+  struct link_stacked stacked = {0};
+  require(link_parse_stacked("macvlan", "vepa", NULL, &stacked, &err) == 0 && stacked.mode == 2 && stacked.flag == 0);
+  stacked = (struct link_stacked){0};
+  require(link_parse_stacked("ipvlan", "l3s", "private", &stacked, &err) == 0 && stacked.mode == 2 &&
+          stacked.flag == 1);
+  stacked = (struct link_stacked){0};
+  require(link_parse_stacked("macvlan", "l2", NULL, &stacked, &err) == -EINVAL);
+  require(link_parse_stacked("ipvlan", "l2", "open", &stacked, &err) == -EINVAL);
+  /* What is there is taken as it is, and never removed. */
+  check(ask(verb_parent_add, "{\"name\":\"tst-b\"}", &out, &err), err);
+  require(str_equal(out.data, "{\"created\":false}\n"));
+  check(ask(verb_parent_remove, "{\"names\":[\"tst-b\",\"lo\"]}", &out, &err), err);
+  require(str_equal(out.data, "{\"removed\":[]}\n"));
+  require(ask(verb_parent_add, "{\"name\":\"none.5\",\"base\":\"none\",\"vlan\":5}", &out, &err) == -ENODEV);
+  require(ask(verb_parent_add, "{\"name\":\"tst-b.5\",\"base\":\"tst-b\",\"vlan\":4095}", &out, &err) < 0);
+  struct link_info info;
+  check(link_find(nl, "tst-b.5", &info, &err), err);
+  require(info.index == 0);
+}
+
 static void test_failures(void) {
   struct err err = ERR_INIT;
   struct sandbox_fds fds = SANDBOX_FDS_NONE;
@@ -196,6 +219,7 @@ int main(void) {
   test_reach(home, &a, &b);
   test_failures();
   test_holders();
+  test_stacked(nl);
   test_link_change(nl, &a);
   check(ask(verb_dump, "{}", &out, &err), err);
   require(strstr(out.data, "{\"interface\":\"tst-a\",\"address\":\"10.200.0.1/24\"}") != NULL);

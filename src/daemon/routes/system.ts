@@ -101,7 +101,7 @@ function capabilities(facts: EngineInfo) {
     DriverStatus: [['Backing', 'overlayfs mounted inside each container']] as const,
     Plugins: {
       Volume: ['local'],
-      Network: ['bridge', 'host', 'null'],
+      Network: ['bridge', 'host', 'ipvlan', 'macvlan', 'null'],
       Authorization: null,
       Log: ['json-file', 'local', 'none'],
     },

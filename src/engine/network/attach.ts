@@ -1,6 +1,5 @@
 import { TscError } from '../../core/index.ts';
 import { newObjectId } from '../../host/index.ts';
-import { isBridged } from './bridges.ts';
 import type { NetworkContext } from './context.ts';
 import { readEndpointOptions, readLinkLocal, readLinks } from './endpoint-options.ts';
 import { type Allocation, allocateAddress, claimAddress, macOf, parseMac } from './ipam.ts';
@@ -30,8 +29,16 @@ export function newHostInterface(instance: string): string {
   return `${instance}v${newObjectId().slice(0, 7)}`;
 }
 
-function checkBridgeOnly(network: NetworkRecord, spec: Omit<EndpointSpec, 'network'>): void {
-  if (isBridged(network)) {
+function checkWishes(network: NetworkRecord, spec: Omit<EndpointSpec, 'network'>): void {
+  if (spec.mac && sharesMac(network))
+    throw new TscError(
+      'network/invalid',
+      `network ${network.name}: its containers have the MAC address of the parent`,
+      {
+        hint: 'leave the MAC address out, or use a macvlan network',
+      },
+    );
+  if (network.pool) {
     if (network.isDefault && spec.aliases && spec.aliases.length > 0)
       throw new TscError(
         'network/invalid',
@@ -48,6 +55,11 @@ function checkBridgeOnly(network: NetworkRecord, spec: Omit<EndpointSpec, 'netwo
     throw new TscError('network/invalid', `network ${network.name} gives no addresses to choose`);
 }
 
+/** Whether containers have the hardware address of the interface they stand on. */
+function sharesMac({ driver, parent }: NetworkRecord): boolean {
+  return driver === 'ipvlan' || parent?.mode === 'passthru';
+}
+
 /** An endpoint with everything decided. Throws network/exhausted, network/conflict, network/invalid. */
 export function makeEndpoint(
   context: NetworkContext,
@@ -55,7 +67,7 @@ export function makeEndpoint(
   spec: Omit<EndpointSpec, 'network'>,
   others: readonly Endpoint[],
 ): Endpoint {
-  checkBridgeOnly(network, spec);
+  checkWishes(network, spec);
   const base = {
     endpointId: newObjectId(),
     networkId: network.id,
@@ -64,7 +76,8 @@ export function makeEndpoint(
     gatewayPriority: spec.gatewayPriority ?? 0,
     ...(spec.links?.length && { links: readLinks(spec.links) }),
   };
-  if (!isBridged(network)) {
+  const { pool, pool6 } = network;
+  if (!pool) {
     return {
       ...base,
       address: '',
@@ -79,32 +92,31 @@ export function makeEndpoint(
   const options = readEndpointOptions(network, spec.driverOptions ?? {}, others);
   const linkLocal = readLinkLocal(network, spec.linkLocal ?? []);
   const mac = spec.mac && parseMac(spec.mac);
-  const address = addressIn(context, network, network.pool, spec.ipv4);
+  const address = addressIn(context, network, pool, spec.ipv4);
+  const direct = !network.internal && network.driver === 'ipvlan' && network.parent?.mode !== 'l2';
+  const closed = network.internal || direct;
   return {
     ...base,
     address,
-    prefixLength: prefixOf(network.pool),
-    gateway: network.internal ? '' : network.pool.gateway,
-    ...(network.pool6 && ipv6Part(context, network, network.pool6, spec.ipv6)),
+    prefixLength: prefixOf(pool),
+    gateway: closed ? '' : pool.gateway,
+    ...(pool6 && {
+      address6: addressIn(context, network, pool6, spec.ipv6),
+      prefixLength6: prefixOf(pool6),
+      ...(!closed && { gateway6: pool6.gateway }),
+    }),
+    ...(direct && { direct }),
     ...(linkLocal.length > 0 && { linkLocal }),
-    mac: mac || macOf(address),
+    mac: sharesMac(network) ? '' : mac || macOf(address),
     ...options,
-    hostInterface: newHostInterface(context.instance),
+    hostInterface: network.parent ? '' : newHostInterface(context.instance),
     fixedAddress: Boolean(spec.ipv4),
-  };
-}
-
-function ipv6Part(context: NetworkContext, network: NetworkRecord, pool: Pool, wanted: string | undefined) {
-  return {
-    address6: addressIn(context, network, pool, wanted),
-    prefixLength6: prefixOf(pool),
-    ...(!network.internal && { gateway6: pool.gateway }),
   };
 }
 
 /** Whether two endpoints of one container may stand side by side. */
 export function checkTogether(networks: readonly NetworkRecord[], containerName: string): void {
-  const alone = networks.find((network) => !isBridged(network));
+  const alone = networks.find((network) => !network.pool);
   if (alone && networks.length > 1)
     throw new TscError(
       'network/conflict',

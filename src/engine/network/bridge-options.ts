@@ -27,6 +27,14 @@ function readBoolean(key: string, value: string): boolean {
   throw invalid(`network option ${key}=${value} is not a boolean`);
 }
 
+/** Throws network/invalid. */
+export function readMtu(key: string, value: string): number {
+  const mtu = Number(value);
+  if (!Number.isInteger(mtu) || mtu < 68 || mtu > 65535)
+    throw invalid(`network option ${key}=${value} is not from 68 to 65535`);
+  return mtu;
+}
+
 type OptionReader = (options: BridgeOptions, value: string, key: string, spec: NetworkSpec) => BridgeOptions;
 
 const gatewayMode =
@@ -52,12 +60,7 @@ const only =
   };
 
 const READERS: Readonly<Record<string, OptionReader>> = {
-  'com.docker.network.driver.mtu': (options, value, key) => {
-    const mtu = Number(value);
-    if (!Number.isInteger(mtu) || mtu < 68 || mtu > 65535)
-      throw invalid(`network option ${key}=${value} is not from 68 to 65535`);
-    return { ...options, mtu };
-  },
+  'com.docker.network.driver.mtu': (options, value, key) => ({ ...options, mtu: readMtu(key, value) }),
   'com.docker.network.bridge.name': (options, value) => {
     // The host end of every link is named `<instance>v…`: a bridge must not look like one.
     if (!/^[a-zA-Z][a-zA-Z0-9_.-]{0,14}$/.test(value))

@@ -3,6 +3,7 @@ import { checkTogether, makeEndpoint } from './attach.ts';
 import { type Bridges, isBridged } from './bridges.ts';
 import type { NetworkContext } from './context.ts';
 import type { Endpoint, EndpointSpec } from './network.ts';
+import { isStacked, makeParent } from './parents.ts';
 import { redirect } from './publish.ts';
 import type { Attachment } from './records.ts';
 import { defaultRoutes, linkOf, publishNames, publishZone, publishZones } from './sandbox.ts';
@@ -38,8 +39,7 @@ export async function connectContainer(
   const after: Attachment = { ...before, endpoints: [...present, endpoint] };
   await store(context, after);
   try {
-    if (context.state.sandboxes.has(containerId) && isBridged(network))
-      await linkLive(context, bridges, after, endpoint);
+    if (context.state.sandboxes.has(containerId) && network.pool) await linkLive(context, bridges, after, endpoint);
     if (after.active) await publishZones(context, after);
   } catch (error) {
     await store(context, before);
@@ -61,8 +61,9 @@ async function linkLive(
   endpoint: Endpoint,
 ): Promise<void> {
   const network = context.state.networks.get(endpoint.networkId);
-  if (!network || !isBridged(network)) return;
-  await bridges.guard(network);
+  if (!network) return;
+  if (isBridged(network)) await bridges.guard(network);
+  else if (isStacked(network)) await makeParent(context, network);
   const link = linkOf(endpoint, network);
   const isMain = isForemost(context, attachment, endpoint);
   await context.keeper.linkSandbox(attachment.containerId, {

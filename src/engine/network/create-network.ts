@@ -3,23 +3,27 @@ import { newObjectId, timestamp } from '../../host/index.ts';
 import { DEFAULT_MTU, readBridgeOptions, unsupported } from './bridge-options.ts';
 import { applyFirewall, type BridgedNetwork, type Bridges, isBridged } from './bridges.ts';
 import type { NetworkContext } from './context.ts';
-import { hasIpv6, hostSeed, readHostNetwork, usedSubnets } from './host-network.ts';
+import { type HostNetwork, hasIpv6, hostSeed, readHostNetwork, usedSubnets } from './host-network.ts';
 import type { NetworkRecord, NetworkSpec, Pool, PoolSpec } from './network.ts';
+import { findParentConflict, readParentOptions } from './parent-options.ts';
+import { makeParent, removeParents, type StackedNetwork } from './parents.ts';
 import { choosePool, choosePool6, familyOf, type PoolSeed, readPool, type UsedSubnet } from './pools.ts';
 import { knownSubnet } from './subnet.ts';
 
 /** Names of the networks that are always there. */
 export const PREDEFINED = ['bridge', 'host', 'none'] as const;
 
+/** What can be made; `host` and `none` are there once. */
+const DRIVERS: readonly string[] = ['bridge', 'macvlan', 'ipvlan'];
+
 function checkSpec(context: NetworkContext, spec: NetworkSpec): void {
   if (!OBJECT_NAME.test(spec.name) || spec.name.length > 255)
     throw new TscError('network/invalid', `invalid network name ${JSON.stringify(spec.name.slice(0, 80))}`);
   if (context.state.byName(spec.name)) throw new TscError('network/conflict', `network ${spec.name} already exists`);
-  const driver = spec.driver || 'bridge';
-  if (driver !== 'bridge')
+  if (!DRIVERS.includes(spec.driver || 'bridge'))
     throw unsupported(
-      `network driver ${JSON.stringify(driver)} is not supported for new networks`,
-      'use the bridge driver',
+      `network driver ${JSON.stringify(spec.driver)} is not supported for new networks`,
+      `use one of ${DRIVERS.join(', ')}`,
     );
   if (spec.ipamDriver && spec.ipamDriver !== 'default')
     throw unsupported(`IPAM driver ${JSON.stringify(spec.ipamDriver)} is not supported`);
@@ -44,8 +48,7 @@ interface Pools {
   readonly pool6?: Pool;
 }
 
-async function choosePools(context: NetworkContext, spec: NetworkSpec): Promise<Pools> {
-  const used = await subnetsInUse(context);
+async function choosePools(context: NetworkContext, spec: NetworkSpec, used: readonly UsedSubnet[]): Promise<Pools> {
   const seed = await seedOf(context);
   const specOf = (family: number): PoolSpec | undefined => spec.pools?.find((pool) => familyOf(pool) === family);
   const pool = readPool(specOf(4) ?? {}, used, seed);
@@ -56,17 +59,18 @@ async function choosePools(context: NetworkContext, spec: NetworkSpec): Promise<
   return { pool, pool6: six ? readPool(six, used, seed) : choosePool6(used, seed) };
 }
 
-async function subnetsInUse(context: NetworkContext): Promise<readonly UsedSubnet[]> {
-  const host = await readHostNetwork(context.keeper);
-  const ours = [...context.state.networks.values()].filter(isBridged);
-  return [
-    ...ours.flatMap((network) =>
-      [network.pool, network.pool6].flatMap((pool) =>
-        pool ? [{ subnet: knownSubnet(pool.subnet), owner: `network ${network.name}`, exact: true }] : [],
-      ),
+function subnetsOfNetworks(context: NetworkContext): readonly UsedSubnet[] {
+  return [...context.state.networks.values()].flatMap((network) =>
+    [network.pool, network.pool6].flatMap((pool) =>
+      pool ? [{ subnet: knownSubnet(pool.subnet), owner: `network ${network.name}`, exact: true }] : [],
     ),
-    ...usedSubnets(host, new Set(ours.map((network) => network.bridge))),
-  ];
+  );
+}
+
+async function subnetsInUse(context: NetworkContext, known?: HostNetwork): Promise<readonly UsedSubnet[]> {
+  const host = known ?? (await readHostNetwork(context.keeper));
+  const bridges = [...context.state.networks.values()].flatMap((network) => network.bridge ?? []);
+  return [...subnetsOfNetworks(context), ...usedSubnets(host, new Set(bridges))];
 }
 
 function newRecord(context: NetworkContext, spec: NetworkSpec): Omit<NetworkRecord, 'driver' | 'mtu' | 'masquerade'> {
@@ -83,28 +87,57 @@ function newRecord(context: NetworkContext, spec: NetworkSpec): Omit<NetworkReco
   };
 }
 
-/** Makes a bridge network: chosen and recorded, then its bridge. Nothing stays on failure. */
-export async function createNetwork(
-  context: NetworkContext,
-  bridges: Bridges,
-  spec: NetworkSpec,
-): Promise<NetworkRecord> {
-  checkSpec(context, spec);
+async function decideBridged(context: NetworkContext, spec: NetworkSpec): Promise<BridgedNetwork> {
   const options = readBridgeOptions(spec);
   const base = newRecord(context, spec);
   const network: BridgedNetwork = {
     ...base,
     driver: 'bridge',
     ...options,
-    ...(await choosePools(context, spec)),
+    ...(await choosePools(context, spec, await subnetsInUse(context))),
     bridge: options.bridge ?? `${context.instance}-${base.id.slice(0, 7)}`,
   };
   if ([...context.state.networks.values()].some((other) => other.bridge === network.bridge))
     throw new TscError('network/conflict', `bridge ${network.bridge} belongs to another network`);
+  return network;
+}
+
+/** On an interface of the host. A subnet that is given is that interface's own mostly; a chosen one keeps clear of all. */
+async function decideStacked(
+  context: NetworkContext,
+  spec: NetworkSpec,
+  driver: 'ipvlan' | 'macvlan',
+): Promise<StackedNetwork> {
+  const base = newRecord(context, spec);
+  const host = await readHostNetwork(context.keeper);
+  const options = readParentOptions(driver, spec, {
+    exists: (name) => host.links.some((link) => link.name === name),
+    dummy: `${context.instance}m${base.id.slice(0, 7)}`,
+  });
+  const conflict = findParentConflict(driver, options.parent, [...context.state.networks.values()]);
+  if (conflict) throw new TscError('network/conflict', `network ${spec.name}: ${conflict}`);
+  const isGiven = (family: 4 | 6) => spec.pools?.some((pool) => pool.subnet && familyOf(pool) === family) ?? false;
+  const families = spec.enableIpv6 ? ([4, 6] as const) : ([4] as const);
+  const used = families.every(isGiven) ? subnetsOfNetworks(context) : await subnetsInUse(context, host);
+  return { ...base, driver, ...options, ...(await choosePools(context, spec, used)) };
+}
+
+/** Makes a network: chosen and recorded, then its bridge or parent. Nothing stays on failure. */
+export async function createNetwork(
+  context: NetworkContext,
+  bridges: Bridges,
+  spec: NetworkSpec,
+): Promise<NetworkRecord> {
+  checkSpec(context, spec);
+  const { driver } = spec;
+  const network =
+    driver === 'macvlan' || driver === 'ipvlan'
+      ? await decideStacked(context, spec, driver)
+      : await decideBridged(context, spec);
   context.state.networks.set(network.id, network);
   try {
     await context.records.saveNetwork(network);
-    await bridges.make(network);
+    await (isBridged(network) ? bridges.make(network) : makeParent(context, network));
   } catch (error) {
     context.state.networks.delete(network.id);
     await context.records.removeNetwork(network.id);
@@ -156,6 +189,7 @@ export async function removeNetworks(
   for (const network of networks) context.state.networks.delete(network.id);
   if (context.firewall.isApplied()) await applyFirewall(context);
   await bridges.remove(networks.filter(isBridged));
+  await removeParents(context, networks);
   for (const network of networks) {
     await context.keeper.publishZone(network.id, null);
     await context.records.removeNetwork(network.id);

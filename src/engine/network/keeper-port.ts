@@ -1,5 +1,20 @@
+/** A link of a sandbox that stands on an interface of the host. */
+export interface StackedLink {
+  readonly parent: string;
+  readonly kind: 'macvlan' | 'ipvlan';
+  readonly mode: string;
+  /** ipvlan alone. */
+  readonly flag?: string;
+  readonly interface: string;
+  /** Absent: the parent's, which ipvlan and passthru share. */
+  readonly mac?: string;
+  readonly addresses: readonly string[];
+  /** 0: the parent's. */
+  readonly mtu: number;
+}
+
 /** One link of a sandbox: a veth pair whose host end is a port of `bridge`. */
-export interface SandboxLink {
+export interface BridgeLink {
   readonly bridge: string;
   readonly host_interface: string;
   readonly interface: string;
@@ -10,10 +25,13 @@ export interface SandboxLink {
   readonly isolated?: boolean;
 }
 
+export type SandboxLink = BridgeLink | StackedLink;
+
 export interface SandboxRoute {
   /** `default` or a subnet. */
   readonly destination: string;
-  readonly via: string;
+  /** Absent: over the link itself. */
+  readonly via?: string;
   readonly interface: string;
 }
 

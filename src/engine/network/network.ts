@@ -1,6 +1,6 @@
 import type { NetworkId } from '../../core/index.ts';
 
-export type NetworkDriver = 'bridge' | 'host' | 'null';
+export type NetworkDriver = 'bridge' | 'host' | 'ipvlan' | 'macvlan' | 'null';
 
 /** One address pool as the caller wrote it; absent parts are chosen. */
 export interface PoolSpec {
@@ -16,7 +16,7 @@ export interface PoolSpec {
 /** What a new network is made from. */
 export interface NetworkSpec {
   readonly name: string;
-  /** Default `bridge`; everything else is refused. */
+  /** Default `bridge`; `macvlan` and `ipvlan` are the others that can be made. */
   readonly driver?: string;
   /** No way out and no way in except from its own members. */
   readonly internal?: boolean;
@@ -39,6 +39,18 @@ export interface Pool {
   readonly auxiliary: Readonly<Record<string, string>>;
 }
 
+/** What the links of a macvlan or ipvlan network stand on. */
+export interface ParentLink {
+  /** Interface of the host. */
+  readonly name: string;
+  /** `bridge`, `private`, `vepa`, `passthru`; `l2`, `l3`, `l3s`. */
+  readonly mode: string;
+  /** ipvlan alone: `bridge`, `private`, `vepa`. */
+  readonly flag?: string;
+  /** We make it where it is missing: a VLAN of another interface, or a dummy that leads nowhere. */
+  readonly made?: { readonly base: string; readonly vlan: number } | 'dummy';
+}
+
 /** A network as it is recorded on disk. */
 export interface NetworkRecord {
   readonly id: NetworkId;
@@ -56,6 +68,8 @@ export interface NetworkRecord {
   readonly pool6?: Pool;
   /** Interface name of the bridge; absent for `host` and `none`. */
   readonly bridge?: string;
+  /** Present on macvlan and ipvlan networks. */
+  readonly parent?: ParentLink;
   /** Whether the pool was given by the caller (shown by inspect) or chosen. */
   readonly chosenPool: boolean;
   readonly mtu: number;
@@ -108,8 +122,10 @@ export interface Endpoint {
   /** Address without prefix length; empty on `host` and `none`. */
   readonly address: string;
   readonly prefixLength: number;
-  /** Gateway of the network; empty when internal, `host` or `none`. */
+  /** Gateway of the network; empty when internal, `host`, `none` or direct. */
   readonly gateway: string;
+  /** The way out leads over the link itself, without a gateway (ipvlan l3). */
+  readonly direct?: boolean;
   /** On networks with IPv6; absent elsewhere and in records of older versions. */
   readonly address6?: string;
   readonly prefixLength6?: number;
@@ -122,7 +138,7 @@ export interface Endpoint {
   readonly mac: string;
   /** Name inside the container (`eth0`). */
   readonly interface: string;
-  /** Name of the host end. */
+  /** Name of the host end; empty when there is none. */
   readonly hostInterface: string;
   /** Whether the caller asked for this address. */
   readonly fixedAddress: boolean;

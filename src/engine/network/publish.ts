@@ -16,14 +16,15 @@ const TRIES = 2000;
  * rewrite what comes from ::1, nor IPv6 for a container that has none.
  */
 function proxyOf(context: NetworkContext, endpoints: readonly Endpoint[], port: BoundPort): PortHold['proxy'] {
-  const target = context.state.mainEndpoint(endpoints);
-  if (!port.hostIp.includes(':') || !target || port.protocol === 'sctp') return null;
-  const rewritten = context.state.mainEndpoint6(endpoints) && !['::', '::1'].includes(port.hostIp);
-  return rewritten ? null : { address: target.address, port: port.containerPort };
+  const { ipv4, ipv6 } = context.state.publishedTo(endpoints);
+  if (!port.hostIp.includes(':') || !ipv4 || port.protocol === 'sctp') return null;
+  const rewritten = ipv6 && !['::', '::1'].includes(port.hostIp);
+  return rewritten ? null : { address: ipv4, port: port.containerPort };
 }
 
 function familiesOf({ state }: NetworkContext, endpoints: readonly Endpoint[]): (4 | 6)[] {
-  return [state.mainEndpoint(endpoints) ? [4 as const] : [], state.mainEndpoint6(endpoints) ? [6 as const] : []].flat();
+  const { ipv4, ipv6 } = state.publishedTo(endpoints);
+  return [ipv4 ? [4 as const] : [], ipv6 ? [6 as const] : []].flat();
 }
 
 /** Takes every address of one plan at one host port; undefined when one of them is taken. */
@@ -144,12 +145,12 @@ export async function publish(
     host6: wanted.length > 0 && (await hasIpv6()),
     container: familiesOf(context, attachment.endpoints),
   });
-  if (plans.length > 0 && !target) {
+  if (plans.length > 0 && !context.state.publishedTo(attachment.endpoints).ipv4) {
     throw new TscError(
       'network/unsupported',
       `cannot publish ports of container ${attachment.name}: none of its networks can be reached from outside`,
       {
-        hint: 'attach it to a bridge network that is not internal, or leave its ports out',
+        hint: 'attach it to a bridge network that is not internal and has its way out, or leave its ports out: what is on macvlan or ipvlan is reached at its own address',
       },
     );
   }

@@ -64,6 +64,17 @@ async function removeStrayBridges(context: NetworkContext, host: HostNetwork, no
   notes.push(`removed left-over bridges ${names.join(', ')}`);
 }
 
+/** Parents of ours that are gone (after a reboot) come back when they are needed; those no record names go. */
+async function removeStrayParents(context: NetworkContext, host: HostNetwork, notes: string[]): Promise<void> {
+  const known = new Set([...context.state.networks.values()].map((network) => network.parent?.name));
+  const names = host.links.flatMap(({ name, bridge, ours }) =>
+    ours && !bridge && name.startsWith(`${context.instance}m`) && !known.has(name) ? [name] : [],
+  );
+  if (names.length === 0) return;
+  await runNet(context.keeper, 'parent-remove', { names });
+  notes.push(`removed left-over interfaces ${names.join(', ')}`);
+}
+
 /** Firewall and names for the sandboxes that live. A lost table is loaded again with loopback routing off meanwhile. */
 async function guardAgain(context: NetworkContext, bridges: Bridges, host: HostNetwork): Promise<void> {
   const present = new Set(host.links.map((link) => link.name));
@@ -94,6 +105,7 @@ export async function recover(
   await matchKeeper(context, notes);
   const host = await readHostNetwork(context.keeper);
   await removeStrayBridges(context, host, notes);
+  await removeStrayParents(context, host, notes);
   await guardAgain(context, bridges, host);
   for (const network of context.state.networks.values()) {
     if (context.state.membersOf(network.id).some(({ attachment }) => attachment.active))

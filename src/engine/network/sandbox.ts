@@ -7,6 +7,7 @@ import type { SandboxConfig, SandboxLink, SandboxNames, SandboxRoute } from './k
 import { chooseUpstreams, parseResolvConf, type ResolvConf } from './names/resolver.ts';
 import { buildZone } from './names/zone.ts';
 import type { Endpoint, NetworkRecord, Sandbox } from './network.ts';
+import { isStacked, makeParent } from './parents.ts';
 import type { Attachment } from './records.ts';
 
 /** The network of an endpoint; it may have been removed while its container was stopped. */
@@ -30,23 +31,33 @@ export function usesHostNetwork(context: NetworkContext, attachment: Attachment)
 
 /** The link of one endpoint in the keeper's words. */
 export function linkOf(endpoint: Endpoint, network: NetworkRecord): SandboxLink | undefined {
+  const addresses = [
+    `${endpoint.address}/${endpoint.prefixLength}`,
+    ...(endpoint.address6 ? [`${endpoint.address6}/${endpoint.prefixLength6 ?? 128}`] : []),
+    ...(endpoint.linkLocal ?? []),
+  ];
+  const common = { interface: endpoint.interface, addresses, mtu: network.mtu };
+  if (isStacked(network)) {
+    const { name, mode, flag } = network.parent;
+    const kind = network.driver === 'ipvlan' ? 'ipvlan' : 'macvlan';
+    return { parent: name, kind, mode, ...(flag && { flag }), ...(endpoint.mac && { mac: endpoint.mac }), ...common };
+  }
   if (!isBridged(network)) return undefined;
   return {
     bridge: network.bridge,
     host_interface: endpoint.hostInterface,
-    interface: endpoint.interface,
     mac: endpoint.mac,
-    addresses: [
-      `${endpoint.address}/${endpoint.prefixLength}`,
-      ...(endpoint.address6 ? [`${endpoint.address6}/${endpoint.prefixLength6 ?? 128}`] : []),
-      ...(endpoint.linkLocal ?? []),
-    ],
-    mtu: network.mtu,
+    ...common,
     ...(network.apart && { isolated: true }),
   };
 }
 
-function defaultRoute(endpoint: Endpoint | undefined, gateway: string | undefined): readonly SandboxRoute[] {
+function defaultRoute(
+  endpoint: Endpoint | undefined,
+  gateway: string | undefined,
+  everything: string,
+): readonly SandboxRoute[] {
+  if (endpoint?.direct) return [{ destination: everything, interface: endpoint.interface }];
   return endpoint && gateway ? [{ destination: 'default', via: gateway, interface: endpoint.interface }] : [];
 }
 
@@ -54,7 +65,7 @@ function defaultRoute(endpoint: Endpoint | undefined, gateway: string | undefine
 export function defaultRoutes(context: NetworkContext, endpoints: readonly Endpoint[]): readonly SandboxRoute[] {
   const main = context.state.mainEndpoint(endpoints);
   const main6 = context.state.mainEndpoint6(endpoints);
-  return [...defaultRoute(main, main?.gateway), ...defaultRoute(main6, main6?.gateway6)];
+  return [...defaultRoute(main, main?.gateway, '0.0.0.0/0'), ...defaultRoute(main6, main6?.gateway6, '::/0')];
 }
 
 /** What the keeper builds for a container. Pure but for lookups in the state. */
@@ -119,7 +130,7 @@ export function sandboxNames(context: NetworkContext, attachment: Attachment, ho
   const networks = attachment.endpoints.map((endpoint) => networkOf(context, endpoint));
   return {
     name: attachment.containerId,
-    zones: networks.filter((network) => isBridged(network) && !network.isDefault).map((network) => network.id),
+    zones: networks.filter((network) => network.pool && !network.isDefault).map((network) => network.id),
     extra: linkedNames(context, attachment),
     upstreams: chooseUpstreams(attachment.dns, host),
     internal: networks.every((network) => network.internal),
@@ -134,7 +145,7 @@ export async function publishNames(context: NetworkContext, attachment: Attachme
 
 /** The zone of a network as its active members make it. */
 export async function publishZone(context: NetworkContext, network: NetworkRecord): Promise<void> {
-  if (!isBridged(network) || network.isDefault) return;
+  if (!network.pool || network.isDefault) return;
   const members = context.state
     .membersOf(network.id)
     .filter(({ attachment }) => attachment.active)
@@ -167,6 +178,7 @@ export async function openSandbox(context: NetworkContext, bridges: Bridges, con
   for (const endpoint of endpoints) {
     const network = networkOf(context, endpoint);
     if (isBridged(network)) await bridges.guard(network);
+    else if (isStacked(network)) await makeParent(context, network);
   }
   const { path } = await context.keeper.createSandbox(containerId, sandboxConfig(context, attachment));
   try {

@@ -10,6 +10,7 @@ import { createNftFirewall } from './firewall/firewall.ts';
 import type { KeeperPort } from './keeper-port.ts';
 import { renderHosts, renderResolvConf } from './names/resolver.ts';
 import type { NameFiles, NameFilesSpec, NetworkService, Sandbox } from './network.ts';
+import { dismantleParents, unstack } from './parents.ts';
 import { holdAgain, publish, withdraw } from './publish.ts';
 import { openRecords } from './records.ts';
 import { recover } from './recover.ts';
@@ -80,6 +81,7 @@ function containerActs(context: NetworkContext, bridges: Bridges): ContainerActs
   const closeSandbox = async (containerId: string): Promise<void> => {
     await withdraw(context, containerId);
     if (!state.sandboxes.has(containerId)) return;
+    await unstack(context, containerId);
     await keeper.removeSandbox(containerId);
     state.sandboxes.delete(containerId);
   };
@@ -122,11 +124,10 @@ function containerActs(context: NetworkContext, bridges: Bridges): ContainerActs
 async function adopt(context: NetworkContext, bridges: Bridges, containerId: string, pid: number): Promise<Sandbox> {
   const attachment = context.state.former.get(containerId) ?? context.state.attachment(containerId);
   if (usesHostNetwork(context, attachment)) return { path: null, endpoints: attachment.endpoints };
-  const bridged = attachment.endpoints
-    .flatMap((endpoint) => context.state.networks.get(endpoint.networkId) ?? [])
-    .filter(isBridged);
-  for (const network of bridged) await bridges.guard(network);
-  const { path } = await context.keeper.adoptSandbox(containerId, pid, bridged.length > 0);
+  const networks = attachment.endpoints.flatMap((endpoint) => context.state.networks.get(endpoint.networkId) ?? []);
+  for (const network of networks.filter(isBridged)) await bridges.guard(network);
+  const hasNames = networks.some((network) => network.pool);
+  const { path } = await context.keeper.adoptSandbox(containerId, pid, hasNames);
   context.state.sandboxes.set(containerId, path);
   const adopted = { ...attachment, bound: await holdAgain(context, attachment) };
   context.state.attachments.set(containerId, adopted);
@@ -165,6 +166,7 @@ function upkeepActs(context: NetworkContext, bridges: Bridges): UpkeepActs {
     },
     async dismantle() {
       await bridges.remove([...context.state.networks.values()].filter(isBridged));
+      await dismantleParents(context);
       if (context.firewall.isApplied() || (await context.firewall.isLoaded())) await context.firewall.remove();
       await unpassDocker(context);
       bridges.forget();

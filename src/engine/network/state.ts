@@ -62,12 +62,25 @@ export class NetworkState {
 
   /** The endpoint that gives the default route and receives published ports; none when every network is internal. */
   mainEndpoint(endpoints: readonly Endpoint[]): Endpoint | undefined {
-    return foremost(endpoints.filter((endpoint) => endpoint.gateway !== ''));
+    return foremost(endpoints.filter((endpoint) => endpoint.gateway !== '' || endpoint.direct));
   }
 
   /** The same for IPv6: it need not be the same one, as not every network has it. */
   mainEndpoint6(endpoints: readonly Endpoint[]): Endpoint | undefined {
-    return foremost(endpoints.filter((endpoint) => endpoint.address6 && endpoint.gateway6));
+    return foremost(endpoints.filter((endpoint) => endpoint.address6 && (endpoint.gateway6 || endpoint.direct)));
+  }
+
+  /** The addresses that published ports lead to: of the main endpoints, where these are on bridges. */
+  publishedTo(endpoints: readonly Endpoint[]): {
+    readonly ipv4: string | undefined;
+    readonly ipv6: string | undefined;
+  } {
+    const onBridge = (endpoint: Endpoint | undefined) =>
+      endpoint && this.networks.get(endpoint.networkId)?.bridge !== undefined ? endpoint : undefined;
+    return {
+      ipv4: onBridge(this.mainEndpoint(endpoints))?.address,
+      ipv6: onBridge(this.mainEndpoint6(endpoints))?.address6,
+    };
   }
 
   heldPorts(): readonly HeldPort[] {
@@ -83,9 +96,7 @@ export class NetworkState {
   /** What the firewall has to be for all this. */
   firewallState(instance: string): FirewallState {
     const published = [...this.attachments.values()].flatMap((attachment) => {
-      const main = this.mainEndpoint(attachment.endpoints);
-      const main6 = this.mainEndpoint6(attachment.endpoints);
-      return publishedPorts(attachment.bound, { ipv4: main?.address, ipv6: main6?.address6 });
+      return publishedPorts(attachment.bound, this.publishedTo(attachment.endpoints));
     });
     return { instance, networks: [...this.networks.values()], published };
   }
