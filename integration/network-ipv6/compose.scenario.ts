@@ -96,5 +96,5 @@ it('refuses by name what is not carried out', async () => {
   };
   await refused('{ enable_ipv4: false }', 'EnableIPv4');
   await refused('{ ipam: { config: [{ subnet: "fd00:d0c5:8::/64" }] } }', 'enable_ipv6');
-  await refused('{ driver_opts: { com.docker.network.bridge.gateway_mode_ipv6: routed } }', 'gateway_mode_ipv6=routed');
+  await refused('{ driver_opts: { com.docker.network.bridge.gateway_mode_ipv6: open } }', 'gateway_mode_ipv6=open');
 });

@@ -101,6 +101,58 @@ describe('driver options of bridge networks', () => {
     expect(await bare.probe('tcp', NEIGHBOUR_6, 7000)).toBe('neighbour saw 2001:db8::1');
   });
 
+  it('gateway mode routed: no translation; published ports and pings at the address of the container, nothing else', async () => {
+    const modes = { [`${OPTION}.gateway_mode_ipv4`]: 'routed', [`${OPTION}.gateway_mode_ipv6`]: 'routed' };
+    await create('routed', modes, { enableIpv6: true });
+    const { pool, pool6 } = world.service.inspect('routed');
+    await world.neighbour.run(IP, 'route', 'add', pool?.subnet ?? '', 'via', HOST);
+    await world.neighbour.run(IP, 'route', 'add', pool6?.subnet ?? '', 'via', '2001:db8::1');
+    const published = { containerPort: 80, protocol: 'tcp', hostPort: 8099 } as const;
+    const member = await world.start('routed', [{ network: 'routed' }], [published]);
+    expect(world.service.boundPorts(member.id)).toEqual(
+      ['0.0.0.0', '::'].map((hostIp) => ({ containerPort: 80, protocol: 'tcp', hostIp, hostPort: 0 })),
+    );
+    expect(await world.holds()).not.toContainEqual(expect.stringContaining(member.id));
+    for (const [address, source] of [
+      [member.address, NEIGHBOUR],
+      [member.address6, NEIGHBOUR_6],
+    ] as const) {
+      expect(await world.neighbour.probe('tcp', address, 80)).toBe(`routed saw ${source}`);
+      expect(await world.neighbour.probe('udp', address, 80)).toBe('timeout');
+      expect(await world.neighbour.ping(address)).toBe(true);
+      // From another network as from outside.
+      expect(await one.probe('tcp', address, 80)).toMatch(/^routed saw /);
+    }
+    expect(await world.neighbour.probe('tcp', HOST, 8099)).toBe('ECONNREFUSED');
+    expect(await member.probe('tcp', NEIGHBOUR, 7000)).toBe(`neighbour saw ${member.address}`);
+    expect(await member.probe('tcp', NEIGHBOUR_6, 7000)).toBe(`neighbour saw ${member.address6}`);
+    await world.restartService();
+    expect(await world.neighbour.probe('tcp', member.address, 80)).toMatch(/^routed saw /);
+    await world.service.withdraw(member.id);
+    expect(await world.neighbour.probe('tcp', member.address, 80)).toBe('timeout');
+  });
+
+  it('one family routed, the other translated', async () => {
+    await create('mixed', { [`${OPTION}.gateway_mode_ipv6`]: 'routed' }, { enableIpv6: true });
+    await world.neighbour.run(
+      IP,
+      'route',
+      'add',
+      world.service.inspect('mixed').pool6?.subnet ?? '',
+      'via',
+      '2001:db8::1',
+    );
+    const published = { containerPort: 80, protocol: 'tcp', hostPort: 8098 } as const;
+    const member = await world.start('mixed', [{ network: 'mixed' }], [published]);
+    expect(world.service.boundPorts(member.id).map(({ hostIp, hostPort }) => [hostIp, hostPort])).toEqual([
+      ['0.0.0.0', 8098],
+      ['::', 0],
+    ]);
+    expect(await world.neighbour.probe('tcp', HOST, 8098)).toBe(`mixed saw ${NEIGHBOUR}`);
+    expect(await world.neighbour.probe('tcp', member.address6, 80)).toBe(`mixed saw ${NEIGHBOUR_6}`);
+    expect(await member.probe('tcp', NEIGHBOUR, 7000)).toBe(`neighbour saw ${HOST}`);
+  });
+
   it('names of interfaces: a prefix for the network, one for the endpoint', async () => {
     await create('named', { 'com.docker.network.container_iface_prefix': 'lan', [`${OPTION}.name`]: 'tscnet-named' });
     const ifname = (name: string) => ({ driverOptions: { 'com.docker.network.endpoint.ifname': name } });
@@ -130,8 +182,8 @@ describe('driver options of bridge networks', () => {
 
   it('refuses by name what is not carried out', async () => {
     const wrong: readonly [string, string, string][] = [
-      [`${OPTION}.gateway_mode_ipv4`, 'routed', 'network/unsupported'],
-      [`${OPTION}.gateway_mode_ipv6`, 'routed', 'network/unsupported'],
+      [`${OPTION}.gateway_mode_ipv4`, 'open', 'network/invalid'],
+      [`${OPTION}.gateway_mode_ipv6`, 'route', 'network/invalid'],
       [`${OPTION}.inhibit_ipv4`, 'true', 'network/unsupported'],
       [`${OPTION}.trusted_host_interfaces`, 'eth0', 'network/unsupported'],
       [`${OPTION}.host_binding_ipv4`, '::1', 'network/invalid'],

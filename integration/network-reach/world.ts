@@ -119,6 +119,12 @@ export class Place {
     return (await this.run(process.execPath, '-e', PROBE, protocol, address, String(port), ...local)).trim();
   }
 
+  /** Whether one ping is answered. */
+  async ping(address: string): Promise<boolean> {
+    const command = ['/bin/busybox', 'ping', '-c', '1', '-W', '2', address];
+    return (await runProgram('/usr/bin/nsenter', [`--net=${this.path}`, ...command])).status === 0;
+  }
+
   async lookup(type: 'A' | 'AAAA' | 'PTR' | 'TXT', name: string): Promise<string> {
     return (await this.run(process.execPath, '-e', LOOKUP, type, name)).trim();
   }

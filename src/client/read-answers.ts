@@ -107,11 +107,10 @@ function readInspectedPorts(ports: Raw): PortMapping[] {
     const base = { containerPort: Number(port), protocol };
     const bound = list(bindings);
     if (bound.length === 0) return [base];
-    return bound.map((binding) => ({
-      ...base,
-      hostAddress: text(record(binding)['HostIp']),
-      hostPort: Number(text(record(binding)['HostPort'])),
-    }));
+    return bound.map((binding) => {
+      const hostPort = Number(text(record(binding)['HostPort']));
+      return { ...base, hostAddress: text(record(binding)['HostIp']), ...(hostPort > 0 && { hostPort }) };
+    });
   });
 }
 

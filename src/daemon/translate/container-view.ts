@@ -260,7 +260,10 @@ function portMap(details: ContainerDetails): PortMap {
   if (running) for (const port of details.config.exposedPorts) map[port] = null;
   for (const port of details.ports) {
     const key = `${port.containerPort}/${port.protocol}`;
-    map[key] = [...(map[key] ?? []), { HostIp: port.hostIp, HostPort: String(port.hostPort) }];
+    map[key] = [
+      ...(map[key] ?? []),
+      { HostIp: port.hostIp, HostPort: port.hostPort === 0 ? '' : String(port.hostPort) },
+    ];
   }
   return map;
 }
@@ -270,7 +273,7 @@ function portSummaries(details: ContainerDetails): PortSummary[] {
   const published = details.ports.map((port) => ({
     IP: port.hostIp,
     PrivatePort: port.containerPort,
-    PublicPort: port.hostPort,
+    ...(port.hostPort > 0 && { PublicPort: port.hostPort }),
     Type: port.protocol,
   }));
   const known = new Set(details.ports.map((port) => `${port.containerPort}/${port.protocol}`));

@@ -8,7 +8,7 @@ export const DEFAULT_MTU = 1500;
 export interface BridgeOptions
   extends Pick<
     NetworkRecord,
-    'mtu' | 'masquerade' | 'apart' | 'hostBinding' | 'interfacePrefix' | 'withoutGateway' | 'unprotected'
+    'mtu' | 'masquerade' | 'apart' | 'hostBinding' | 'interfacePrefix' | 'withoutGateway' | 'unprotected' | 'routed'
   > {
   readonly bridge?: string;
 }
@@ -42,11 +42,9 @@ const gatewayMode =
   (options, value, key, spec) => {
     if (value === 'nat' || value === '') return options;
     if (value === 'nat-unprotected') return { ...options, unprotected: [...(options.unprotected ?? []), family] };
+    if (value === 'routed') return { ...options, routed: [...(options.routed ?? []), family] };
     if (value !== 'isolated')
-      throw unsupported(
-        `network option ${key}=${value} is not supported`,
-        'nat and nat-unprotected are, and isolated on internal networks',
-      );
+      throw invalid(`network option ${key}=${value} is not one of nat, nat-unprotected, routed, isolated`);
     if (!spec.internal) throw invalid(`network option ${key}=isolated needs an internal network`);
     return { ...options, withoutGateway: [...(options.withoutGateway ?? []), family] };
   };

@@ -84,6 +84,8 @@ export interface NetworkRecord {
   readonly withoutGateway?: readonly (4 | 6)[];
   /** Families in which every port is open to whoever has a route (gateway mode `nat-unprotected`). */
   readonly unprotected?: readonly (4 | 6)[];
+  /** Families without address translation, whose published ports are reached at the container's address (mode `routed`). */
+  readonly routed?: readonly (4 | 6)[];
   /** The network named `bridge`: containers get no names for each other there. */
   readonly isDefault: boolean;
 }
@@ -172,6 +174,7 @@ export interface BoundPort {
   readonly containerPort: number;
   readonly protocol: Protocol;
   readonly hostIp: string;
+  /** 0: none of the host's; open at the container's address (gateway mode `routed`). */
   readonly hostPort: number;
 }
 

@@ -12,6 +12,8 @@ export interface PortPlan {
   readonly containerPort: number;
   /** Host addresses this publication covers, IPv4 first: `0.0.0.0` and `::`, or the one given. */
   readonly hostIps: readonly string[];
+  /** Those of a family without address translation: nothing of the host is taken, the container's own port is opened. */
+  readonly routedIps: readonly string[];
   /** Host ports to try, in order. */
   readonly candidates: { readonly first: number; readonly last: number };
   readonly ephemeral: boolean;
@@ -27,6 +29,8 @@ function checkPort(port: number, what: string): number {
 export interface PortFamilies {
   readonly host6: boolean;
   readonly container: readonly (4 | 6)[];
+  /** Those of them without address translation. */
+  readonly routed?: readonly (4 | 6)[];
 }
 
 /** SCTP is only ever rewritten by the kernel: no proxy carries it to the other family, nor from ::1. */
@@ -42,9 +46,24 @@ function sctpAddresses(request: PortRequest, ips: readonly string[], container: 
   );
 }
 
-function hostIpsOf(request: PortRequest, { host6: ipv6, container }: PortFamilies): readonly string[] {
-  const ips = listHostIps(request.hostIp, ipv6);
-  return request.protocol === 'sctp' ? sctpAddresses(request, ips, container) : ips;
+function addressesOf(
+  request: PortRequest,
+  { host6, container, routed = [] }: PortFamilies,
+): Pick<PortPlan, 'hostIps' | 'routedIps'> {
+  const wanted = listHostIps(request.hostIp, host6);
+  const ips = request.protocol === 'sctp' ? sctpAddresses(request, wanted, container) : wanted;
+  const family = (ip: string) => (ip.includes(':') ? 6 : 4);
+  const isRouted = (ip: string) => routed.includes(family(ip));
+  // A proxy from one family to the other would be the address translation that routed does without.
+  const isCarried = (ip: string) => container.includes(family(ip)) || routed.length === 0;
+  const found = { hostIps: ips.filter((ip) => !isRouted(ip) && isCarried(ip)), routedIps: ips.filter(isRouted) };
+  if (found.hostIps.length + found.routedIps.length === 0)
+    throw new TscError(
+      'network/unsupported',
+      `cannot publish ${request.containerPort}/${request.protocol} on ${ips.join(' and ')}: the container has no address of that family, and its network is routed`,
+      { hint: 'publish it on an address of the other family, or give the network that family' },
+    );
+  return found;
 }
 
 function listHostIps(hostIp: string | undefined, ipv6: boolean): readonly string[] {
@@ -78,7 +97,7 @@ export function planPorts(requests: readonly PortRequest[], families: PortFamili
     plans.push({
       protocol: request.protocol,
       containerPort: request.containerPort,
-      hostIps: hostIpsOf(request, families),
+      ...addressesOf(request, families),
       ...candidatesOf(request.hostPort),
     });
   }

@@ -22,6 +22,17 @@ function proxyOf(context: NetworkContext, endpoints: readonly Endpoint[], port: 
   return rewritten ? null : { address: ipv4, port: port.containerPort };
 }
 
+/** Families of the container whose published ports are reached at its own address. */
+function routedOf({ state }: NetworkContext, endpoints: readonly Endpoint[]): (4 | 6)[] {
+  const mains = [
+    [4, state.mainEndpoint(endpoints)],
+    [6, state.mainEndpoint6(endpoints)],
+  ] as const;
+  return mains.flatMap(([family, main]) =>
+    main && state.networks.get(main.networkId)?.routed?.includes(family) ? [family] : [],
+  );
+}
+
 function familiesOf({ state }: NetworkContext, endpoints: readonly Endpoint[]): (4 | 6)[] {
   const { ipv4, ipv6 } = state.publishedTo(endpoints);
   return [ipv4 ? [4 as const] : [], ipv6 ? [6 as const] : []].flat();
@@ -97,6 +108,13 @@ async function holdPlan(
   attachment: Attachment,
   plan: PortPlan,
 ): Promise<readonly BoundPort[]> {
+  const routed = plan.routedIps.map((hostIp) => ({
+    containerPort: plan.containerPort,
+    protocol: plan.protocol,
+    hostIp,
+    hostPort: 0,
+  }));
+  if (plan.hostIps.length === 0) return routed;
   const held = context.state.heldPorts();
   const { first, last } = plan.candidates;
   let tries = 0;
@@ -104,7 +122,7 @@ async function holdPlan(
     if (plan.hostIps.some((ip) => findHolder(held, plan.protocol, ip, port))) continue;
     tries++;
     const bound = await holdAt(context, attachment, plan, port);
-    if (bound) return bound;
+    if (bound) return [...bound, ...routed];
   }
   if (first === last) throw await taken(context, plan, attachment, first);
   throw new TscError(
@@ -125,7 +143,9 @@ async function flushFlows(
   bound: readonly BoundPort[],
   addresses: readonly string[],
 ): Promise<void> {
-  const ports = [...new Set(bound.filter((port) => port.protocol === 'udp').map((port) => port.hostPort))];
+  const ports = [
+    ...new Set(bound.filter((port) => port.protocol === 'udp' && port.hostPort > 0).map((port) => port.hostPort)),
+  ];
   if (ports.length > 0) await runNet(context.keeper, 'flush-flows', { addresses, udp_ports: ports });
 }
 
@@ -144,6 +164,7 @@ export async function publish(
   const plans = planPorts(wanted, {
     host6: wanted.length > 0 && (await hasIpv6()),
     container: familiesOf(context, attachment.endpoints),
+    routed: routedOf(context, attachment.endpoints),
   });
   if (plans.length > 0 && !context.state.publishedTo(attachment.endpoints).ipv4) {
     throw new TscError(
@@ -195,7 +216,7 @@ export async function withdraw(context: NetworkContext, containerId: string): Pr
 /** The container's main endpoint changed: proxies and rules lead to the new one. */
 export async function redirect(context: NetworkContext, attachment: Attachment): Promise<void> {
   if (attachment.bound.length === 0) return;
-  for (const port of attachment.bound.filter(({ hostIp }) => hostIp.includes(':'))) {
+  for (const port of attachment.bound.filter(({ hostIp, hostPort }) => hostIp.includes(':') && hostPort > 0)) {
     const key = portKey(attachment.containerId, port);
     await context.keeper.releasePort(key);
     const proxy = proxyOf(context, attachment.endpoints, port);
@@ -208,6 +229,10 @@ export async function redirect(context: NetworkContext, attachment: Attachment):
 export async function holdAgain(context: NetworkContext, attachment: Attachment): Promise<readonly BoundPort[]> {
   const kept: BoundPort[] = [];
   for (const port of attachment.bound) {
+    if (port.hostPort === 0) {
+      kept.push(port);
+      continue;
+    }
     try {
       await context.keeper.holdPort({
         key: portKey(attachment.containerId, port),

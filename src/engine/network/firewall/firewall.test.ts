@@ -80,6 +80,13 @@ table inet tsc {
 		type ipv4_addr
 		flags interval
 	}
+	set routed {
+		type ipv4_addr
+		flags interval
+	}
+	set reached {
+		type ipv4_addr . inet_proto . inet_service
+	}
 	set members6 {
 		type ipv6_addr . ifname
 		flags interval
@@ -99,6 +106,13 @@ table inet tsc {
 	set open6 {
 		type ipv6_addr
 		flags interval
+	}
+	set routed6 {
+		type ipv6_addr
+		flags interval
+	}
+	set reached6 {
+		type ipv6_addr . inet_proto . inet_service
 	}
 	map everywhere {
 		type inet_proto . inet_service : ipv4_addr . inet_service
@@ -133,16 +147,38 @@ table inet tsc {
     expect(keys('at_address6')).toEqual(['2001:db8::1 . tcp . 8081 : fd00:1::2 . 80']);
   });
 
-  it('reads as a whole like this', async () => {
-    const six = { pool6: { subnet: 'fd00:1::/64', gateway: 'fd00:1::1', auxiliary: {} } };
-    const networks = [network(1, six), network(2, { internal: true }), network(3, { apart: true, masquerade: false })];
-    const ports = [
-      port(8080),
-      port(8080, '::', 'fd00:1::2'),
-      port(8081, '127.0.0.1'),
-      port(8082, '2001:db8::1', 'fd00:1::2'),
-    ];
-    await expect(renderTable(build(networks, ports))).toMatchFileSnapshot('golden/table.nft');
+  /** What each kind of network and port makes of the table; the rules below the sets are the same for all. */
+  const six = { pool6: { subnet: 'fd00:1::/64', gateway: 'fd00:1::1', auxiliary: {} } };
+  const reached: PublishedPort = { ...port(0), hostPort: 0 };
+  const SCENARIOS: readonly (readonly [string, NetworkRecord[], PublishedPort[]])[] = [
+    ['default', [network(1)], []],
+    ['published', [network(1)], [port(8080), { ...port(8080), protocol: 'udp' }, { ...port(9000), protocol: 'sctp' }]],
+    ['loopback', [network(1)], [port(8081, '127.0.0.1')]],
+    ['internal', [network(1, { ...six, internal: true })], []],
+    ['icc-off', [network(1, { apart: true })], []],
+    [
+      'two-networks',
+      [network(1), network(2, { masquerade: false })],
+      [port(8080), port(8081, '0.0.0.0', '172.20.2.2')],
+    ],
+    ['ipv6', [network(1, six)], [port(8080), port(8080, '::', 'fd00:1::2'), port(8082, '2001:db8::1', 'fd00:1::2')]],
+    ['routed', [network(1, { ...six, routed: [4, 6] })], [reached, { ...reached, hostIp: '::', address: 'fd00:1::2' }]],
+    ['unprotected', [network(1, { ...six, unprotected: [6] })], []],
+  ];
+
+  it.each(SCENARIOS)('golden: %s', async (name, networks, ports) => {
+    const text = renderTable(build(networks, ports));
+    await expect(text).toMatchFileSnapshot(`golden/${name}.nft`);
+  });
+
+  it('opens a port of a routed network once, at the container, whatever addresses it was published on', () => {
+    const bound = ['0.0.0.0', '192.0.2.1', '::1'].map((hostIp) => ({ ...reached, hostIp }));
+    const published = publishedPorts(bound, { ipv4: '172.20.1.2', ipv6: 'fd00:1::2' });
+    const { elements } = build([network(1, { ...six, routed: [4, 6] })], [...published]);
+    expect(elements.reached).toEqual([{ key: '172.20.1.2 . tcp . 80' }]);
+    expect(elements.reached6).toEqual([{ key: 'fd00:1::2 . tcp . 80' }]);
+    expect([elements.everywhere, elements.at_address, elements.masqueraded]).toEqual([[], [], []]);
+    expect(elements.answered).toEqual([{ key: '172.20.1.0/24' }]);
   });
 
   it('rewrites what the container has an address for, and leaves ::1 to a proxy', () => {

@@ -11,7 +11,8 @@ const SET_NAMES = Object.keys(SETS) as SetName[];
  * from outside, and what is no answer is dropped in passing (unless the network is open to the outside). publish: published ports, only for addresses of this
  * host (::1 is left to a proxy: the kernel routes nothing from there). leaving: loopback
  * and hairpin connections come back through us; containers go out under the host's address. passing: bridges are closed to each
- * other except for published ports; internal ones are closed. entering: internal containers do not reach the host.
+ * other except for published ports, those of routed networks at the container's own address, which answers pings too;
+ * internal ones are closed. entering: internal containers do not reach the host.
  * Protocol 58 is ICMPv6: by name nft would look it up in /etc/protocols, which small systems do not have.
  */
 const CHAINS = `	chain guard {
@@ -72,6 +73,10 @@ const CHAINS = `	chain guard {
 		ct state established,related accept
 		oifname @internal drop
 		ct status dnat accept
+		ip daddr . meta l4proto . th dport @reached accept
+		ip6 daddr . meta l4proto . th dport @reached6 accept
+		ip daddr @routed icmp type echo-request accept
+		ip6 daddr @routed6 icmpv6 type echo-request accept
 		iifname != @bridges ip daddr @open accept
 		iifname != @bridges ip6 daddr @open6 accept
 		drop

@@ -6,6 +6,7 @@ export interface PublishedPort {
   readonly protocol: Protocol;
   /** `0.0.0.0` or `::` for every address of the host, or one of them. */
   readonly hostIp: string;
+  /** 0: open at the container's address instead. */
   readonly hostPort: number;
   /** The container's, of the same family. */
   readonly address: string;
@@ -32,11 +33,15 @@ export const SETS = {
   masqueraded: { kind: 'set', type: 'ipv4_addr', interval: true },
   answered: { kind: 'set', type: 'ipv4_addr', interval: true },
   open: { kind: 'set', type: 'ipv4_addr', interval: true },
+  routed: { kind: 'set', type: 'ipv4_addr', interval: true },
+  reached: { kind: 'set', type: 'ipv4_addr . inet_proto . inet_service', interval: false },
   members6: { kind: 'set', type: 'ipv6_addr . ifname', interval: true },
   subnets6: { kind: 'set', type: 'ipv6_addr', interval: true },
   masqueraded6: { kind: 'set', type: 'ipv6_addr', interval: true },
   answered6: { kind: 'set', type: 'ipv6_addr', interval: true },
   open6: { kind: 'set', type: 'ipv6_addr', interval: true },
+  routed6: { kind: 'set', type: 'ipv6_addr', interval: true },
+  reached6: { kind: 'set', type: 'ipv6_addr . inet_proto . inet_service', interval: false },
   everywhere: { kind: 'map', type: 'inet_proto . inet_service : ipv4_addr . inet_service', interval: false },
   at_address: {
     kind: 'map',
@@ -68,6 +73,7 @@ export interface Ruleset {
 const EVERYWHERE: readonly string[] = ['0.0.0.0', '::'];
 
 function portElement(port: PublishedPort): Element {
+  if (port.hostPort === 0) return { key: `${port.address} . ${port.protocol} . ${port.containerPort}` };
   const key = `${port.protocol} . ${port.hostPort}`;
   return {
     key: EVERYWHERE.includes(port.hostIp) ? key : `${port.hostIp} . ${key}`,
@@ -81,16 +87,18 @@ function poolElements(networks: readonly (NetworkRecord & { readonly bridge: str
     const pool = network[key];
     return pool ? [{ ...network, subnet: pool.subnet }] : [];
   });
+  const isRouted = (network: NetworkRecord) => network.routed?.includes(key === 'pool' ? 4 : 6) ?? false;
   const isOpen = (network: NetworkRecord) => network.unprotected?.includes(key === 'pool' ? 4 : 6) ?? false;
   return {
     members: pools.map(({ subnet, bridge }) => ({ key: `${subnet} . "${bridge}"` })),
     subnets: pools.map(({ subnet }) => ({ key: subnet })),
     masqueraded: pools
-      .filter((network) => network.masquerade && !network.internal)
+      .filter((network) => network.masquerade && !isRouted(network) && !network.internal)
       .map(({ subnet }) => ({ key: subnet })),
     answered: pools
-      .filter((network) => (!network.masquerade || isOpen(network)) && !network.internal)
+      .filter((network) => (!network.masquerade || isRouted(network) || isOpen(network)) && !network.internal)
       .map(({ subnet }) => ({ key: subnet })),
+    routed: pools.filter((network) => isRouted(network) && !network.internal).map(({ subnet }) => ({ key: subnet })),
     open: pools.filter((network) => isOpen(network) && !network.internal).map(({ subnet }) => ({ key: subnet })),
   };
 }
@@ -105,12 +113,19 @@ export function buildRuleset(state: FirewallState): Ruleset {
   const ports = state.published
     .map((port) => ({
       every: EVERYWHERE.includes(port.hostIp),
+      reached: port.hostPort === 0,
       six: isIPv6(port.hostIp),
       element: portElement(port),
     }))
     .sort((a, b) => (a.element.key < b.element.key ? -1 : 1));
   const portElements = (every: boolean, six: boolean) =>
-    ports.filter((port) => port.every === every && port.six === six).map((port) => port.element);
+    ports.filter((port) => !port.reached && port.every === every && port.six === six).map((port) => port.element);
+  // Two addresses of one family may open the same port of a container.
+  const reachedElements = (six: boolean) => [
+    ...new Map(
+      ports.filter((port) => port.reached && port.six === six).map(({ element }) => [element.key, element]),
+    ).values(),
+  ];
   const four = poolElements(bridged, 'pool');
   const six = poolElements(bridged, 'pool6');
   const quoted = (name: string) => `"${name}"`;
@@ -127,11 +142,15 @@ export function buildRuleset(state: FirewallState): Ruleset {
       masqueraded: four.masqueraded,
       answered: four.answered,
       open: four.open,
+      routed: four.routed,
+      reached: reachedElements(false),
       members6: six.members,
       subnets6: six.subnets,
       masqueraded6: six.masqueraded,
       answered6: six.answered,
       open6: six.open,
+      routed6: six.routed,
+      reached6: reachedElements(true),
       everywhere: portElements(true, false),
       at_address: portElements(false, false),
       everywhere6: portElements(true, true),
@@ -147,6 +166,6 @@ export function publishedPorts(
 ): readonly PublishedPort[] {
   return bound.flatMap((port) => {
     const address = isIPv6(port.hostIp) ? target.ipv6 : target.ipv4;
-    return address === undefined || port.hostIp === '::1' ? [] : [{ ...port, address }];
+    return address === undefined || (port.hostIp === '::1' && port.hostPort > 0) ? [] : [{ ...port, address }];
   });
 }
