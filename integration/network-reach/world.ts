@@ -25,14 +25,14 @@ export const NEIGHBOUR_6 = '2001:db8::2';
 
 /** Answers every TCP connection and UDP packet with its name and the peer's address. */
 const SERVER = `
-const [name, port] = process.argv.slice(1);
+const [name, port, address] = process.argv.slice(1);
 const tcp = require('node:net').createServer((socket) => {
   socket.on('error', () => {});
   socket.end(name + ' saw ' + socket.remoteAddress.replace('::ffff:', ''));
 });
-const udp = require('node:dgram').createSocket('udp6');
+const udp = require('node:dgram').createSocket(address.includes(':') ? 'udp6' : 'udp4');
 udp.on('message', (_, peer) => udp.send(name + ' saw ' + peer.address.replace('::ffff:', ''), peer.port, peer.address));
-tcp.listen(Number(port), '::', () => udp.bind(Number(port), '::', () => console.log('ready')));
+tcp.listen(Number(port), address, () => udp.bind(Number(port), address, () => console.log('ready')));
 `;
 
 /** Prints the answer, or the error's code; \`timeout\` when there is none. */
@@ -224,10 +224,10 @@ export class World {
     });
   }
 
-  async serve(name: string, place: Place, port: number): Promise<number> {
+  async serve(name: string, place: Place, port: number, address = '::'): Promise<number> {
     const server = spawn(
       '/usr/bin/nsenter',
-      [`--net=${place.path}`, process.execPath, '-e', SERVER, name, String(port)],
+      [`--net=${place.path}`, process.execPath, '-e', SERVER, name, String(port), address],
       {
         stdio: ['ignore', 'pipe', 'inherit'],
       },

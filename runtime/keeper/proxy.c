@@ -64,6 +64,7 @@ struct peer {
   struct watch upstream;
   union address from;
   socklen_t from_size;
+  struct in6_pktinfo asked; /* the address of ours that it sent to, which answers must come from */
   int64_t used;
 };
 
@@ -198,10 +199,41 @@ static void answer_arrives(struct watch *watch, uint32_t events) {
     return; /* refused: the error is taken with this call, the client hears nothing, as with a dropped packet */
   }
   peer->used = now_ms();
-  (void)!sendto(SOCKET_FD, data, (size_t)n, MSG_DONTWAIT, &peer->from.any, peer->from_size);
+  char control[CMSG_SPACE(sizeof(peer->asked))] = {0};
+  struct iovec part = {.iov_base = data, .iov_len = (size_t)n};
+  struct msghdr message = {.msg_name = &peer->from,
+                           .msg_namelen = peer->from_size,
+                           .msg_iov = &part,
+                           .msg_iovlen = 1,
+                           .msg_control = control,
+                           .msg_controllen = sizeof(control)};
+  struct cmsghdr *source = CMSG_FIRSTHDR(&message);
+  source->cmsg_level = IPPROTO_IPV6;
+  source->cmsg_type = IPV6_PKTINFO;
+  source->cmsg_len = CMSG_LEN(sizeof(peer->asked));
+  memcpy(CMSG_DATA(source), &peer->asked, sizeof(peer->asked));
+  if (peer->from.any.sa_family != AF_INET6) {
+    message.msg_controllen = 0;
+  }
+  (void)!sendmsg(SOCKET_FD, &message, MSG_DONTWAIT);
 }
 
-static struct peer *peer_new(struct proxy *proxy, const union address *from, socklen_t size) {
+/* The address a datagram was sent to. The link counts only where the address says nothing without it. */
+static struct in6_pktinfo asked_address(struct msghdr *message) {
+  struct in6_pktinfo asked = {0};
+  for (struct cmsghdr *item = CMSG_FIRSTHDR(message); item != NULL; item = CMSG_NXTHDR(message, item)) {
+    if (item->cmsg_level == IPPROTO_IPV6 && item->cmsg_type == IPV6_PKTINFO) {
+      memcpy(&asked, CMSG_DATA(item), sizeof(asked));
+    }
+  }
+  if (!IN6_IS_ADDR_LINKLOCAL(&asked.ipi6_addr)) {
+    asked.ipi6_ifindex = 0;
+  }
+  return asked;
+}
+
+static struct peer *peer_new(struct proxy *proxy, const union address *from, socklen_t size,
+                             const struct in6_pktinfo *asked) {
   cleanup_close int fd = socket(proxy->target.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   struct peer *peer = fd < 0 ? NULL : calloc(1, sizeof(*peer));
   if (peer == NULL || connect(fd, &proxy->target.any, proxy->target_size) < 0) {
@@ -212,7 +244,8 @@ static struct peer *peer_new(struct proxy *proxy, const union address *from, soc
                         .proxy = proxy,
                         .upstream = {.fd = take_fd(&fd), .ready = answer_arrives, .owner = peer},
                         .from = *from,
-                        .from_size = size};
+                        .from_size = size,
+                        .asked = *asked};
   proxy->peers = peer;
   proxy->connections++;
   (void)loop_arm(&proxy->loop, &peer->upstream, EPOLLIN, /* err= */ NULL);
@@ -220,12 +253,14 @@ static struct peer *peer_new(struct proxy *proxy, const union address *from, soc
 }
 
 /* The client's peer, in front of the list; the one unused for longest makes room. */
-static struct peer *peer_for(struct proxy *proxy, const union address *from, socklen_t size) {
+static struct peer *peer_for(struct proxy *proxy, const union address *from, socklen_t size,
+                             const struct in6_pktinfo *asked) {
   struct peer **at = &proxy->peers;
   struct peer *last = NULL;
   for (; *at != NULL; at = &(*at)->next) {
     struct peer *peer = *at;
-    if (peer->from_size == size && memcmp(&peer->from, from, size) == 0) {
+    if (peer->from_size == size && memcmp(&peer->from, from, size) == 0 &&
+        memcmp(&peer->asked, asked, sizeof(*asked)) == 0) {
       *at = peer->next;
       peer->next = proxy->peers;
       proxy->peers = peer;
@@ -236,18 +271,26 @@ static struct peer *peer_for(struct proxy *proxy, const union address *from, soc
   if (proxy->connections >= DATAGRAM_CLIENTS_MAX && last != NULL) {
     peer_free(last);
   }
-  return peer_new(proxy, from, size);
+  return peer_new(proxy, from, size, asked);
 }
 
 static void datagram_arrives(struct watch *watch, uint32_t events) {
   (void)events;
   struct proxy *proxy = watch->owner;
   char data[65536];
+  char control[CMSG_SPACE(sizeof(struct in6_pktinfo))];
   union address from;
-  socklen_t size = sizeof(from);
+  struct iovec part = {.iov_base = data, .iov_len = sizeof(data)};
+  struct msghdr message = {.msg_name = &from,
+                           .msg_namelen = sizeof(from),
+                           .msg_iov = &part,
+                           .msg_iovlen = 1,
+                           .msg_control = control,
+                           .msg_controllen = sizeof(control)};
   memset(&from, 0, sizeof(from));
-  ssize_t n = recvfrom(watch->fd, data, sizeof(data), MSG_DONTWAIT, &from.any, &size);
-  struct peer *peer = n < 0 ? NULL : peer_for(proxy, &from, size);
+  ssize_t n = recvmsg(watch->fd, &message, MSG_DONTWAIT);
+  struct in6_pktinfo asked = n < 0 ? (struct in6_pktinfo){0} : asked_address(&message);
+  struct peer *peer = n < 0 ? NULL : peer_for(proxy, &from, message.msg_namelen, &asked);
   if (peer == NULL) {
     return;
   }
@@ -302,6 +345,10 @@ static int open_all(struct proxy *proxy, bool tcp, struct err *err) {
   }
   proxy->timer = (struct watch){.fd = timer, .ready = idle_check, .owner = proxy};
   proxy->listener = (struct watch){.fd = SOCKET_FD, .ready = tcp ? client_arrives : datagram_arrives, .owner = proxy};
+  int on = 1;
+  if (!tcp) {
+    (void)setsockopt(SOCKET_FD, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof(on)); /* an IPv4 socket has none */
+  }
   r = loop_arm(&proxy->loop, &proxy->timer, EPOLLIN, err);
   r = r < 0 ? r : loop_arm(&proxy->loop, &proxy->listener, EPOLLIN, err);
   return r;
@@ -309,9 +356,9 @@ static int open_all(struct proxy *proxy, bool tcp, struct err *err) {
 
 /* It takes connections and makes connections. */
 static const int allowed[] = {
-    SCMP_SYS(accept4),         SCMP_SYS(socket),     SCMP_SYS(connect),    SCMP_SYS(splice),   SCMP_SYS(pipe2),
-    SCMP_SYS(shutdown),        SCMP_SYS(setsockopt), SCMP_SYS(getsockopt), SCMP_SYS(recvfrom), SCMP_SYS(sendto),
-    SCMP_SYS(timerfd_settime), SCMP_SYS(prctl),      SCMP_SYS(getppid),
+    SCMP_SYS(accept4),  SCMP_SYS(socket),     SCMP_SYS(connect),         SCMP_SYS(splice),   SCMP_SYS(pipe2),
+    SCMP_SYS(shutdown), SCMP_SYS(setsockopt), SCMP_SYS(getsockopt),      SCMP_SYS(recvfrom), SCMP_SYS(sendto),
+    SCMP_SYS(recvmsg),  SCMP_SYS(sendmsg),    SCMP_SYS(timerfd_settime), SCMP_SYS(prctl),    SCMP_SYS(getppid),
 };
 
 /* Ends with the keeper: the port goes with it, its successor binds it again. */

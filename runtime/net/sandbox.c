@@ -127,7 +127,11 @@ static int set_lo_up(const struct work *work, struct err *err) {
    (neighbours may remember an earlier owner). */
 static int set_defaults(struct err *err) {
   int r = sysctl_write("net/ipv6/conf/default/disable_ipv6", "1", true, err);
-  return r < 0 ? r : sysctl_write("net/ipv4/conf/default/arp_notify", "1", true, err);
+  r = r < 0 ? r : sysctl_write("net/ipv4/conf/default/arp_notify", "1", true, err);
+  /* The host would point out that a port published on it is served next door, and the host be lost behind that door. */
+  r = r < 0 ? r : sysctl_write("net/ipv4/conf/all/accept_redirects", "0", true, err);
+  r = r < 0 ? r : sysctl_write("net/ipv4/conf/default/accept_redirects", "0", true, err);
+  return r < 0 ? r : sysctl_write("net/ipv6/conf/default/accept_redirects", "0", true, err);
 }
 
 /* A link with a parent stands on that interface of the host; the others are veth pairs into a bridge. */

@@ -57,6 +57,9 @@ table inet tsc {
 		type ifname . ifname
 		elements = { "tsc-1" . "tsc-1", "tsc-2" . "tsc-2" }
 	}
+	set apart {
+		type ifname . ifname
+	}
 	set members {
 		type ipv4_addr . ifname
 		flags interval

@@ -11,8 +11,9 @@ const SET_NAMES = Object.keys(SETS) as SetName[];
  * from outside, and what is no answer is dropped in passing (unless the network is open to the outside). publish: published ports, only for addresses of this
  * host (::1 is left to a proxy: the kernel routes nothing from there). leaving: loopback
  * and hairpin connections come back through us; containers go out under the host's address. passing: bridges are closed to each
- * other except for published ports, those of routed networks at the container's own address, which answers pings too;
- * internal ones are closed. entering: internal containers do not reach the host.
+ * other except for published ports, those of routed networks at the container's own address, which answers pings too; internal ones
+ * are closed; where containers are kept apart, their published ports are no way round it (with bridge netfilter on, the bridge would
+ * drop such packets by itself). entering: internal containers do not reach the host.
  * Protocol 58 is ICMPv6: by name nft would look it up in /etc/protocols, which small systems do not have.
  */
 const CHAINS = `	chain guard {
@@ -64,6 +65,7 @@ const CHAINS = `	chain guard {
 	}
 	chain out_of_bridge {
 		iifname . oifname @same accept
+		iifname . oifname @apart drop
 		ct state invalid drop
 		ct state established,related accept
 		ip6 saddr . iifname != @members6 drop

@@ -28,6 +28,7 @@ export const SETS = {
   bridges: { kind: 'set', type: 'ifname', interval: false },
   internal: { kind: 'set', type: 'ifname', interval: false },
   same: { kind: 'set', type: 'ifname . ifname', interval: false },
+  apart: { kind: 'set', type: 'ifname . ifname', interval: false },
   members: { kind: 'set', type: 'ipv4_addr . ifname', interval: true },
   subnets: { kind: 'set', type: 'ipv4_addr', interval: true },
   masqueraded: { kind: 'set', type: 'ipv4_addr', interval: true },
@@ -129,14 +130,16 @@ export function buildRuleset(state: FirewallState): Ruleset {
   const four = poolElements(bridged, 'pool');
   const six = poolElements(bridged, 'pool6');
   const quoted = (name: string) => `"${name}"`;
+  const withItself = (network: (typeof bridged)[number]) => ({
+    key: `${quoted(network.bridge)} . ${quoted(network.bridge)}`,
+  });
   return {
     table: state.instance,
     elements: {
       bridges: bridged.map((network) => ({ key: quoted(network.bridge) })),
       internal: bridged.filter((network) => network.internal).map((network) => ({ key: quoted(network.bridge) })),
-      same: bridged
-        .filter((network) => !network.apart)
-        .map((network) => ({ key: `${quoted(network.bridge)} . ${quoted(network.bridge)}` })),
+      same: bridged.filter((network) => !network.apart).map(withItself),
+      apart: bridged.filter((network) => network.apart).map(withItself),
       members: four.members,
       subnets: four.subnets,
       masqueraded: four.masqueraded,
