@@ -11,6 +11,7 @@ import { LAYER_CONTENDERS, layerMeasures } from './layers.ts';
 import { formatResults, type Measure, type Result, runMeasure } from './measure.ts';
 import { modelMeasures } from './model.ts';
 import { openMonitors } from './monitors.ts';
+import { openNetwork } from './network.ts';
 import { hybridCover, openRuntimes } from './runtimes.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
@@ -20,7 +21,7 @@ async function main(argv: readonly string[]): Promise<void> {
   const jsonAt = argv.indexOf('--json');
   const jsonFile = jsonAt < 0 ? undefined : argv[jsonAt + 1];
   const names = argv.filter((_, index) => jsonAt < 0 || (index !== jsonAt && index !== jsonAt + 1));
-  const known = [...Object.keys(AREAS), 'model', 'runtime', 'monitor', 'layers'];
+  const known = [...Object.keys(AREAS), 'model', 'runtime', 'monitor', 'layers', 'network'];
   const areas = names.length > 0 ? names : known;
   const unknown = areas.filter((name) => !known.includes(name));
   if (unknown.length > 0) throw new Error(`unknown area ${unknown.join(', ')}; areas: ${known.join(', ')}`);
@@ -33,6 +34,7 @@ async function main(argv: readonly string[]): Promise<void> {
     if (areas.includes('runtime')) await runRuntimeArea({ directory, jsonFile });
     if (areas.includes('monitor') && !areas.includes('runtime')) await runMonitorArea({ directory, jsonFile });
     if (areas.includes('layers')) await runLayersArea({ directory: runDirectory, jsonFile });
+    if (areas.includes('network')) await runNetworkArea({ directory, jsonFile }, runDirectory);
     const withEngines = areas.filter((name) => name in AREAS);
     if (withEngines.length === 0) return;
     const dockerd = await startDockerd(directory, runDirectory);
@@ -102,6 +104,17 @@ async function runMonitorArea(place: Place): Promise<void> {
   try {
     console.log('\nmonitor');
     for (const measure of measures) await runOne('monitor', measure, names, place);
+  } finally {
+    await close();
+  }
+}
+
+/** Engines on hosts of their own, since what is measured is the host's network. */
+async function runNetworkArea(place: Place, runDirectory: string): Promise<void> {
+  const { measures, close } = await openNetwork(place.directory, runDirectory);
+  try {
+    console.log('\nnetwork');
+    for (const { measure, names } of measures) await runOne('network', measure, names, place);
   } finally {
     await close();
   }

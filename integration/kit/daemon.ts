@@ -50,6 +50,8 @@ export interface TestDaemonOptions {
   readonly idleSeconds?: number;
   /** More flags of the daemon. */
   readonly flags?: readonly string[];
+  /** Path of a network namespace that is its host; this process's own unless told. */
+  readonly networkNamespace?: string;
 }
 
 const START_MS = 20_000;
@@ -70,9 +72,16 @@ export async function startTestDaemon(options: TestDaemonOptions = {}): Promise<
     ...[`--socket=${socket}`, `--native-dir=${native}`, '--log-level=debug'],
     ...[`--idle-exit=${options.idleSeconds ?? 0}`, ...(options.flags ?? [])],
   ];
+  const runtime = join(native, 'tscompose-runtime');
+  const inside =
+    options.networkNamespace === undefined
+      ? [runtime]
+      : ['/usr/bin/nsenter', `--net=${options.networkNamespace}`, runtime];
+  const [program = '', ...leading] = inside;
   const keeper = spawnProgram(
-    join(native, 'tscompose-runtime'),
+    program,
     [
+      ...leading,
       ...['keeper', '--run-dir', run, '--instance', instance, '--socket', socket, '--foreground', '--'],
       ...[join(ROOT, 'src/launch/node'), entryFile(), '--daemon', ...flags],
     ],

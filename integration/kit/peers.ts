@@ -18,7 +18,8 @@ export type PeerName =
   | 'podman-4'
   | 'containerd-1'
   | 'oci-validation'
-  | 'oci-validation-source';
+  | 'oci-validation-source'
+  | 'network-servers';
 
 /** Where the program is, or why it cannot be had here. */
 export type Peer = { readonly path: string } | { readonly reason: string };
@@ -99,6 +100,14 @@ const SOURCES: Readonly<Record<PeerName, PeerSource>> = {
     suite: 'forky',
     packages: ['%golang-github-opencontainers-runtime-tools'],
     program: 'src',
+  },
+  // A root file system with nginx and iperf3.
+  'network-servers': {
+    suite: 'bookworm',
+    packages: [
+      ...['nginx', 'iperf3', 'libiperf0', 'libsctp1', 'libc6', 'libcrypt1', 'libpcre2-8-0', 'libssl3', 'zlib1g'],
+    ],
+    program: 'usr/sbin/nginx',
   },
   // newuidmap and newgidmap.
   uidmap: { suite: 'bookworm', packages: ['uidmap'], program: 'usr/bin/newuidmap' },
