@@ -40,14 +40,47 @@ const plainBuiltins: Plugin = {
   name: 'plain-builtins',
   transform: (code, id) => {
     if (!id.endsWith('/commander/lib/command.js')) return null;
-    const plain = code.replace(
-      /^import (fs|path|process) from '(node:\w+)';$/gm,
-      "const $1 = globalThis.process.getBuiltinModule('$2');",
-    );
+    const plain = code
+      .replace(
+        /^import (fs|path|process) from '(node:\w+)';$/gm,
+        "const $1 = globalThis.process.getBuiltinModule('$2');",
+      )
+      .replace("globalThis.process.getBuiltinModule('node:process')", 'globalThis.process');
     if (plain === code) throw new Error('commander no longer imports whole modules of Node: see rolldown.config.ts');
     return { code: plain };
   },
 };
+
+/**
+ * The YAML library as far as reading goes: the tags of the schema in use, and nothing of writing. What is left out would be
+ * loaded with the rest, and fails when it is called.
+ */
+const yamlReader: Plugin = {
+  name: 'yaml-reader',
+  load: (id) => {
+    const [, file = ''] = /\/yaml\/browser\/dist\/(.+)\.js$/.exec(id) ?? [];
+    if (file === 'schema/tags') return { code: FAILSAFE_TAGS };
+    if (!/^(?:stringify\/stringify|doc\/createNode$|parse\/cst-visit$)/.test(file)) return null;
+    const names = Array.from(readFileSync(id, 'utf8').matchAll(/^export \{ (.+) \};$/gm), ([, list = '']) =>
+      list.split(', '),
+    );
+    const absentNames = names
+      .flat()
+      .map((name) => `${name} = () => { throw new Error('${name} is not part of this build'); }`);
+    if (absentNames.length === 0) throw new Error(`${id} exports nothing: see rolldown.config.ts`);
+    return { code: `export const ${absentNames.join(',\n')};` };
+  },
+};
+
+const FAILSAFE_TAGS = `
+import { map } from './common/map.js';
+import { seq } from './common/seq.js';
+import { string } from './common/string.js';
+export const coreKnownTags = {};
+export function getTags(custom, schema) {
+  if (custom || schema !== 'failsafe') throw new Error('only the failsafe schema is part of this build');
+  return [map, seq, string];
+}`;
 
 const clean: Plugin = {
   name: 'clean',
@@ -89,7 +122,7 @@ export default defineConfig([
         'cpu-features': absent,
       },
     },
-    plugins: [withoutSubprograms, asciiFlags, plainBuiltins, schemaAsText, clean],
+    plugins: [withoutSubprograms, asciiFlags, plainBuiltins, schemaAsText, yamlReader, clean],
     // A room's face names everything it offers; a command loads what it takes.
     treeshake: { moduleSideEffects: (id) => !id.includes('/src/') || id.endsWith('/src/main.ts') },
     output: {

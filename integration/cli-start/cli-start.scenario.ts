@@ -2,6 +2,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeF
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { launcherFlags } from '../../src/bundle/launcher-flags.ts';
 import { compiledFolder } from '../../src/bundle/open-bundle.ts';
 import { runProgram } from '../../src/host/index.ts';
 
@@ -24,7 +25,8 @@ describe('the built command starts', () => {
       cpSync(join(ROOT, 'dist', name), join(dist, name), { recursive: true });
     return dist;
   };
-  const config = (dist: string) => runProgram(NODE, [join(dist, 'tscompose.cjs'), 'config'], { cwd: folder });
+  const FLAGS = launcherFlags('command');
+  const config = (dist: string) => runProgram(NODE, [...FLAGS, join(dist, 'tscompose.cjs'), 'config'], { cwd: folder });
 
   it('on a Node that leaves --env-file to the command, and obeys nothing in it', async () => {
     writeFileSync(join(folder, 'node.env'), 'NODE_OPTIONS=--no-such-option\n');
@@ -37,10 +39,10 @@ describe('the built command starts', () => {
     const dist = copyOfDist();
     const script = `import { openBundle } from ${JSON.stringify(join(ROOT, 'src/bundle/open-bundle.ts'))};
       process.argv = [process.execPath, 'x', 'config', '-q'];
-      const bundle = openBundle(${JSON.stringify(dist)}, ${JSON.stringify(compiledFolder(dist))});
+      const bundle = openBundle(${JSON.stringify(dist)}, ${JSON.stringify(compiledFolder(dist, 'command'))});
       await bundle.load('main.cjs').finished;
       for (const [file, { script }] of bundle.parts) console.log(file, script.cachedDataRejected);`;
-    const { stdout, stderr } = await runProgram(NODE, ['--input-type=module', '-e', script], { cwd: folder });
+    const { stdout, stderr } = await runProgram(NODE, [...FLAGS, '--input-type=module', '-e', script], { cwd: folder });
     expect(stderr).toBe('');
     const lines = stdout.trim().split('\n');
     expect(lines.filter((line) => line.startsWith('chunks/')).every((line) => line.endsWith(' false'))).toBe(true);
@@ -56,7 +58,8 @@ describe('the built command starts', () => {
     expect(await config(without)).toMatchObject({ status: 0, stdout: expected, stderr: '' });
     expect(existsSync(join(without, 'cache'))).toBe(true);
     const spoilt = copyOfDist();
-    for (const file of readdirSync(compiledFolder(spoilt))) writeFileSync(join(compiledFolder(spoilt), file), 'spoilt');
+    for (const file of readdirSync(compiledFolder(spoilt, 'command')))
+      writeFileSync(join(compiledFolder(spoilt, 'command'), file), 'spoilt');
     expect(await config(spoilt)).toMatchObject({ status: 0, stdout: expected, stderr: '' });
   });
 

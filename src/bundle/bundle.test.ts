@@ -106,8 +106,8 @@ describe('openBundle', () => {
     expect(() => openBundle(dist, undefined).load('main.cjs')).toThrow('node:nothing-of-that-name');
   });
 
-  it('keeps code apart by Node and machine', () => {
-    expect(compiledFolder('/x')).toBe(`/x/compiled/${process.version}-${process.arch}`);
+  it('keeps code apart by Node, machine and half', () => {
+    expect(compiledFolder('/x', 'daemon')).toBe(`/x/compiled/${process.version}-${process.arch}/daemon`);
     expect(existsSync('/x')).toBe(false);
   });
 });

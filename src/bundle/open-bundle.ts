@@ -1,4 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs';
+import { posix } from 'node:path';
 import { Script } from 'node:vm';
 
 /** The folder of all files but the entry. */
@@ -78,9 +79,13 @@ export function keepCode({ parts }: Bundle, compiled: string): void {
   }
 }
 
+/** The two halves of the program: each runs under its own flags, and V8 takes no code that was made under others. */
+export const HALVES = ['command', 'daemon'] as const;
+export type Half = (typeof HALVES)[number];
+
 /** The folder of the code that this Node can use. */
-export function compiledFolder(directory: string): string {
-  return `${directory}/compiled/${process.version}-${process.arch}`;
+export function compiledFolder(directory: string, half: Half): string {
+  return `${directory}/compiled/${process.version}-${process.arch}/${half}`;
 }
 
 /** `./chunks/x.cjs` of the entry and `./x.cjs` of a chunk are the same file. */
@@ -88,7 +93,15 @@ function fileOf(id: string): string {
   return `${CHUNKS}${id.slice(id.lastIndexOf('/') + 1)}`;
 }
 
+/** What Node has at hand: a module of that name would be built from its source first. */
+const AT_HAND: Readonly<Record<string, () => object>> = {
+  'node:path/posix': () => posix,
+  'node:process': () => process,
+};
+
 function openBuiltin(id: string): object {
+  const atHand = AT_HAND[id];
+  if (atHand) return atHand();
   const open = (): object => {
     const builtin = process.getBuiltinModule(id);
     if (builtin === undefined) throw new Error(`the bundle asks for ${id}, which this Node does not have`);

@@ -1,50 +1,15 @@
 /**
- * Makes the compiled code of the bundle: runs what commands do in everyday use, then keeps what V8 has compiled by then.
- * `node precompile.ts DIST`, a step of the build.
+ * Makes the compiled code of the bundle, a step of the build: `node precompile.ts DIST`. Code is compiled under the very
+ * flags that the launcher gives to Node: V8 takes no other.
  */
-import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { compiledFolder, keepCode, openBundle } from './open-bundle.ts';
-import { REHEARSALS, SAMPLE } from './rehearsal.ts';
-import { openRehearsalEngine } from './rehearsal-engine.ts';
-
-interface Main {
-  readonly finished: Promise<void>;
-  readonly runCommand: (argv: readonly string[]) => Promise<number>;
-  readonly loadDaemon: () => Promise<object>;
-}
-
-// What the builder has set for its own stacks says nothing about the rehearsal.
-for (const name of Object.keys(process.env)) if (/^(?:COMPOSE|DOCKER|TSCOMPOSE)_/.test(name)) delete process.env[name];
+import { runProgram } from '../host/index.ts';
+import { launcherFlags } from './launcher-flags.ts';
+import { HALVES } from './open-bundle.ts';
 
 const dist = resolve(process.argv[2] ?? 'dist');
-const bundle = openBundle(dist, undefined);
-const folder = mkdtempSync(join(tmpdir(), 'tscompose-precompile-'));
-try {
-  for (const [file, text] of Object.entries(SAMPLE)) writeFileSync(join(folder, file), text);
-  process.chdir(folder);
-  const socket = join(folder, 'engine.sock');
-  const engine = await openRehearsalEngine(socket);
-  process.env['DOCKER_HOST'] = `unix://${socket}`;
-  process.argv = [process.execPath, join(dist, 'tscompose.cjs'), '--version'];
-  const main = bundle.load('main.cjs') as Main;
-  await main.finished;
-  engine.unref();
-  for (const argv of REHEARSALS) {
-    const status = await main.runCommand(argv);
-    if (status !== 0) throw new Error(`tscompose ${argv.join(' ')} ended with ${status}`);
-  }
-  await main.loadDaemon();
-} finally {
-  rmSync(folder, { recursive: true, force: true });
+for (const half of HALVES) {
+  const args = [...launcherFlags(half), join(import.meta.dirname, 'rehearse.ts'), dist, half];
+  const { status, stderr } = await runProgram(process.execPath, args);
+  if (status !== 0) throw new Error(`the rehearsal of the ${half} ended with ${status}: ${stderr}`);
 }
-
-// Complete or not there: a half-written folder would be taken for the whole.
-const made = compiledFolder(dist);
-rmSync(`${made}.tmp`, { recursive: true, force: true });
-mkdirSync(`${made}.tmp`, { recursive: true });
-keepCode(bundle, `${made}.tmp`);
-rmSync(made, { recursive: true, force: true });
-renameSync(`${made}.tmp`, made);
-process.exit(0);

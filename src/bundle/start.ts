@@ -2,7 +2,8 @@
 import { existsSync } from 'node:fs';
 import { compiledFolder, openBundle } from './open-bundle.ts';
 
-const compiled = compiledFolder(import.meta.dirname);
+const half = process.argv[2]?.startsWith('--daemon') ? 'daemon' : 'command';
+const compiled = compiledFolder(import.meta.dirname, half);
 if (existsSync(compiled)) openBundle(import.meta.dirname, compiled).load('main.cjs');
 else {
   // No code for this Node: the plain way, with what Node itself keeps from one run to the next. Beside the bundle, where

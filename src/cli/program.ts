@@ -16,7 +16,7 @@ export async function runCli(
   const program = buildProgram(async (verb, values, root, options) => {
     const output = processOutput(root.ansi, environment);
     status = await runVerb(verb, { values, root, options, output, environment });
-  }, verbsMeant(argv));
+  }, meaning(argv));
   try {
     await program.parseAsync([...argv], { from: 'user' });
   } catch (error) {
@@ -61,23 +61,43 @@ function refuseDryRun(verb: Verb): void {
 
 type Act = (verb: Verb, values: readonly string[], root: RootOptions, options: object) => Promise<void>;
 
+/** What the parser must know to read a command line. */
+interface Meaning {
+  readonly verbs: readonly Verb[];
+  /** Whether options before the verb are described; otherwise only their defaults. */
+  readonly rootOptions: boolean;
+}
+
+const EVERYTHING: Meaning = { verbs: VERBS, rootOptions: true };
+
 /**
- * The verb that a command line certainly means, all of them otherwise: describing every option of every verb takes longer
+ * The verb that a command line certainly means, everything otherwise: describing every option of every verb takes longer
  * than running some of them.
  */
-function verbsMeant(argv: readonly string[]): readonly Verb[] {
+function meaning(argv: readonly string[]): Meaning {
   const isOption = (word: string | undefined) => word?.startsWith('-') === true;
   const named = (word: string | undefined) => VERBS.find(({ usage }) => usage.split(' ', 1)[0] === word);
   // A word after an option may be its value, or the verb after a switch.
   const at = argv.findIndex((word, index) => !isOption(word) && !isOption(argv[index - 1]));
   const verb = named(argv[at]);
   const isCertain = !argv.slice(0, at).some(named) && !argv.includes('-h') && !argv.includes('--help');
-  return verb !== undefined && isCertain ? [verb] : VERBS;
+  return verb !== undefined && isCertain ? { verbs: [verb], rootOptions: at > 0 } : EVERYTHING;
 }
 
 /** The command tree: root options, then one command per verb. */
-export function buildProgram(act: Act, verbs: readonly Verb[] = VERBS): Command {
+export function buildProgram(act: Act, { verbs, rootOptions } = EVERYTHING): Command {
   const program = new Command('tscompose')
+    .enablePositionalOptions()
+    .helpCommand(false)
+    .showHelpAfterError('(add --help for the options)')
+    .exitOverride();
+  if (rootOptions) describeRoot(program);
+  for (const verb of verbs) addVerb(program, verb, act);
+  return program;
+}
+
+function describeRoot(program: Command): void {
+  program
     .description('Define and run stacks of containers, without Docker')
     .version(VERSION, '-v, --version', 'show the version')
     .usage('[OPTIONS] COMMAND')
@@ -95,20 +115,18 @@ export function buildProgram(act: Act, verbs: readonly Verb[] = VERBS): Command 
     .option('--parallel <number>', 'calls on the engine at once', parseCount)
     .option('--dry-run', 'print what would be done, and do nothing')
     .addOption(
-      new Option('--ansi <when>', 'colours and cursor movement').choices(['never', 'always', 'auto']).default('auto'),
+      new Option('--ansi <when>', 'colours and cursor movement')
+        .choices(['never', 'always', 'auto'])
+        .default(DEFAULTS.ansi),
     )
     .addOption(
       new Option('--progress <kind>', 'how progress is shown')
         .choices(['auto', 'tty', 'plain', 'quiet', 'json'])
-        .default('auto'),
-    )
-    .enablePositionalOptions()
-    .helpCommand(false)
-    .showHelpAfterError('(add --help for the options)')
-    .exitOverride();
-  for (const verb of verbs) addVerb(program, verb, act);
-  return program;
+        .default(DEFAULTS.progress),
+    );
 }
+
+const DEFAULTS: RootOptions = { ansi: 'auto', progress: 'auto' };
 
 function addVerb(program: Command, verb: Verb, act: Act): void {
   const command = program.command(verb.usage).summary(verb.summary).description(verb.summary);
@@ -124,7 +142,7 @@ function addVerb(program: Command, verb: Verb, act: Act): void {
     const options = command.opts();
     const values = input.slice(0, -2).flatMap((value) => (Array.isArray(value) ? value : [value]));
     const given = values.filter((value): value is string => typeof value === 'string');
-    await act(verb, given, program.opts<RootOptions>(), options);
+    await act(verb, given, { ...DEFAULTS, ...program.opts<Partial<RootOptions>>() }, options);
   });
 }
 

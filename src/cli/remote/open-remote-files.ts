@@ -20,10 +20,11 @@ export function remoteFiles(
 
 /** Remote files by git and from registries, each address asked for once. `trusted`: addresses that may use what this machine has. */
 function openRemoteFiles(options: FetchOptions & { readonly trusted: readonly string[] }): RemoteFiles {
-  const cache = new RemoteCache(options.environment);
+  let cache: RemoteCache | undefined;
   const known = new Map<string, Promise<FetchedFile>>();
   return {
     fetch: (address) => {
+      cache ??= new RemoteCache(options.environment);
       const started = known.get(address.text) ?? fetchFile(address, cache, options);
       known.set(address.text, started);
       return started;
