@@ -89,6 +89,14 @@ describe('the built command starts', () => {
 it('tscomposed --help names every option, and starts nothing', async () => {
   const { status, stdout, stderr } = await runProgram(join(ROOT, 'src/launch/tscomposed'), ['--help']);
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-  for (const option of ['data-dir', 'run-dir', 'instance', 'socket-group', 'log-level', 'idle-exit'])
+  for (const option of [
+    'data-dir',
+    'run-dir',
+    'instance',
+    'socket-group',
+    'log-level',
+    'idle-exit',
+    'default-address-pool',
+  ])
     expect(stdout).toContain(`--${option} `);
 });

@@ -28,6 +28,7 @@ export interface SystemInfo {
   readonly Driver: string;
   readonly DriverStatus: readonly (readonly [string, string])[];
   readonly DockerRootDir: string;
+  readonly DefaultAddressPools: readonly { readonly Base: string; readonly Size: number }[];
   readonly Plugins: {
     readonly Volume: readonly string[];
     readonly Network: readonly string[];

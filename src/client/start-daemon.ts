@@ -106,6 +106,7 @@ function keeperArguments(root: string, place: DaemonPlace): string[] {
   const data = place.dataDirectory ? ['--data-dir', place.dataDirectory] : [];
   const level = process.env['TSCOMPOSE_LOG_LEVEL'];
   const idle = process.env['TSCOMPOSE_IDLE_EXIT'];
+  const pools = (process.env['TSCOMPOSE_ADDRESS_POOLS'] ?? '').split(/\s+/).filter(Boolean);
   return [
     'keeper',
     ...['--run-dir', place.runDirectory, '--instance', place.instance, '--socket', place.socketPath, '--'],
@@ -114,6 +115,7 @@ function keeperArguments(root: string, place: DaemonPlace): string[] {
     '--replace-keeper',
     ...(level ? ['--log-level', level] : []),
     ...(idle ? ['--idle-exit', idle] : []),
+    ...pools.flatMap((pool) => ['--default-address-pool', pool]),
   ];
 }
 

@@ -334,11 +334,28 @@ describe('options', () => {
     expect(parseDaemonOptions(formatDaemonOptions(given), {}, '/elsewhere')).toEqual(given);
   });
 
+  it('have address pools, from flags or else from the variable', () => {
+    const pools = ['base=10.10.0.0/16,size=24', 'base=fd00:5::/48,size=64'];
+    const expected = [
+      { base: '10.10.0.0/16', size: 24 },
+      { base: 'fd00:5::/48', size: 64 },
+    ];
+    const given = parseDaemonOptions([], { TSCOMPOSE_ADDRESS_POOLS: pools.join('  ') }, '/x');
+    expect(given.addressPools).toEqual(expected);
+    expect(parseDaemonOptions(formatDaemonOptions(given), {}, '/x').addressPools).toEqual(expected);
+    const flags = pools.map((pool) => `--default-address-pool=${pool}`);
+    const both = parseDaemonOptions(flags, { TSCOMPOSE_ADDRESS_POOLS: 'base=10.9.0.0/16,size=24' }, '/x');
+    expect(both.addressPools).toEqual(expected);
+  });
+
   it.each([
     ['--instance=toolongname'],
     ['--instance=A'],
     ['--log-level=loud'],
     ['--idle-exit=-1'],
+    ['--default-address-pool=10.0.0.0/16'],
+    ['--default-address-pool=base=10.0.0.0/16,size=12'],
+    ['--default-address-pool=base=10.0.0.300/16,size=24'],
     ['--unknown'],
     ['word'],
   ])('refuse %s', (flag) => {

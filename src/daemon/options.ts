@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { TscError } from '../core/index.ts';
@@ -20,6 +21,8 @@ export interface DaemonOptions {
   readonly idleSeconds: number;
   /** Nobody supervises the keeper: when it is killed while containers run, the daemon starts another. */
   readonly replaceKeeper: boolean;
+  /** Where subnets of networks are chosen from; a family without one has the engine's default. */
+  readonly addressPools: readonly { readonly base: string; readonly size: number }[];
 }
 
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
@@ -42,6 +45,9 @@ Options:
   --idle-exit SECONDS   leave after that long without containers and requests (${DEFAULT_IDLE_SECONDS}; 0: never; TSCOMPOSE_IDLE_EXIT)
   --replace-keeper      keep the keeper in the background, and start another when it is killed while containers run;
                         for daemons that no service manager watches (the command starts its own so)
+  --default-address-pool base=CIDR,size=PREFIX
+                        where subnets of networks are chosen from, of either family; may be given several times
+                        (172.20.0.0/14 and others in /24; TSCOMPOSE_ADDRESS_POOLS, separated by spaces)
   --help                this text
 `;
 
@@ -70,6 +76,10 @@ export function parseDaemonOptions(
     logLevel: readLevel(values['log-level'] ?? environment['TSCOMPOSE_LOG_LEVEL']),
     idleSeconds: readSeconds(values['idle-exit'] ?? environment['TSCOMPOSE_IDLE_EXIT']),
     replaceKeeper: values['replace-keeper'] ?? false,
+    addressPools:
+      (values['default-address-pool'] ?? environment['TSCOMPOSE_ADDRESS_POOLS']?.split(/\s+/).filter(Boolean))?.map(
+        readAddressPool,
+      ) ?? [],
   };
 }
 
@@ -89,6 +99,7 @@ function parseFlags(argv: readonly string[]) {
         'log-level': text,
         'idle-exit': text,
         'replace-keeper': { type: 'boolean' },
+        'default-address-pool': { ...text, multiple: true },
       },
     });
   } catch (error) {
@@ -117,6 +128,17 @@ function readSeconds(text: string | undefined): number {
   });
 }
 
+/** The form of dockerd. What the numbers mean together is checked by the engine. */
+function readAddressPool(text: string): DaemonOptions['addressPools'][number] {
+  const [, base = '', length, size] = /^base=([0-9A-Fa-f.:]+)\/(\d{1,3}),size=(\d{1,3})$/.exec(text) ?? [];
+  const bits = isIP(base) === 6 ? 128 : 32;
+  if (isIP(base) !== 0 && Number(length) <= Number(size) && Number(size) <= bits - 2)
+    return { base: `${base}/${length}`, size: Number(size) };
+  throw new TscError('daemon/invalid', `invalid default-address-pool ${JSON.stringify(text.slice(0, 80))}`, {
+    hint: 'write base=10.10.0.0/16,size=24: a subnet, and the prefix length of each network in it',
+  });
+}
+
 /** The flags that give the same options again. */
 export function formatDaemonOptions(options: DaemonOptions): readonly string[] {
   return [
@@ -128,6 +150,7 @@ export function formatDaemonOptions(options: DaemonOptions): readonly string[] {
     `--log-level=${options.logLevel}`,
     `--idle-exit=${options.idleSeconds}`,
     ...(options.replaceKeeper ? ['--replace-keeper'] : []),
+    ...options.addressPools.map(({ base, size }) => `--default-address-pool=base=${base},size=${size}`),
     ...(options.logFile === undefined ? [] : [`--log-file=${options.logFile}`]),
   ];
 }

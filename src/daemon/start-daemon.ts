@@ -33,6 +33,7 @@ export async function startDaemon(argv: readonly string[], program: string): Pro
     nativeDir: options.nativeDir,
     keeper,
     logger,
+    network: { addressPools: options.addressPools },
   });
   const build = await createBuildService(engine, options.dataDir);
   const handler = createHandler({

@@ -5,7 +5,7 @@ import type { ContainerService, ExecService, RunStep } from './containers/index.
 import type { EventLog } from './events/index.ts';
 import type { ImageStore } from './images/index.ts';
 import type { LayerStore } from './layers/index.ts';
-import type { NetworkService } from './network/index.ts';
+import type { AddressPool, NetworkService, NetworkServiceOptions } from './network/index.ts';
 import type { VolumeService } from './volumes/index.ts';
 
 /** Where the engine's own notes go; a pino logger fits. */
@@ -31,6 +31,7 @@ export interface EngineOptions {
   readonly clock?: Clock;
   /** The real one unless told. */
   readonly registry?: Registry;
+  readonly network?: Pick<NetworkServiceOptions, 'addressPools' | 'hostFiles'>;
 }
 
 /** Facts for `info` and `version`. */
@@ -48,6 +49,8 @@ export interface EngineInfo {
   readonly memoryBytes: number;
   readonly cgroupVersion: '1' | '2';
   readonly dataDir: string;
+  /** Where subnets of networks are chosen from. */
+  readonly addressPools: readonly AddressPool[];
   readonly containers: number;
   readonly containersRunning: number;
   readonly containersPaused: number;

@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { arch, cpus, hostname, machine, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { type Clock, cgroupVersion, readTextIfExists, timestamp, writeAtomically } from '../host/index.ts';
-import type { EngineInfo } from './engine-face.ts';
+import type { EngineInfo, EngineOptions } from './engine-face.ts';
+import { DEFAULT_POOLS } from './network/index.ts';
 
 /** The engine's own id, made once. */
 export async function readEngineId(dataDir: string): Promise<string> {
@@ -16,7 +17,7 @@ export async function readEngineId(dataDir: string): Promise<string> {
 
 export interface InfoInput {
   readonly id: string;
-  readonly dataDir: string;
+  readonly options: Pick<EngineOptions, 'dataDir' | 'network'>;
   readonly clock: Clock;
   readonly counts: {
     readonly total: number;
@@ -34,6 +35,7 @@ const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: '
 export async function gatherInfo(input: InfoInput): Promise<EngineInfo> {
   const osRelease = (await readTextIfExists('/etc/os-release')) ?? '';
   const field = (name: string) => new RegExp(`^${name}="?([^"\n]*)"?$`, 'm').exec(osRelease)?.[1] ?? '';
+  const { addressPools } = input.options.network ?? {};
   const modules = (await readTextIfExists('/sys/kernel/security/lsm').catch(() => undefined)) ?? '';
   return {
     id: input.id,
@@ -46,7 +48,8 @@ export async function gatherInfo(input: InfoInput): Promise<EngineInfo> {
     cpus: cpus().length,
     memoryBytes: totalmem(),
     cgroupVersion: await cgroupVersion(),
-    dataDir: input.dataDir,
+    dataDir: input.options.dataDir,
+    addressPools: addressPools?.length ? addressPools : DEFAULT_POOLS,
     containers: input.counts.total,
     containersRunning: input.counts.running,
     containersPaused: input.counts.paused,

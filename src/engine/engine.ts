@@ -1,18 +1,19 @@
 import { join } from 'node:path';
 import { describeError } from '../core/index.ts';
-import { listDirectory, makeDirectory, systemClock } from '../host/index.ts';
+import { type Clock, listDirectory, makeDirectory, systemClock } from '../host/index.ts';
 import { openRegistry } from '../registry/index.ts';
 import { applyChanges } from './build/index.ts';
 import { appArmor, type ContainerRoom, openContainers } from './containers/index.ts';
-import type { CreateEngine, Engine, EngineLogger } from './engine-face.ts';
+import type { CreateEngine, Engine, EngineLogger, EngineOptions } from './engine-face.ts';
 import { gatherInfo, readEngineId } from './engine-info.ts';
-import { createEventLog } from './events/index.ts';
+import { createEventLog, type EventLog } from './events/index.ts';
 import { openImageStore } from './images/index.ts';
 import { openLayerStore, openLayerTool } from './layers/index.ts';
 import { createNetworkService, type NetworkService } from './network/index.ts';
 import { withImageEvents, withNetworkEvents } from './publish-events.ts';
 import { KeeperLink } from './runtime/index.ts';
 import { createVolumeService } from './volumes/index.ts';
+import { watchResolver } from './watch-resolver.ts';
 
 /** How often the firewall table is looked after while containers run. */
 const FIREWALL_CHECK_MS = 5_000;
@@ -31,11 +32,9 @@ export const createEngine: CreateEngine = async (options) => {
   const tool = openLayerTool({ program: join(nativeDir, 'tscompose-layer') });
   const layers = await openLayerStore({ directory: join(dataDir, 'layers'), tool });
   const registry = options.registry ?? openRegistry();
-  const images = withImageEvents(
-    await openImageStore({ directory: join(dataDir, 'images'), layers, registry, clock, applyChanges }),
-    events,
-  );
-  const networks = withNetworkEvents(createNetworkService({ keeper, instance, dataDirectory: dataDir, clock }), events);
+  const stored = await openImageStore({ directory: join(dataDir, 'images'), layers, registry, clock, applyChanges });
+  const images = withImageEvents(stored, events);
+  const networks = openNetworks(options, { keeper, events, clock });
   const room = await openContainers({
     instance,
     directory: join(dataDir, 'containers'),
@@ -57,6 +56,7 @@ export const createEngine: CreateEngine = async (options) => {
   const id = await readEngineId(dataDir);
   const stop = new AbortController();
   void watchFirewall(networks, room, logger, (ms) => clock.sleep(ms, stop.signal));
+  void watchResolver({ networks, room, logger, clock }, stop.signal);
   const engine: Engine = {
     containers: room.containers,
     exec: room.exec,
@@ -72,7 +72,7 @@ export const createEngine: CreateEngine = async (options) => {
     runStep: room.runStep,
     info: async () => {
       const [known, security] = await Promise.all([images.list(), appArmor()]);
-      return gatherInfo({ id, dataDir, clock, counts: room.counts(), images: known.length, appArmor: security });
+      return gatherInfo({ id, options, clock, counts: room.counts(), images: known.length, appArmor: security });
     },
     isBusy: () => room.isBusy(),
     async detach() {
@@ -90,6 +90,17 @@ export const createEngine: CreateEngine = async (options) => {
   };
   return engine;
 };
+
+function openNetworks(
+  { instance, dataDir, network }: EngineOptions,
+  parts: { readonly keeper: KeeperLink; readonly events: EventLog; readonly clock: Clock },
+): NetworkService {
+  const { keeper, events, clock } = parts;
+  return withNetworkEvents(
+    createNetworkService({ keeper, instance, dataDirectory: dataDir, clock, ...network }),
+    events,
+  );
+}
 
 /** Somebody else's firewall reload may take our table away; until it is back, nothing of ours may be open. */
 async function watchFirewall(

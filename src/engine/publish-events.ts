@@ -84,10 +84,13 @@ export function withNetworkEvents(service: NetworkService, events: EventLog): Ne
     release: (id) => service.release(id),
     rename: (id, name) => service.rename(id, name),
     adopt: (id, pid) => service.adopt(id, pid),
+    setReadiness: (id, readiness) => service.setReadiness(id, readiness),
     endpoints: (id) => service.endpoints(id),
     boundPorts: (id) => service.boundPorts(id),
     nameFiles: (id, spec) => service.nameFiles(id, spec),
+    liveNames: (id, spec) => service.liveNames(id, spec),
     checkFirewall: () => service.checkFirewall(),
+    checkResolver: () => service.checkResolver(),
     dismantle: () => service.dismantle(),
     async create(spec) {
       const network = await service.create(spec);

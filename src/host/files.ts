@@ -113,6 +113,21 @@ export async function writeNew(path: string, data: string): Promise<void> {
   await writeFile(path, data, { flag: 'wx', mode: 0o600 });
 }
 
+/**
+ * Replaces the content of a file and keeps the file: for one that is mounted somewhere by itself. Readers may see a part of
+ * the new content for a moment.
+ */
+export async function rewriteInPlace(path: string, data: string): Promise<void> {
+  const bytes = Buffer.from(data);
+  const handle = await open(path, constants.O_WRONLY | constants.O_NOFOLLOW);
+  try {
+    await handle.write(bytes, 0, bytes.length, 0);
+    await handle.truncate(bytes.length);
+  } finally {
+    await handle.close();
+  }
+}
+
 /** The names that {@link writeAtomically} gives its temporary files. */
 const TEMPORARY = /^\..+\.[0-9a-f]{12}\.tmp$/;
 

@@ -36,6 +36,7 @@ export {
   removeFile,
   removeTemporaries,
   removeTree,
+  rewriteInPlace,
   syncDirectory,
   writeAtomically,
   writeNew,

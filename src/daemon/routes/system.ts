@@ -66,6 +66,7 @@ async function info({ services }: RouteCall) {
     ...countsAndHost(facts),
     ...capabilities(facts),
     DockerRootDir: facts.dataDir,
+    DefaultAddressPools: facts.addressPools.map(({ base, size }) => ({ Base: base, Size: size })),
     SystemTime: facts.systemTime,
     ServerVersion: services.version,
     Warnings: facts.warnings.length === 0 ? null : facts.warnings,

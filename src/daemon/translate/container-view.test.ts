@@ -109,6 +109,7 @@ function details(state: Partial<ContainerDetails['state']> = {}): ContainerDetai
     ports: [{ containerPort: 80, protocol: 'tcp', hostIp: '0.0.0.0', hostPort: 8080 }],
     logPath: '/l',
     hostsPath: '/h',
+    hostname: 'abc',
     hostnamePath: '/n',
     resolvConfPath: '/r',
     sandboxPath: '/proc/1/fd/9',

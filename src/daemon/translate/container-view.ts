@@ -52,7 +52,7 @@ export function containerInspect(details: ContainerDetails, endpointIds: Endpoin
     },
     ...present({ SizeRw: details.sizeRw, SizeRootFs: details.sizeRootFs }),
     Mounts: details.mounts.map(mountView),
-    Config: configView(config),
+    Config: configView(config, details.hostname),
     NetworkSettings: networkSettings(details, endpointIds),
   };
 }
@@ -140,10 +140,10 @@ function healthView(health: HealthState): ContainerHealth {
   };
 }
 
-function configView(config: ContainerDetails['config']): WireConfig {
+function configView(config: ContainerDetails['config'], hostname: string): WireConfig {
   const check = config.healthcheck;
   return {
-    Hostname: config.hostname,
+    Hostname: hostname,
     Domainname: config.domainname,
     User: config.user,
     AttachStdin: config.attachStdin,

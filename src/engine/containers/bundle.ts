@@ -1,5 +1,5 @@
-import { release } from 'node:os';
-import { allDone } from '../../core/index.ts';
+import { hostname, release } from 'node:os';
+import { allDone, shortId } from '../../core/index.ts';
 import { makeDirectory, makeDirectoryLike, readTextWithin, writeAtomically } from '../../host/index.ts';
 import {
   buildOciConfig,
@@ -19,7 +19,7 @@ import { type ContainerContext, type ContainerPaths, cgroupPath, pathsOf } from 
 import { allDevices, devicesOf, ownPowers, throttlePaths } from './host-facts.ts';
 import { limitsOf, rlimitsOf } from './limits.ts';
 import { logFileOf } from './log-options.ts';
-import { chooseNamespaces } from './namespaces.ts';
+import { chooseNamespaces, usesHostName } from './namespaces.ts';
 import { ociMountOf } from './resolve-mounts.ts';
 import { parseSecurityOptions } from './security-options.ts';
 import { type ResolvedUser, resolveUser } from './user-lookup.ts';
@@ -105,15 +105,16 @@ async function ociInputOf(
     drop: host.capDrop,
     available: powers.capabilities,
   });
-  const hostname = hostnameOf(record);
+  const name = hostnameOf(context, record);
   return {
     id: record.id,
     rootPath: paths.rootfs,
     overlay: { lower, upper: paths.upper, work: paths.work },
     readonlyRootfs: host.readonlyRootfs,
-    hostname,
+    hostname: name,
     domainname: config.domainname,
     process: processOf(record, {
+      hostname: name,
       user,
       capabilities,
       rlimits: rlimitsOf(host.ulimits, powers),
@@ -142,9 +143,13 @@ export function accountReader(layers: readonly string[]): (path: string) => Prom
   return (path) => readTextWithin(layers, path, ACCOUNT_FILE_LIMIT);
 }
 
-/** The name the container has for itself. */
-export function hostnameOf(record: ContainerRecord): string {
-  return record.config.hostname || record.id.slice(0, 12);
+/** The name the container has for itself: the one given, else that of whose names or network it shares. */
+export function hostnameOf(context: Pick<ContainerContext, 'table'>, record: ContainerRecord): string {
+  if (usesHostName(record)) return hostname();
+  const { networkMode } = record.host;
+  const shares = networkMode.startsWith('container:') && record.config.hostname === '';
+  const owner = shares ? context.table.find(networkMode.slice('container:'.length)) : undefined;
+  return owner ? hostnameOf(context, owner.record) : record.config.hostname || shortId(record.id);
 }
 
 function seccompOf(record: ContainerRecord, capabilities: readonly string[]): SeccompProfile | undefined {
@@ -158,12 +163,15 @@ function seccompOf(record: ContainerRecord, capabilities: readonly string[]): Se
 
 function processOf(
   record: ContainerRecord,
-  given: { readonly user: ResolvedUser } & Pick<ProcessInput, 'capabilities' | 'rlimits' | 'apparmorProfile'>,
+  given: { readonly user: ResolvedUser; readonly hostname: string } & Pick<
+    ProcessInput,
+    'capabilities' | 'rlimits' | 'apparmorProfile'
+  >,
 ): ProcessInput {
   const { config, host } = record;
   return {
     args: [...config.entrypoint, ...config.command],
-    env: completeEnv(config.env, { hostname: hostnameOf(record), tty: config.tty, home: given.user.home }),
+    env: completeEnv(config.env, { hostname: given.hostname, tty: config.tty, home: given.user.home }),
     cwd: config.workdir || '/',
     terminal: config.tty,
     ...(host.consoleSize && { consoleSize: host.consoleSize }),

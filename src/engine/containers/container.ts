@@ -300,6 +300,8 @@ export interface ContainerDetails extends ContainerRecord {
   readonly endpoints: readonly EndpointDetails[];
   readonly ports: readonly BoundPort[];
   readonly logPath: string;
+  /** The name it has for itself, given or not. */
+  readonly hostname: string;
   readonly hostsPath: string;
   readonly hostnamePath: string;
   readonly resolvConfPath: string;

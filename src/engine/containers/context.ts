@@ -62,6 +62,8 @@ export interface ContainerPaths {
   readonly hosts: string;
   readonly hostname: string;
   readonly resolvConf: string;
+  /** What we wrote there last: another text is the user's. */
+  readonly resolvConfWritten: string;
   readonly monitorFile: string;
   /** Of the monitor; short, because a socket's path has at most 107 bytes. */
   readonly run: string;
@@ -83,13 +85,15 @@ export function pathsOf(context: Pick<ContainerContext, 'store' | 'runDir'>, id:
     upper: join(directory, 'upper'),
     work: join(directory, 'work'),
     log: join(directory, `${id}-json.log`),
+    // The container may write to these: not in memory, where it could fill /run.
+    hosts: join(directory, 'hosts'),
+    hostname: join(directory, 'hostname'),
+    resolvConf: join(directory, 'resolv.conf'),
+    resolvConfWritten: join(directory, 'resolv.conf.written'),
     run,
     // Written anew at every start: they need not outlive a reboot, and files are made faster in memory.
     bundle: join(run, 'bundle'),
     rootfs: join(run, 'bundle', 'rootfs'),
-    hosts: join(run, 'hosts'),
-    hostname: join(run, 'hostname'),
-    resolvConf: join(run, 'resolv.conf'),
     monitorFile: join(run, 'monitor.json'),
   };
 }

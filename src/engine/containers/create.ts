@@ -142,19 +142,18 @@ async function checkHost(host: HostConfig, networkDisabled: boolean): Promise<vo
 
 /** Records the container's place on its networks; nothing for one that lives in the network of another. */
 export async function prepareNetwork(context: ContainerContext, record: ContainerRecord): Promise<void> {
-  const { host, config } = record;
+  const { host } = record;
   if (host.networkMode.startsWith('container:')) return;
   const special = new Set(['none', 'host', 'bridge']);
   const main = host.networkMode === 'default' ? 'bridge' : host.networkMode;
-  const endpoints = Object.entries(record.networks).map(([network, settings]): EndpointSpec => {
-    const own = [...settings.aliases, shortId(record.id), ...(config.hostname === '' ? [] : [config.hostname])];
-    return {
+  const endpoints = Object.entries(record.networks).map(
+    ([network, settings]): EndpointSpec => ({
       network,
-      aliases: special.has(network) ? settings.aliases : [...new Set(own)],
+      aliases: special.has(network) ? settings.aliases : allAliases(record, settings),
       ...wishesOf(settings),
       ...(network === main && host.links.length > 0 && { links: [...hostLinks(context, host), ...settings.links] }),
-    };
-  });
+    }),
+  );
   await context.networks.prepare({
     containerId: record.id,
     name: record.name,
@@ -166,6 +165,12 @@ export async function prepareNetwork(context: ContainerContext, record: Containe
     },
     sysctls: networkSysctls(host),
   });
+}
+
+/** Further names of a container on a network of the user's: those given, its short id, its hostname. */
+export function allAliases(record: ContainerRecord, settings: EndpointSettings): readonly string[] {
+  const { hostname } = record.config;
+  return [...new Set([...settings.aliases, shortId(record.id), ...(hostname === '' ? [] : [hostname])])];
 }
 
 /** What a container asks of its place on a network, in the network room's words. */

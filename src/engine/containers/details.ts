@@ -1,5 +1,6 @@
 import { directorySize } from '../../host/index.ts';
 import { apparmorProfileOf } from './apparmor.ts';
+import { hostnameOf } from './bundle.ts';
 import type { ContainerDetails, EndpointDetails } from './container.ts';
 import { type ContainerContext, pathsOf } from './context.ts';
 import type { LiveContainer } from './live-container.ts';
@@ -23,6 +24,7 @@ export async function detailsOf(
     endpoints: endpointsOf(context, container),
     ports: context.networks.boundPorts(id),
     logPath: logFileOf(record.host.logging, paths.log) ? paths.log : '',
+    hostname: hostnameOf(context, record),
     hostsPath: owner.hosts,
     hostnamePath: owner.hostname,
     resolvConfPath: owner.resolvConf,

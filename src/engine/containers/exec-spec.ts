@@ -37,7 +37,7 @@ export async function writeExec(
   const process = buildProcess({
     args: spec.command,
     env: completeEnv(mergeEnv(config.env, spec.env ?? []), {
-      hostname: hostnameOf(container.record),
+      hostname: hostnameOf(context, container.record),
       tty,
       home: user.home,
     }),

@@ -1,18 +1,33 @@
 import { describeError } from '../../core/index.ts';
 import { newObjectId, removeTree, timestamp } from '../../host/index.ts';
+import type { Readiness } from '../network/index.ts';
 import type { ContainerConfig, Healthcheck, HealthResult, HealthState } from './container.ts';
 import { type ContainerContext, publishContainerEvent, saveState } from './context.ts';
 import { writeExec } from './exec-spec.ts';
 import { decodeFrames } from './frames.ts';
 import { applyProbe, delayAfter, type HealthTiming, timingOf } from './health-policy.ts';
 import type { LiveContainer } from './live-container.ts';
+import { ownNetwork } from './network-owner.ts';
 
 const OUTPUT_LIMIT = 4096;
+
+function hasChecks(check: Healthcheck | undefined): check is Healthcheck {
+  return check !== undefined && check.test.length > 0 && check.test[0] !== 'NONE';
+}
+
+/** What other containers may expect of one that is about to run. */
+export function firstReadiness(config: ContainerConfig): Readiness {
+  return hasChecks(config.healthcheck) ? 'starting' : 'ready';
+}
+
+function readinessOf(status: HealthState['status']): Readiness {
+  return status === 'starting' || status === 'unhealthy' ? status : 'ready';
+}
 
 /** Begins to probe a container that has just started; replaces the health in its state. */
 export function startHealthChecks(context: ContainerContext, container: LiveContainer, known?: HealthState): void {
   const check = container.record.config.healthcheck;
-  if (!check || check.test.length === 0 || check.test[0] === 'NONE') return;
+  if (!hasChecks(check)) return;
   container.setState({ health: known ?? { status: 'starting', failingStreak: 0, log: [] } });
   const stop = new AbortController();
   container.health = { stop: () => stop.abort() };
@@ -55,12 +70,13 @@ function record({ context, container, timing }: Probing, result: HealthResult, e
   container.setState({ health: after });
   if (after.status === before.status) return;
   publishContainerEvent(context, container, `health_status: ${after.status}`);
-  saveState(context, container).catch((error) =>
-    context.logger.warn(
-      { container: container.id, error: describeError(error) },
-      'cannot save the health of a container',
-    ),
-  );
+  const warn = (text: string) => (error: unknown) =>
+    context.logger.warn({ container: container.id, error: describeError(error) }, text);
+  saveState(context, container).catch(warn('cannot save the health of a container'));
+  if (!ownNetwork(container)) return;
+  context.networks
+    .setReadiness(container.id, readinessOf(after.status))
+    .catch(warn('cannot publish the health of a container to its networks'));
 }
 
 /** One probe; a failure to start it or its timeout is a failed result, not an error. */

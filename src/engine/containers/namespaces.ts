@@ -11,12 +11,14 @@ export function chooseNamespaces(context: ContainerContext, record: ContainerRec
   return {
     pid: choose(context, host.pidMode, 'pid'),
     ipc: choose(context, ['private', 'shareable', 'none'].includes(host.ipcMode) ? '' : host.ipcMode, 'ipc'),
-    uts:
-      host.utsMode === 'host' || (host.utsMode === '' && host.networkMode === 'host' && record.config.hostname === '')
-        ? 'host'
-        : 'new',
+    uts: usesHostName(record) ? 'host' : 'new',
     cgroup: host.cgroupnsMode === 'host' ? 'host' : 'new',
   };
+}
+
+/** Whether the container has the host's name: it was asked for, or it is on the host's network and got no other. */
+export function usesHostName({ host, config }: ContainerRecord): boolean {
+  return host.utsMode === 'host' || (host.utsMode === '' && host.networkMode === 'host' && config.hostname === '');
 }
 
 function choose(context: ContainerContext, mode: string, type: 'pid' | 'ipc'): NamespaceChoice {

@@ -12,6 +12,7 @@ import {
 import { recordExit, scheduleRestart, watchRun } from './exit.ts';
 import { startHealthChecks } from './health.ts';
 import { LiveContainer } from './live-container.ts';
+import { followHostResolver } from './name-files.ts';
 import { ownNetwork } from './network-owner.ts';
 import type { ProcessMonitor } from './process-monitor.ts';
 import { removeContainer } from './remove.ts';
@@ -145,6 +146,7 @@ async function adopt(
       : await context.networks.adopt(container.id, monitor.pid);
   }
   await saveState(context, container);
+  await followHostResolver(context, container);
   startHealthChecks(context, container, health);
 }
 

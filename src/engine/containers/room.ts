@@ -12,6 +12,7 @@ import { ContainerTable } from './container-table.ts';
 import type { ContainerContext, ContainerLogger } from './context.ts';
 import { ExecSessions } from './exec.ts';
 import { createMonitorSpawner } from './monitors.ts';
+import { followHostResolver } from './name-files.ts';
 import { loadContainers, parseStoredContainer, recoverContainers } from './recover.ts';
 import type { RunStep } from './run-step.ts';
 import { createRunStep } from './run-step-service.ts';
@@ -45,6 +46,8 @@ export interface ContainerRoom {
   usersOfImage(id: string): readonly ImageUser[];
   /** Compares the records with what lives. After the networks have recovered. */
   recover(aliveSandboxes: readonly string[]): Promise<void>;
+  /** The host's name servers changed: the files of running containers follow. */
+  followHostResolver(): Promise<void>;
   /** Whether something lives or will: running, paused or restarting containers, execs, steps. */
   isBusy(): boolean;
   counts(): { readonly total: number; readonly running: number; readonly paused: number; readonly stopped: number };
@@ -88,6 +91,10 @@ export async function openContainers(options: ContainerRoomOptions): Promise<Con
     containers: createContainerService(context),
     exec,
     volumes: context.volumes,
+    async followHostResolver() {
+      for (const container of table.all)
+        await context.lock.run(container.id, () => followHostResolver(context, container));
+    },
     runStep: steps.runStep,
     usersOfImage: (id) =>
       table.all

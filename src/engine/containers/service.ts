@@ -5,11 +5,12 @@ import { attachContainer } from './attach.ts';
 import { changesOf } from './changes.ts';
 import type { ContainerService } from './container-service.ts';
 import { type ContainerContext, pathsOf, publishContainerEvent, saveRecord, saveState } from './context.ts';
-import { createContainer, wishesOf } from './create.ts';
+import { allAliases, createContainer, wishesOf } from './create.ts';
 import { detailsOf } from './details.ts';
 import { filterContainers, hasLabel } from './list-filter.ts';
 import type { LiveContainer } from './live-container.ts';
 import { logFileOf } from './log-options.ts';
+import { withNameFiles } from './name-files.ts';
 import { ownNetwork } from './network-owner.ts';
 import { removeContainer } from './remove.ts';
 import { awaitRest } from './rest.ts';
@@ -214,11 +215,10 @@ async function connect(
       throw new TscError('container/conflict', `container ${record.name} has no network of its own to connect`);
     const settings = { aliases: [], links: [], ...endpoint };
     // The default bridge has no names.
-    const own = context.networks.inspect(network).isDefault ? [] : [record.id.slice(0, 12)];
-    const joined = await context.networks.connect(network, container.id, record.name, {
-      aliases: [...new Set([...settings.aliases, ...own])],
-      ...wishesOf(settings),
-    });
+    const aliases = context.networks.inspect(network).isDefault ? settings.aliases : allAliases(record, settings);
+    const joined = await withNameFiles(context, container, () =>
+      context.networks.connect(network, container.id, record.name, { aliases, ...wishesOf(settings) }),
+    );
     container.record = { ...record, networks: { ...record.networks, [joined.networkName]: settings } };
     await saveRecord(context, container);
   });
@@ -227,7 +227,7 @@ async function connect(
 async function disconnect(context: ContainerContext, container: LiveContainer, network: string): Promise<void> {
   await context.lock.run(container.id, async () => {
     const before = new Map(context.networks.endpoints(container.id).map((endpoint) => [endpoint.networkId, endpoint]));
-    await context.networks.disconnect(network, container.id);
+    await withNameFiles(context, container, () => context.networks.disconnect(network, container.id));
     for (const endpoint of context.networks.endpoints(container.id)) before.delete(endpoint.networkId);
     const gone = new Set<string>(
       [...before.values()].flatMap((endpoint) => [endpoint.networkName, endpoint.networkId]),

@@ -1,13 +1,13 @@
 import { allDone, TscError, UndoList } from '../../core/index.ts';
-import { makeDirectory, pathExists, removeTree, timestamp, writeAtomically } from '../../host/index.ts';
+import { makeDirectory, removeTree, timestamp } from '../../host/index.ts';
 import type { Sandbox } from '../network/index.ts';
-import type { OciMount } from '../runtime/index.ts';
-import { hostnameOf, prepareBundle, writeBundle } from './bundle.ts';
+import { prepareBundle, writeBundle } from './bundle.ts';
 import { type ContainerContext, pathsOf, publishContainerEvent, saveState } from './context.ts';
 import { seedVolumes } from './copy-up.ts';
 import { watchRun } from './exit.ts';
-import { startHealthChecks } from './health.ts';
+import { firstReadiness, startHealthChecks } from './health.ts';
 import type { LiveContainer } from './live-container.ts';
+import { writeNameFiles } from './name-files.ts';
 import { networkOwner, ownNetwork } from './network-owner.ts';
 import { portRequests } from './ports.ts';
 import type { ProcessMonitor } from './process-monitor.ts';
@@ -59,6 +59,7 @@ async function bringUp(context: ContainerContext, container: LiveContainer, undo
   const reachable = !['host', 'none'].includes(record.host.networkMode);
   const ports = reachable ? portRequests(record.config, record.host) : [];
   if (ownNetwork(container)) {
+    await context.networks.setReadiness(id, firstReadiness(record.config));
     await context.networks.publish(id, ports);
     undo.add('withdraw ports and names', () => context.networks.withdraw(id));
   }
@@ -100,35 +101,4 @@ async function openSandbox(context: ContainerContext, container: LiveContainer, 
   if (owner === container) undo.add('close the network namespace', () => context.networks.closeSandbox(container.id));
   container.sandbox = sandbox;
   return sandbox;
-}
-
-/** hosts, hostname and resolv.conf; a container in the network of another shares that one's. */
-async function writeNameFiles(context: ContainerContext, container: LiveContainer): Promise<OciMount[]> {
-  const owner = networkOwner(context, container);
-  const paths = pathsOf(context, owner.id);
-  if (owner === container || !(await pathExists(paths.hosts))) {
-    const { config, host } = container.record;
-    const files = await context.networks.nameFiles(owner.id, {
-      hostname: hostnameOf(container.record),
-      domainname: config.domainname,
-      extraHosts: host.extraHosts,
-    });
-    const write = (path: string, text: string) => writeAtomically(path, text, { mode: 0o644 });
-    await Promise.all([
-      write(paths.hosts, files.hosts),
-      write(paths.resolvConf, files.resolvConf),
-      write(paths.hostname, `${hostnameOf(container.record)}\n`),
-    ]);
-  }
-  const mount = (destination: string, source: string): OciMount => ({
-    destination,
-    type: 'bind',
-    source,
-    options: ['rbind', 'rprivate'],
-  });
-  return [
-    mount('/etc/hosts', paths.hosts),
-    mount('/etc/hostname', paths.hostname),
-    mount('/etc/resolv.conf', paths.resolvConf),
-  ];
 }

@@ -4,6 +4,7 @@ import { buildRuleset } from './firewall/ruleset.ts';
 import { enableForwarding, runNet } from './host-network.ts';
 import { macOf } from './ipam.ts';
 import type { NetworkRecord } from './network.ts';
+import { checkStillFree } from './used-subnets.ts';
 
 /** A network that has a bridge. */
 export type BridgedNetwork = NetworkRecord & Required<Pick<NetworkRecord, 'bridge' | 'pool'>>;
@@ -44,9 +45,10 @@ export class Bridges {
     this.#context = context;
   }
 
-  /** The bridge exists. Throws network/conflict when the name belongs to somebody else. */
-  make(network: BridgedNetwork): Promise<void> {
+  /** The bridge exists. Throws network/conflict when the name, or by now its addresses (unless `checked`), belong to somebody else. */
+  make(network: BridgedNetwork, options: { readonly checked?: boolean } = {}): Promise<void> {
     return once(this.#made, network.bridge, async () => {
+      if (!options.checked) await checkStillFree(this.#context, network);
       await runNet(this.#context.keeper, 'bridge-add', {
         name: network.bridge,
         addresses: gatewayAddresses(network),
@@ -85,6 +87,11 @@ export class Bridges {
       this.#ipv6Ready = undefined;
       throw error;
     }
+  }
+
+  /** Whether the bridge was made or found in this life of the daemon. */
+  isMade(name: string): boolean {
+    return this.#made.has(name);
   }
 
   /** Whether the bridge was made ready for containers in this life of the daemon. */

@@ -3,12 +3,12 @@ import { newObjectId, timestamp } from '../../host/index.ts';
 import { DEFAULT_MTU, readBridgeOptions, unsupported } from './bridge-options.ts';
 import { applyFirewall, type BridgedNetwork, type Bridges, isBridged } from './bridges.ts';
 import type { NetworkContext } from './context.ts';
-import { type HostNetwork, hasIpv6, hostSeed, readHostNetwork, usedSubnets } from './host-network.ts';
+import { hasIpv6, readHostNetwork } from './host-network.ts';
 import type { NetworkRecord, NetworkSpec, Pool, PoolSpec } from './network.ts';
 import { findParentConflict, readParentOptions } from './parent-options.ts';
 import { makeParent, removeParents, type StackedNetwork } from './parents.ts';
-import { choosePool, choosePool6, familyOf, type PoolSeed, readPool, type UsedSubnet } from './pools.ts';
-import { knownSubnet } from './subnet.ts';
+import { choosePool, choosePool6, familyOf, readPool, type UsedSubnet } from './pools.ts';
+import { seedOf, subnetsInUse, subnetsOfNetworks, takenMeanwhile } from './used-subnets.ts';
 
 /** Names of the networks that are always there. */
 export const PREDEFINED = ['bridge', 'host', 'none'] as const;
@@ -39,10 +39,6 @@ function checkSpec(context: NetworkContext, spec: NetworkSpec): void {
     });
 }
 
-async function seedOf(context: NetworkContext): Promise<PoolSeed> {
-  return { instance: context.instance, host: await hostSeed() };
-}
-
 interface Pools {
   readonly pool: Pool;
   readonly pool6?: Pool;
@@ -57,20 +53,6 @@ async function choosePools(context: NetworkContext, spec: NetworkSpec, used: rea
     throw unsupported(`network ${spec.name}: this host has no IPv6`, 'leave enable_ipv6 out or load the ipv6 module');
   const six = specOf(6);
   return { pool, pool6: six ? readPool(six, used, seed) : choosePool6(used, seed) };
-}
-
-function subnetsOfNetworks(context: NetworkContext): readonly UsedSubnet[] {
-  return [...context.state.networks.values()].flatMap((network) =>
-    [network.pool, network.pool6].flatMap((pool) =>
-      pool ? [{ subnet: knownSubnet(pool.subnet), owner: `network ${network.name}`, exact: true }] : [],
-    ),
-  );
-}
-
-async function subnetsInUse(context: NetworkContext, known?: HostNetwork): Promise<readonly UsedSubnet[]> {
-  const host = known ?? (await readHostNetwork(context.keeper));
-  const bridges = [...context.state.networks.values()].flatMap((network) => network.bridge ?? []);
-  return [...subnetsOfNetworks(context), ...usedSubnets(host, new Set(bridges))];
 }
 
 function newRecord(context: NetworkContext, spec: NetworkSpec): Omit<NetworkRecord, 'driver' | 'mtu' | 'masquerade'> {
@@ -137,7 +119,8 @@ export async function createNetwork(
   context.state.networks.set(network.id, network);
   try {
     await context.records.saveNetwork(network);
-    await (isBridged(network) ? bridges.make(network) : makeParent(context, network));
+    // Its subnets were chosen a moment ago from what is free.
+    await (isBridged(network) ? bridges.make(network, { checked: true }) : makeParent(context, network));
   } catch (error) {
     context.state.networks.delete(network.id);
     await context.records.removeNetwork(network.id);
@@ -165,6 +148,19 @@ export async function ensurePredefined(context: NetworkContext): Promise<void> {
     context.state.networks.set(network.id, network);
     await context.records.saveNetwork(network);
   }
+}
+
+/** The default bridge appears when it is first used: by then its subnet may be somebody else's, and while it has no container it moves. */
+export async function settleDefault(context: NetworkContext, bridges: Bridges): Promise<void> {
+  const network = context.state.byName('bridge');
+  if (!network || !isBridged(network) || bridges.isMade(network.bridge)) return;
+  if (context.state.membersOf(network.id).length > 0 || !(await takenMeanwhile(context, network))) return;
+  const pool = choosePool(await subnetsInUse(context), await seedOf(context));
+  // Somebody may have come meanwhile.
+  if (context.state.membersOf(network.id).length > 0) return;
+  const moved = { ...network, pool };
+  context.state.networks.set(network.id, moved);
+  await context.records.saveNetwork(moved);
 }
 
 /** Checks all, then removes all: firewall, names and bridges in one step each. */

@@ -13,12 +13,14 @@ export type {
   SandboxNames,
   SandboxRoute,
 } from './keeper-port.ts';
+export { amendHosts } from './names/hosts.ts';
 export type {
   AttachmentSpec,
   BoundPort,
   DnsSettings,
   Endpoint,
   EndpointSpec,
+  LiveNames,
   NameFiles,
   NameFilesSpec,
   NetworkDriver,
@@ -30,7 +32,9 @@ export type {
   PoolSpec,
   PortRequest,
   Protocol,
+  Readiness,
   RecoveryReport,
   Sandbox,
 } from './network.ts';
+export { type AddressPool, DEFAULT_POOLS } from './pools.ts';
 export { createNetworkService, type NetworkServiceOptions } from './service.ts';

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { allocateAddress, claimAddress, macOf, parseMac } from './ipam.ts';
-import { choosePool, choosePool6, localPrefix, readPool, type UsedSubnet } from './pools.ts';
+import { checkAddressPools, choosePool, choosePool6, localPrefix, readPool, type UsedSubnet } from './pools.ts';
 import { contains, formatAddress, formatSubnet, knownSubnet, overlaps, parseAddress, parseSubnet } from './subnet.ts';
 
-const TSC = { instance: 'tsc', host: '' };
+const TSC = { instance: 'tsc', host: '', pools: [] };
 
 const used = (text: string, exact = true): UsedSubnet => ({ subnet: knownSubnet(text), owner: 'eth0', exact });
 
@@ -61,7 +61,7 @@ describe('IPv6 text', () => {
 });
 
 describe('IPv6 pools', () => {
-  const seed = { instance: 'tsc', host: 'machine' };
+  const seed = { instance: 'tsc', host: 'machine', pools: [] };
   it('are /64 of a prefix that stays with instance and host', () => {
     const prefix = localPrefix(seed);
     const first = choosePool6([], seed);
@@ -70,17 +70,15 @@ describe('IPv6 pools', () => {
     expect(contains(prefix, { family: 6, value: knownSubnet(first.subnet).base })).toBe(true);
     expect(first.subnet).toMatch(/\/64$/);
     expect(first.gateway).toBe(`${first.subnet.replace('/64', '')}1`);
-    expect(localPrefix({ instance: 'tsc', host: 'other' })).not.toEqual(prefix);
-    expect(localPrefix({ instance: 'other', host: 'machine' })).not.toEqual(prefix);
+    expect(localPrefix({ ...seed, host: 'other' })).not.toEqual(prefix);
+    expect(localPrefix({ ...seed, instance: 'other' })).not.toEqual(prefix);
   });
   it('keep clear of what is used, and run out with a clear error', () => {
     const first = choosePool6([], seed);
     const second = choosePool6([used(first.subnet, false)], seed);
     expect(second.subnet).not.toBe(first.subnet);
     expect(choosePool6([used(first.subnet), used(second.subnet)], seed).subnet).not.toBe(second.subnet);
-    expect(() => choosePool6([used('fc00::/7', false)], seed)).toThrow(
-      expect.objectContaining({ code: 'network/exhausted' }),
-    );
+    expect(() => choosePool6([used('fc00::/7')], seed)).toThrow(expect.objectContaining({ code: 'network/exhausted' }));
   });
   it('are completed from what was asked', () => {
     const spec = { subnet: 'FD00:5::9/64', ipRange: 'fd00:5::100/120', auxiliary: { router: 'fd00:5::0:7' } };
@@ -116,8 +114,65 @@ describe('pools', () => {
       choosePool([], { ...TSC, instance: 'two' }).subnet,
     );
   });
-  it('run out with a clear error', () => {
-    expect(() => choosePool([used('0.0.0.0/0')], TSC)).toThrow(expect.objectContaining({ code: 'network/exhausted' }));
+  it('run out with an error that names the pools', () => {
+    expect(() => choosePool([used('0.0.0.0/0')], TSC)).toThrow(
+      expect.objectContaining({
+        code: 'network/exhausted',
+        message: expect.stringContaining('172.20.0.0/14 (/24 each), 172.24.0.0/13 (/24 each), 192.168.128.0/17'),
+        hint: expect.stringContaining('--default-address-pool'),
+      }),
+    );
+  });
+  it.each([
+    // What tun0 of a VPN brings: halves of the default route, then every private address.
+    [['0.0.0.0/1', '128.0.0.0/1'], '172.20.0.0/24'],
+    [['10.0.0.0/8', '172.16.0.0/12'], '192.168.128.0/24'],
+    [['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16'], '172.20.0.0/24'],
+    [['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '172.20.0.0/20'], '172.20.16.0/24'],
+  ])('beside routes to %j lie at %s', (routes, subnet) => {
+    expect(
+      choosePool(
+        routes.map((route) => used(route, false)),
+        TSC,
+      ).subnet,
+    ).toBe(subnet);
+  });
+  it('hold a network for each of many projects, each once', () => {
+    for (const instance of ['tsc', 'other']) {
+      const taken: UsedSubnet[] = [used('172.20.3.0/24'), used('172.21.0.0/16', false)];
+      for (let index = 0; index < 300; index++) taken.push(used(choosePool(taken, { ...TSC, instance }).subnet));
+      const bases = new Set(taken.map(({ subnet }) => subnet.base));
+      expect(bases.size).toBe(taken.length);
+    }
+  });
+  it('of the daemon are used instead, each family by itself', () => {
+    const pools = [
+      { base: '10.77.0.0/25', size: 26 },
+      { base: '10.78.0.0/24', size: 24 },
+      { base: 'fd00:5::/32', size: 64 },
+    ];
+    const seed = { ...TSC, pools };
+    const taken: UsedSubnet[] = [];
+    for (const subnet of ['10.77.0.0/26', '10.77.0.64/26', '10.78.0.0/24']) {
+      expect(choosePool(taken, seed).subnet).toBe(subnet);
+      taken.push(used(subnet));
+    }
+    expect(() => choosePool(taken, seed)).toThrow(
+      expect.objectContaining({ message: expect.stringContaining('10.77.0.0/25 (/26 each), 10.78.0.0/24 (/24 each)') }),
+    );
+    expect(choosePool6([used('fd00:5::/48')], seed).subnet).toBe('fd00:5:1::/64');
+    expect(choosePool6([], { ...TSC, pools: pools.slice(0, 2) }).subnet).toBe(choosePool6([], TSC).subnet);
+  });
+  it.each([
+    [{ base: '10.0.0.0', size: 24 }],
+    [{ base: '10.0.0.0/16', size: 15 }],
+    [{ base: '10.0.0.0/16', size: 31 }],
+    [{ base: 'fe80::/10', size: 64 }],
+    [{ base: '10.9.0.0/16', size: 24 }],
+  ])('of the daemon are checked: %j', (pool) => {
+    expect(() => checkAddressPools([{ base: '10.8.0.0/15', size: 24 }, pool])).toThrow(
+      expect.objectContaining({ code: 'network/invalid' }),
+    );
   });
   it('are completed from what was asked', () => {
     expect(

@@ -197,6 +197,9 @@ export interface AttachmentSpec {
   readonly sysctls?: Readonly<Record<string, string>>;
 }
 
+/** What is known of a container's health: names that several containers share lead to the best of them. */
+export type Readiness = 'ready' | 'starting' | 'unhealthy';
+
 /** A container's open network namespace. */
 export interface Sandbox {
   /** Path for the namespace in config.json; null: the host's own namespace (network `host`). */
@@ -210,6 +213,14 @@ export interface NameFiles {
   readonly resolvConf: string;
   /** Text of /etc/hosts. */
   readonly hosts: string;
+}
+
+/** The part of the name files that changes with the networks of a running container. */
+export interface LiveNames {
+  /** Text of /etc/resolv.conf. */
+  readonly resolvConf: string;
+  /** Lines of /etc/hosts with which the container names itself. */
+  readonly ownHosts: readonly string[];
 }
 
 export interface NameFilesSpec {
@@ -262,6 +273,8 @@ export interface NetworkService {
   closeSandbox(containerId: string): Promise<void>;
   /** At remove: closes the sandbox and frees the addresses; idempotent. */
   release(containerId: string): Promise<void>;
+  /** The container's health changed; one without health checks is ready. */
+  setReadiness(containerId: string, readiness: Readiness): Promise<void>;
   /** The container got another name. */
   rename(containerId: string, name: string): Promise<void>;
   /** After a lost keeper: takes the namespace of a running container over and publishes again what was published. */
@@ -283,9 +296,13 @@ export interface NetworkService {
   boundPorts(containerId: string): readonly BoundPort[];
   /** resolv.conf and hosts of a prepared container. */
   nameFiles(containerId: string, spec: NameFilesSpec): Promise<NameFiles>;
+  /** What of them is to be so now. */
+  liveNames(containerId: string, spec: Omit<NameFilesSpec, 'extraHosts'>): Promise<LiveNames>;
 
   /** Loads our firewall table again when something removed it; true when it was gone. Meant for a periodic check. */
   checkFirewall(): Promise<boolean>;
+  /** Relays to the name servers the host has now; true when they changed. Meant for a periodic check. */
+  checkResolver(): Promise<boolean>;
   /** Daemon shutdown with nothing left running: removes bridges and the firewall table. */
   dismantle(): Promise<void>;
 }

@@ -29,60 +29,115 @@ export interface PoolSeed {
   readonly instance: string;
   /** What tells this host from others; never shown. */
   readonly host: string;
+  /** Pools the daemon was given; a family without one has its default. */
+  readonly pools: readonly AddressPool[];
+}
+
+/** A range that subnets of one size are chosen from. */
+export interface AddressPool {
+  /** CIDR, of either family. */
+  readonly base: string;
+  /** Prefix length of each subnet. */
+  readonly size: number;
 }
 
 /**
- * Where IPv4 pools are chosen from: /24 each, clear of the first subnets other engines take by themselves (172.17.0.0/16 by
+ * Where IPv4 subnets are chosen from unless told: clear of the first subnets other engines take by themselves (172.17.0.0/16 by
  * Docker, 10.88.0.0/15 by podman). What they really use is found in the routes.
  */
-const RANGES = ['172.20.0.0/14', '172.24.0.0/13', '192.168.128.0/17', '10.200.0.0/16'];
-const CHOSEN_PREFIX = 24;
-const STEP = 2n ** BigInt(32 - CHOSEN_PREFIX);
-/** Networks of an instance below its IPv6 prefix of 48 bits. */
-const IPV6_NETWORKS = 65536n;
+export const DEFAULT_POOLS: readonly AddressPool[] = [
+  { base: '172.20.0.0/14', size: 24 },
+  { base: '172.24.0.0/13', size: 24 },
+  { base: '192.168.128.0/17', size: 24 },
+  { base: '10.200.0.0/16', size: 24 },
+];
 
-let known: readonly Subnet[] | undefined;
+/** Prefix length of a chosen IPv6 subnet of the instance's own prefix. */
+const OWN_SIZE6 = 64;
 
-function candidates(): readonly Subnet[] {
-  known ??= RANGES.map(knownSubnet).flatMap((range) =>
-    Array.from({ length: Number(sizeOf(range) / STEP) }, (_, index) => ({
-      family: 4 as const,
-      base: range.base + BigInt(index) * STEP,
-      prefix: CHOSEN_PREFIX,
-    })),
+/**
+ * Routes up to this length say where packets go and not that the addresses are taken: halves of the default route that a VPN
+ * sets. Those up to the second length are shadowed when nothing else is left: many a VPN claims every private address.
+ */
+const WIDE_ROUTES = { 4: [7, 16], 6: [7, 48] } as const;
+
+function exhausted(family: Family, pools: readonly AddressPool[]): TscError {
+  const list = pools.map(({ base, size }) => `${base} (/${size} each)`).join(', ');
+  return new TscError(
+    'network/exhausted',
+    `no free IPv${family} subnet is left for a network: all of ${list} is in use by networks or routes of this host`,
+    { hint: 'remove unused networks (network prune), give a subnet, or give tscomposed a --default-address-pool' },
   );
-  return known;
-}
-
-/** The usual instance begins at the first candidate; others elsewhere, as two that start at once cannot see each other's choice. */
-function firstCandidate(instance: string, count: number): number {
-  if (instance === 'tsc') return 0;
-  let hash = 0;
-  for (const character of instance) hash = (hash * 31 + character.charCodeAt(0)) % 1_000_003;
-  return hash % count;
-}
-
-function exhausted(): TscError {
-  return new TscError('network/exhausted', 'no free subnet is left for a network', {
-    hint: 'remove unused networks (network prune) or give a subnet',
-  });
-}
-
-function isFree(used: readonly UsedSubnet[], subnet: Subnet): boolean {
-  return !used.some((other) => overlaps(other.subnet, subnet));
 }
 
 function poolOf(subnet: Subnet): Pool {
   return { subnet: formatSubnet(subnet), gateway: formatAddress(addressAt(subnet, 1n)), auxiliary: {} };
 }
 
-/** A free /24. Throws network/exhausted. */
+/** Part of a pool, from its subnet number `first` on. */
+interface Stretch {
+  readonly range: Subnet;
+  readonly size: number;
+  readonly first: bigint;
+}
+
+function countOf({ range, size }: Omit<Stretch, 'first'>): bigint {
+  return 1n << BigInt(size - range.prefix);
+}
+
+/** The first subnet of the stretch that nobody uses; `used` by rising address. Whatever is in the way is passed in one step. */
+function freeIn({ range, size, first }: Stretch, used: readonly UsedSubnet[]): Subnet | undefined {
+  const step = sizeOf(range) / countOf({ range, size });
+  let base = range.base + first * step;
+  for (const { subnet } of used) {
+    if (subnet.family !== range.family || subnet.base + sizeOf(subnet) <= base) continue;
+    if (subnet.base >= base + step) break;
+    const behind = subnet.base + sizeOf(subnet) - range.base;
+    base = range.base + ((behind + step - 1n) / step) * step;
+  }
+  return base < range.base + sizeOf(range) ? { family: range.family, base, prefix: size } : undefined;
+}
+
+/**
+ * The pools in the order they are searched. The usual instance begins at the first subnet; others elsewhere, as two that start
+ * at once cannot see each other's choice.
+ */
+function stretches(pools: readonly AddressPool[], instance: string): readonly Stretch[] {
+  const all = pools.map(({ base, size }) => ({ range: knownSubnet(base), size, first: 0n }));
+  if (instance === 'tsc') return all;
+  let hash = 0;
+  for (const character of instance) hash = (hash * 31 + character.charCodeAt(0)) % 1_000_003;
+  let first = BigInt(hash) % all.reduce((sum, stretch) => sum + countOf(stretch), 0n);
+  const start = all.findIndex((stretch) => {
+    if (first < countOf(stretch)) return true;
+    first -= countOf(stretch);
+    return false;
+  });
+  return [...all.slice(start).map((stretch, index) => (index === 0 ? { ...stretch, first } : stretch)), ...all];
+}
+
+function choose(family: Family, pools: readonly AddressPool[], used: readonly UsedSubnet[], instance: string): Pool {
+  const order = stretches(pools, instance);
+  for (const wide of WIDE_ROUTES[family]) {
+    const counted = used
+      .filter((other) => other.exact || other.subnet.prefix > wide)
+      .toSorted((a, b) => (a.subnet.base < b.subnet.base ? -1 : 1));
+    for (const stretch of order) {
+      const free = freeIn(stretch, counted);
+      if (free) return poolOf(free);
+    }
+  }
+  throw exhausted(family, pools);
+}
+
+function ofFamily(pools: readonly AddressPool[], family: Family): readonly AddressPool[] {
+  return pools.filter(({ base }) => base.includes(':') === (family === 6));
+}
+
+/** A free IPv4 subnet. Throws network/exhausted. */
 export function choosePool(used: readonly UsedSubnet[], seed: PoolSeed): Pool {
-  const all = candidates();
-  const first = firstCandidate(seed.instance, all.length);
-  const free = [...all.slice(first), ...all.slice(0, first)].find((subnet) => isFree(used, subnet));
-  if (!free) throw exhausted();
-  return poolOf(free);
+  const own = ofFamily(seed.pools, 4);
+  return choose(4, own.length > 0 ? own : DEFAULT_POOLS, used, seed.instance);
 }
 
 /** The prefix of 48 bits (RFC 4193) that an instance on a host always has: its networks look alike after a reinstallation. */
@@ -91,18 +146,24 @@ export function localPrefix(seed: PoolSeed): Subnet {
   return { family: 6, base: BigInt(`0xfd${digest.slice(0, 10)}`) << 80n, prefix: 48 };
 }
 
-/** A free /64 of the instance's own prefix. Throws network/exhausted. */
+/** A free IPv6 subnet, of the instance's own prefix unless pools were given. Throws network/exhausted. */
 export function choosePool6(used: readonly UsedSubnet[], seed: PoolSeed): Pool {
-  const prefix = localPrefix(seed);
-  // A route to all of the prefix leaves nothing free, and none of the rest matters.
-  const near = used.filter((other) => overlaps(other.subnet, prefix));
-  for (let index = 0n; index < IPV6_NETWORKS; index++) {
-    const subnet: Subnet = { family: 6, base: prefix.base + (index << 64n), prefix: 64 };
-    const taken = near.find((other) => overlaps(other.subnet, subnet));
-    if (!taken) return poolOf(subnet);
-    if (taken.subnet.prefix <= prefix.prefix) break;
-  }
-  throw exhausted();
+  const given = ofFamily(seed.pools, 6);
+  if (given.length > 0) return choose(6, given, used, seed.instance);
+  // The prefix is the instance's own: no other begins in it.
+  return choose(6, [{ base: formatSubnet(localPrefix(seed)), size: OWN_SIZE6 }], used, 'tsc');
+}
+
+/** Checks pools a daemon was given. Throws network/invalid. */
+export function checkAddressPools(pools: readonly AddressPool[]): void {
+  pools.forEach(({ base, size }, index) => {
+    const subnet = readSubnet(base);
+    const longest = PREFIXES[subnet.family][1];
+    if (!Number.isInteger(size) || size < subnet.prefix || size > longest)
+      throw invalid(`address pool ${base}: size ${size} is not from ${subnet.prefix} to ${longest}`);
+    const other = pools.slice(0, index).find((before) => overlaps(knownSubnet(before.base), subnet));
+    if (other) throw invalid(`address pools ${other.base} and ${base} overlap`);
+  });
 }
 
 /** Shortest and longest prefix a caller may ask for. */
@@ -141,7 +202,8 @@ function readSubnet(text: string): Subnet {
   return subnet;
 }
 
-function conflictsWith(subnet: Subnet, other: UsedSubnet): boolean {
+/** Whether a new network there would take addresses from somebody. */
+export function conflictsWith(subnet: Subnet, other: UsedSubnet): boolean {
   if (!overlaps(subnet, other.subnet)) return false;
   return other.exact || other.subnet.prefix >= subnet.prefix;
 }

@@ -9,7 +9,7 @@ import {
   syncDirectory,
   writeAtomically,
 } from '../../host/index.ts';
-import type { AttachmentSpec, BoundPort, Endpoint, NetworkRecord } from './network.ts';
+import type { AttachmentSpec, BoundPort, Endpoint, NetworkRecord, Readiness } from './network.ts';
 import { type Family, parseAddress, parseSubnet } from './subnet.ts';
 
 /** A container's networking as it is recorded: what it asked for, what it got, and what is published now. */
@@ -18,6 +18,8 @@ export interface Attachment extends Pick<AttachmentSpec, 'containerId' | 'name' 
   readonly bound: readonly BoundPort[];
   /** Names are visible and ports reachable (between publish and withdraw). */
   readonly active: boolean;
+  /** Absent: ready. */
+  readonly readiness?: Readiness;
 }
 
 export interface Loaded {

@@ -86,8 +86,8 @@ export function sandboxConfig(context: NetworkContext, attachment: Attachment): 
 }
 
 /** The host's resolver settings. systemd-resolved's stub keeps the real servers in a file of its own, but the stub works too. */
-export async function readHostResolver(): Promise<ResolvConf> {
-  return parseResolvConf((await readTextIfExists('/etc/resolv.conf')) ?? '');
+export async function readHostResolver(context: NetworkContext): Promise<ResolvConf> {
+  return parseResolvConf((await readTextIfExists(context.hostFiles.resolvConf)) ?? '');
 }
 
 /** What the names of an endpoint lead to. */
@@ -140,7 +140,7 @@ export function sandboxNames(context: NetworkContext, attachment: Attachment, ho
 
 export async function publishNames(context: NetworkContext, attachment: Attachment): Promise<void> {
   if (!attachment.endpoints.some((endpoint) => endpoint.address !== '')) return;
-  await context.keeper.publishNames(sandboxNames(context, attachment, await readHostResolver()));
+  await context.keeper.publishNames(sandboxNames(context, attachment, await readHostResolver(context)));
 }
 
 /** The zone of a network as its active members make it. */
@@ -154,6 +154,7 @@ export async function publishZone(context: NetworkContext, network: NetworkRecor
       containerName: attachment.name,
       aliases: endpoint.aliases,
       addresses: addressesOf(endpoint),
+      readiness: attachment.readiness ?? 'ready',
     }));
   await context.keeper.publishZone(network.id, buildZone(network.name, members));
 }

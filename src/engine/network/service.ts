@@ -1,18 +1,20 @@
-import { type Clock, systemClock } from '../../host/index.ts';
+import { type Clock, readTextIfExists, systemClock } from '../../host/index.ts';
 import { createKeyedLock } from '../state/index.ts';
 import { decideAttachment } from './attach.ts';
 import { applyFirewall, Bridges, isBridged, setRouteLocalnet } from './bridges.ts';
 import { connectContainer, disconnectContainer } from './change-attachment.ts';
-import type { NetworkContext } from './context.ts';
-import { createNetwork, PREDEFINED, removeNetworks } from './create-network.ts';
+import type { HostFiles, NetworkContext } from './context.ts';
+import { createNetwork, PREDEFINED, removeNetworks, settleDefault } from './create-network.ts';
 import { unpassDocker } from './firewall/docker-user.ts';
 import { createNftFirewall } from './firewall/firewall.ts';
 import type { KeeperPort } from './keeper-port.ts';
-import { renderHosts, renderResolvConf } from './names/resolver.ts';
+import { ownHostLines, renderHosts } from './names/hosts.ts';
+import { renderResolvConf } from './names/resolver.ts';
 import type { NameFiles, NameFilesSpec, NetworkService, Sandbox } from './network.ts';
 import { dismantleParents, unstack } from './parents.ts';
+import { type AddressPool, checkAddressPools } from './pools.ts';
 import { holdAgain, publish, withdraw } from './publish.ts';
-import { openRecords } from './records.ts';
+import { type Attachment, openRecords } from './records.ts';
 import { recover } from './recover.ts';
 import { openSandbox, publishLinks, publishNames, publishZones, readHostResolver, usesHostNetwork } from './sandbox.ts';
 import { NetworkState } from './state.ts';
@@ -26,11 +28,17 @@ export interface NetworkServiceOptions {
   readonly clock?: Clock;
   /** Path of the nft program; default `/usr/sbin/nft`. */
   readonly nft?: string;
+  /** The host's own files; default those in /etc. */
+  readonly hostFiles?: HostFiles;
+  /** Where subnets are chosen from; a family without one has its default. */
+  readonly addressPools?: readonly AddressPool[];
 }
 
 /** Makes the service; nothing is read or touched until {@link NetworkService.recover}, which comes first. */
 export function createNetworkService(options: NetworkServiceOptions): NetworkService {
   const nft = options.nft ?? '/usr/sbin/nft';
+  const addressPools = options.addressPools ?? [];
+  checkAddressPools(addressPools);
   const context: NetworkContext = {
     instance: options.instance,
     keeper: options.keeper,
@@ -39,13 +47,15 @@ export function createNetworkService(options: NetworkServiceOptions): NetworkSer
     firewall: createNftFirewall(options.keeper, options.instance, nft),
     clock: options.clock ?? systemClock,
     nft,
+    hostFiles: options.hostFiles ?? { resolvConf: '/etc/resolv.conf', hosts: '/etc/hosts' },
+    addressPools,
   };
   const bridges = new Bridges(context);
   return { ...networkActs(context, bridges), ...containerActs(context, bridges), ...upkeepActs(context, bridges) };
 }
 
 type NetworkActs = Pick<NetworkService, 'create' | 'inspect' | 'list' | 'remove' | 'removeAll' | 'prune'>;
-type UpkeepActs = Pick<NetworkService, 'recover' | 'checkFirewall' | 'dismantle'>;
+type UpkeepActs = Pick<NetworkService, 'recover' | 'checkFirewall' | 'checkResolver' | 'dismantle'>;
 type ContainerActs = Omit<NetworkService, keyof NetworkActs | keyof UpkeepActs>;
 
 /** Networks come and go one after the other: names and subnets are chosen from what is there. */
@@ -88,6 +98,7 @@ function containerActs(context: NetworkContext, bridges: Bridges): ContainerActs
   return {
     async prepare(spec) {
       await closeSandbox(spec.containerId);
+      if (spec.endpoints.some(({ network }) => network === 'bridge')) await settleDefault(context, bridges);
       const attachment = decideAttachment(context, spec);
       await records.saveAttachment(attachment);
       return attachment.endpoints;
@@ -110,6 +121,14 @@ function containerActs(context: NetworkContext, bridges: Bridges): ContainerActs
       await publishZones(context, attachment);
       await publishLinks(context, before);
     },
+    async setReadiness(containerId, readiness) {
+      const before = state.attachment(containerId);
+      if ((before.readiness ?? 'ready') === readiness) return;
+      const attachment = { ...before, readiness };
+      state.attachments.set(containerId, attachment);
+      await records.saveAttachment(attachment);
+      if (attachment.active) await publishZones(context, attachment);
+    },
     adopt: (containerId, pid) => adopt(context, bridges, containerId, pid),
     connect: (network, containerId, containerName, spec) =>
       connectContainer(context, bridges, { network, containerId, containerName }, spec),
@@ -117,6 +136,13 @@ function containerActs(context: NetworkContext, bridges: Bridges): ContainerActs
     endpoints: (containerId) => state.attachments.get(containerId)?.endpoints ?? [],
     boundPorts: (containerId) => state.attachments.get(containerId)?.bound ?? [],
     nameFiles: (containerId, spec) => nameFiles(context, containerId, spec),
+    async liveNames(containerId, spec) {
+      const attachment = state.attachment(containerId);
+      return {
+        resolvConf: await resolvConfOf(context, attachment),
+        ownHosts: ownHostLines(spec, attachment.endpoints),
+      };
+    },
   };
 }
 
@@ -140,20 +166,43 @@ async function adopt(context: NetworkContext, bridges: Bridges, containerId: str
 }
 
 async function nameFiles(context: NetworkContext, containerId: string, spec: NameFilesSpec): Promise<NameFiles> {
-  const attachment = context.state.attachment(containerId);
+  const { state } = context;
+  const attachment = state.attachment(containerId);
+  const { endpoints } = attachment;
   const onHost = usesHostNetwork(context, attachment);
-  const main = context.state.mainEndpoint(attachment.endpoints);
-  const ownNames = attachment.endpoints.some((endpoint) => endpoint.address !== '');
-  const hostAddress = onHost ? '127.0.0.1' : main?.gateway;
+  const gateways = [state.mainEndpoint(endpoints)?.gateway, state.mainEndpoint6(endpoints)?.gateway6];
+  const hostAddresses = onHost ? ['127.0.0.1'] : gateways.filter((gateway) => gateway !== undefined);
+  const base = onHost ? ((await readTextIfExists(context.hostFiles.hosts)) ?? '') : undefined;
   return {
-    resolvConf: renderResolvConf(attachment.dns, await readHostResolver(), ownNames),
-    hosts: renderHosts(spec, attachment.endpoints, hostAddress),
+    resolvConf: await resolvConfOf(context, attachment),
+    hosts: renderHosts(spec, endpoints, hostAddresses, base),
   };
 }
 
+async function resolvConfOf(context: NetworkContext, attachment: Attachment): Promise<string> {
+  const ownNames = attachment.endpoints.some((endpoint) => endpoint.address !== '');
+  return renderResolvConf(attachment.dns, await readHostResolver(context), ownNames);
+}
+
 function upkeepActs(context: NetworkContext, bridges: Bridges): UpkeepActs {
+  // As text: what it means is decided where it is used.
+  let resolver = '';
+  const readResolver = async () => JSON.stringify(await readHostResolver(context));
   return {
-    recover: (isKnown) => recover(context, bridges, isKnown),
+    async recover(isKnown) {
+      resolver = await readResolver();
+      return recover(context, bridges, isKnown);
+    },
+    async checkResolver() {
+      const now = await readResolver();
+      if (now === resolver) return false;
+      for (const containerId of context.state.sandboxes.keys()) {
+        const attachment = context.state.attachments.get(containerId);
+        if (attachment) await publishNames(context, attachment);
+      }
+      resolver = now;
+      return true;
+    },
     async checkFirewall() {
       if (!context.firewall.isApplied() || (await context.firewall.isLoaded())) return false;
       const names = [...context.state.networks.values()].filter(isBridged).map((network) => network.bridge);

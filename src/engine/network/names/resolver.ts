@@ -1,7 +1,6 @@
 import { isIP } from 'node:net';
 import { TscError } from '../../../core/index.ts';
-import type { DnsSettings, Endpoint, NameFilesSpec } from '../network.ts';
-import { parseAddress } from '../subnet.ts';
+import type { DnsSettings } from '../network.ts';
 
 /** What a resolv.conf says. */
 export interface ResolvConf {
@@ -68,46 +67,4 @@ export function renderResolvConf(dns: DnsSettings | undefined, host: ResolvConf,
 /** Options of the host that are about its own server are not the container's. */
 function isPortable(option: string): boolean {
   return !/^(edns0|trust-ad|use-vc|inet6)$/.test(option) && !option.startsWith('ndots:');
-}
-
-const LOCAL_HOSTS = ['127.0.0.1\tlocalhost', '::1\tlocalhost ip6-localhost ip6-loopback'];
-
-function splitExtraHost(entry: string): readonly [string, string] {
-  // Both `name:address` and `name=address` are written in compose files.
-  const at = entry.search(/[:=]/);
-  const name = entry.slice(0, at);
-  const address = entry.slice(at + 1).replace(/^\[(.*)\]$/, '$1');
-  if (at <= 0 || /\s/.test(entry))
-    throw new TscError('network/invalid', `extra host ${JSON.stringify(entry)} is not NAME:ADDRESS`);
-  return [name, address];
-}
-
-/** Text of a container's /etc/hosts. `hostAddress`: the host as this container reaches it, if it does. */
-export function renderHosts(
-  spec: NameFilesSpec,
-  endpoints: readonly Endpoint[],
-  hostAddress: string | undefined,
-): string {
-  const lines = [...LOCAL_HOSTS];
-  const names = spec.domainname ? `${spec.hostname}.${spec.domainname} ${spec.hostname}` : spec.hostname;
-  for (const endpoint of endpoints) {
-    for (const address of [endpoint.address, endpoint.address6]) if (address) lines.push(`${address}\t${names}`);
-  }
-  for (const entry of spec.extraHosts ?? []) {
-    const [name, address] = splitExtraHost(entry);
-    const real = address === 'host-gateway' ? hostAddress : address;
-    if (real === undefined) {
-      throw new TscError(
-        'network/unsupported',
-        `extra host ${name}: this container has no way to the host (host-gateway)`,
-        {
-          hint: 'attach it to a network that is not internal',
-        },
-      );
-    }
-    if (isIP(real) === 0 || (isIP(real) === 4 && parseAddress(real) === undefined))
-      throw new TscError('network/invalid', `extra host ${name}: ${JSON.stringify(address)} is not an IP address`);
-    lines.push(`${real}\t${name}`);
-  }
-  return `${lines.join('\n')}\n`;
 }
