@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { logs } from './area-logs.ts';
+import { names } from './area-names.ts';
 import { type Contender, callOk, memoryOf, runAgainst } from './contender.ts';
 import { type Measure, timed } from './measure.ts';
 
@@ -134,4 +135,4 @@ function stackOf(size: number): string {
 }
 
 /** The areas by the name given on the command line. */
-export const AREAS: Readonly<Record<string, Area>> = { engine, compose, logs };
+export const AREAS: Readonly<Record<string, Area>> = { engine, compose, logs, names };

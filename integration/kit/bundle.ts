@@ -23,6 +23,8 @@ export const PROBE = join(ROOT, 'dist/native/probe');
 export const ATTACK = join(ROOT, 'dist/native/attack');
 /** Speaks SCTP, also where the kernel has no sockets for it. */
 export const SCTP = join(ROOT, 'dist/native/sctp');
+/** Asks a name server at a load. */
+export const ASK = join(ROOT, 'dist/native/ask');
 /** Its first instruction is a system call, its exit status the errno. */
 export const FIRST = join(ROOT, 'dist/native/first');
 

@@ -13,6 +13,9 @@ export type PeerName =
   | 'apparmor-parser'
   | 'secilc'
   | 'uidmap'
+  | 'dnsmasq'
+  | 'dig'
+  | 'musl'
   | 'crun'
   | 'runc'
   | 'podman-4'
@@ -36,6 +39,8 @@ interface PeerSource {
   /** Further programs below the unpacked root that `ownLibraries` holds for. */
   readonly companions?: readonly string[];
 }
+
+const MUSL = `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-musl`;
 
 const SOURCES: Readonly<Record<PeerName, PeerSource>> = {
   'docker-cli-20': { suite: 'bookworm', packages: ['docker.io'], program: 'usr/bin/docker' },
@@ -111,6 +116,50 @@ const SOURCES: Readonly<Record<PeerName, PeerSource>> = {
   },
   // newuidmap and newgidmap.
   uidmap: { suite: 'bookworm', packages: ['uidmap'], program: 'usr/bin/newuidmap' },
+  dnsmasq: {
+    suite: 'bookworm',
+    packages: [
+      'dnsmasq-base',
+      'libdbus-1-3',
+      'libgmp10',
+      'libhogweed6',
+      'libidn2-0',
+      'libmnl0',
+      'libnetfilter-conntrack3',
+      'libnettle8',
+      'libnfnetlink0',
+      'libnftables1',
+      'libnftnl11',
+      'libjansson4',
+      'libunistring2',
+      'libxtables12',
+    ],
+    program: 'usr/sbin/dnsmasq',
+    ownLibraries: true,
+  },
+  dig: {
+    suite: 'bookworm',
+    packages: [
+      'bind9-dnsutils',
+      'bind9-libs',
+      'libfstrm0',
+      'libidn2-0',
+      'libjemalloc2',
+      'libjson-c5',
+      'liblmdb0',
+      'libmaxminddb0',
+      'libnghttp2-14',
+      'libprotobuf-c1',
+      'libunistring2',
+      'libuv1',
+      'libxml2',
+      'libicu72',
+    ],
+    program: 'usr/bin/dig',
+    ownLibraries: true,
+  },
+  // The C library alone: its start files and archive, for programs linked against it.
+  musl: { suite: 'bookworm', packages: ['musl', 'musl-dev'], program: `usr/lib/${MUSL}/libc.a` },
   crun: {
     suite: 'forky',
     packages: ['crun', 'libc6', 'libcap2', 'libjson-c5', 'libseccomp2', 'libsystemd0', '=libblake3-0', 'libblake3-0'],

@@ -86,6 +86,12 @@ async function run(file: string, args: readonly string[]): Promise<string> {
 
 const KEEPER = 'keeper-in-namespace';
 
+/** The host of a world has files of its own: at first no name servers. */
+function serviceOf(keeper: KeeperLink, directory: string): NetworkService {
+  const hostFiles = { resolvConf: join(directory, 'resolv.conf'), hosts: '/etc/hosts' };
+  return createNetworkService({ keeper, instance: INSTANCE, dataDirectory: directory, hostFiles });
+}
+
 /** A network namespace with a process that holds it. */
 export class Place {
   readonly path: string;
@@ -182,14 +188,14 @@ export class World {
     await chmod(wrapper, 0o755);
     const keeper = await TestKeeper.start({ binary: wrapper });
     const link = await keeper.link();
-    const service = createNetworkService({ keeper: link, instance: INSTANCE, dataDirectory: directory });
+    const service = serviceOf(link, directory);
     await service.recover();
     return new World({ host, neighbour, directory, keeper, link, service });
   }
 
   /** The daemon died and came back: a service that knows only the records. */
   async restartService() {
-    this.service = createNetworkService({ keeper: this.link, instance: INSTANCE, dataDirectory: this.directory });
+    this.service = serviceOf(this.link, this.directory);
     return this.service.recover();
   }
 

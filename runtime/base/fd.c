@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/close_range.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -218,6 +219,15 @@ int fd_receive(int socket, void *data, size_t capacity, size_t *ret_size, int *f
   *ret_size = (size_t)n;
   if (ret_count != NULL) {
     *ret_count = kept;
+  }
+  return 0;
+}
+
+int fd_report_errors(int socket, int family, struct err *err) {
+  static const int on = 1;
+  bool six = family == AF_INET6;
+  if (setsockopt(socket, six ? IPPROTO_IPV6 : IPPROTO_IP, six ? IPV6_RECVERR : IP_RECVERR, &on, sizeof(on)) < 0) {
+    return err_errno(err, "cannot have errors reported on a socket");
   }
   return 0;
 }

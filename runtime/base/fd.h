@@ -39,3 +39,6 @@ int fd_send(int socket, const void *data, size_t size, const int *fds, size_t co
    in `fds` (the rest are closed by the kernel or here), *ret_count says how many. */
 int fd_receive(int socket, void *data, size_t capacity, size_t *ret_size, int *fds, size_t count, size_t *ret_count,
                struct err *err);
+
+/* A UDP socket that learns what the network says of its packets (IP_RECVERR): EPOLLERR, then recvmsg MSG_ERRQUEUE. */
+int fd_report_errors(int socket, int family, struct err *err);

@@ -12,12 +12,30 @@
 #define CLASS_IN 1
 #define CLASS_ANY 255
 
+/* The asker's own machine, whatever anybody calls himself (RFC 6761). */
+static const struct zone_host *loopback(void) {
+  static char name[] = "localhost";
+  static struct in_addr four;
+  static struct in6_addr six = IN6ADDR_LOOPBACK_INIT;
+  static const struct zone_host host = {.name = name, .addresses = &four, .count = 1, .addresses6 = &six, .count6 = 1};
+  four.s_addr = htonl(INADDR_LOOPBACK);
+  return &host;
+}
+
+static bool ends_with(const char *name, const char *end) {
+  size_t length = strlen(name), tail = strlen(end);
+  return length >= tail && strcmp(name + length - tail, end) == 0;
+}
+
 static const struct zone_host *find_host(const struct sandbox *sandbox, const char *name) {
+  if (strcmp(name, "localhost") == 0) {
+    return loopback();
+  }
   const struct zone_host *host = sandbox->extra == NULL ? NULL : zone_find(sandbox->extra, name);
   for (size_t i = 0; host == NULL && i < sandbox->zone_count; i++) {
     host = sandbox->zones[i].zone == NULL ? NULL : zone_find(sandbox->zones[i].zone, name);
   }
-  return host;
+  return host == NULL && ends_with(name, ".localhost") ? loopback() : host;
 }
 
 static const struct zone_host *find_address(const struct sandbox *sandbox, const char *name) {

@@ -17,6 +17,8 @@
 #define UPSTREAMS_MAX 8
 #define ZONES_MAX 128
 #define TRY_MILLISECONDS 2000
+/* A server that did not answer is asked last for so long. */
+#define AVOID_MILLISECONDS 30000
 #define CONNECTION_MILLISECONDS 10000
 /* A UDP socket changes its port when it is idle after so many questions. */
 #define PORT_USES 32
@@ -64,6 +66,7 @@ struct upstream {
   struct sockaddr_storage address;
   socklen_t size;
   bool host;
+  int64_t avoided_until;
 };
 
 struct zone_ref {
@@ -107,6 +110,7 @@ struct relay {
   struct connection *connection; /* NULL: asked over UDP */
   struct sockaddr_in client;
   uint16_t client_id;
+  unsigned first; /* number of the server asked first */
   unsigned attempt;
   bool by_tcp;
   uint16_t id;
@@ -159,5 +163,5 @@ void relay_start(struct server *server, struct sandbox *sandbox, struct connecti
 void relay_cancel(struct server *server, struct relay *relay);
 void relays_expire(struct server *server, int64_t now);
 void relays_drop(struct server *server, const struct sandbox *sandbox);
-void channel_ready(struct server *server, struct channel *channel);
+void channel_ready(struct server *server, struct channel *channel, uint32_t events);
 void stream_ready(struct server *server, struct stream *stream, uint32_t events);

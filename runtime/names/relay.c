@@ -121,8 +121,18 @@ static struct pool *pool_of(struct server *server, const struct relay *relay, co
   return upstream->host ? &server->host : &relay->sandbox->pool;
 }
 
-static const struct upstream *upstream_of(const struct relay *relay) {
-  return &relay->sandbox->upstreams[relay->attempt % relay->sandbox->upstream_count];
+static struct upstream *upstream_of(const struct relay *relay) {
+  return &relay->sandbox->upstreams[(relay->first + relay->attempt) % relay->sandbox->upstream_count];
+}
+
+/* In the order given, but one that failed a moment ago would make every question wait. */
+static unsigned first_upstream(const struct sandbox *sandbox, int64_t now) {
+  for (unsigned i = 0; i < sandbox->upstream_count; i++) {
+    if (sandbox->upstreams[i].avoided_until <= now) {
+      return i;
+    }
+  }
+  return 0;
 }
 
 static unsigned attempts_of(const struct relay *relay) {
@@ -164,8 +174,23 @@ static bool send_by_udp(struct server *server, struct relay *relay, const struct
   channel->in_flight++;
   channel->uses++;
   dns_put16(relay->query, id);
-  return sendto(channel->source.fd, relay->query, relay->size, MSG_DONTWAIT | MSG_NOSIGNAL,
-                (const struct sockaddr *)&upstream->address, upstream->size) >= 0;
+  for (int try = 0; try < 2; try++) {
+    if (sendto(channel->source.fd, relay->query, relay->size, MSG_DONTWAIT | MSG_NOSIGNAL,
+               (const struct sockaddr *)&upstream->address, upstream->size) >= 0) {
+      return true;
+    }
+    /* The first failure may be about an earlier question (IP_RECVERR). */
+  }
+  return false;
+}
+
+/* The host's few streams are everybody's: one sandbox holds half of them at most. */
+static bool holds_its_share(const struct server *server, const struct pool *pool, const struct sandbox *sandbox) {
+  size_t held = 0;
+  for (size_t i = 0; i < pool->stream_count; i++) {
+    held += pool->streams[i].relay != NULL && pool->streams[i].relay->sandbox == sandbox;
+  }
+  return pool == &server->host && held * 2 >= pool->stream_count;
 }
 
 /* True also when every stream is busy: the relay then waits for one, until its deadline. */
@@ -177,6 +202,9 @@ static bool send_by_tcp(struct server *server, struct relay *relay, const struct
     bool fits = pool->streams[i].family == upstream->address.ss_family && pool->streams[i].source.fd >= 0;
     any = any || fits;
     stream = fits && pool->streams[i].relay == NULL ? &pool->streams[i] : NULL;
+  }
+  if (stream != NULL && holds_its_share(server, pool, relay->sandbox)) {
+    stream = NULL;
   }
   if (stream == NULL) {
     return any;
@@ -214,7 +242,11 @@ static void attempt(struct server *server, struct relay *relay) {
   give_up(server, relay);
 }
 
-static void attempt_next(struct server *server, struct relay *relay) {
+/* The next server, or the end. `failed`: this one gave no answer at all. */
+static void attempt_next(struct server *server, struct relay *relay, bool failed) {
+  if (failed && relay->sandbox->upstream_count > 0) {
+    upstream_of(relay)->avoided_until = now_milliseconds() + AVOID_MILLISECONDS;
+  }
   bool had_stream = relay->stream != NULL;
   let_go(server, relay);
   unlist(server, relay);
@@ -235,6 +267,7 @@ void relay_start(struct server *server, struct sandbox *sandbox, struct connecti
   *relay = (struct relay){.sandbox = sandbox,
                           .connection = connection,
                           .client_id = dns_get16(query),
+                          .first = first_upstream(sandbox, now_milliseconds()),
                           .question_end = question_end,
                           .size = size};
   if (client != NULL) {
@@ -251,7 +284,9 @@ void relay_start(struct server *server, struct sandbox *sandbox, struct connecti
 
 void relays_expire(struct server *server, int64_t now) {
   while (server->first != NULL && server->first->deadline <= now) {
-    attempt_next(server, server->first);
+    struct relay *relay = server->first;
+    /* One that waited for a stream was not asked. */
+    attempt_next(server, relay, relay->channel != NULL || relay->stream != NULL);
   }
 }
 
@@ -276,7 +311,7 @@ static bool worth_another(const struct relay *relay, const uint8_t *packet) {
 
 static void answered(struct server *server, struct relay *relay, uint8_t *packet, size_t size) {
   if (worth_another(relay, packet)) {
-    attempt_next(server, relay);
+    attempt_next(server, relay, /* failed= */ false);
     return;
   }
   if (relay->connection != NULL && !relay->by_tcp && dns_truncated(packet)) {
@@ -300,7 +335,28 @@ static bool same_address(const struct sockaddr_storage *a, const struct sockaddr
   return x->sin6_port == y->sin6_port && memcmp(&x->sin6_addr, &y->sin6_addr, 16) == 0;
 }
 
-void channel_ready(struct server *server, struct channel *channel) {
+/* The network says that a question did not arrive (nobody listens, no way): the next server, now and not at the
+   deadline. The message is the question as it was sent, its address the server's. */
+static void read_errors(struct server *server, struct channel *channel) {
+  for (int i = 0; i < PACKETS_PER_TURN; i++) {
+    struct sockaddr_storage to = {0};
+    struct iovec piece = {.iov_base = server->packet, .iov_len = DNS_PACKET_MAX};
+    struct msghdr message = {.msg_name = &to, .msg_namelen = sizeof(to), .msg_iov = &piece, .msg_iovlen = 1};
+    ssize_t n = recvmsg(channel->source.fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT);
+    if (n < 0) {
+      return;
+    }
+    struct relay *relay = n < 2 ? NULL : find(server, channel, dns_get16(server->packet));
+    if (relay != NULL && relay->sandbox->upstream_count > 0 && same_address(&to, &upstream_of(relay)->address)) {
+      attempt_next(server, relay, /* failed= */ true);
+    }
+  }
+}
+
+void channel_ready(struct server *server, struct channel *channel, uint32_t events) {
+  if ((events & EPOLLERR) != 0) {
+    read_errors(server, channel);
+  }
   for (int i = 0; i < PACKETS_PER_TURN && channel->source.fd >= 0; i++) {
     struct sockaddr_storage from = {0};
     socklen_t length = sizeof(from);
@@ -372,7 +428,7 @@ void stream_ready(struct server *server, struct stream *stream, uint32_t events)
   }
   size_t size = stream->size - 2;
   if (r < 0 || !dns_answers(stream->buffer + 2, size, relay->query, relay->question_end)) {
-    attempt_next(server, relay);
+    attempt_next(server, relay, /* failed= */ true);
     return;
   }
   memcpy(server->packet, stream->buffer + 2, size);

@@ -92,6 +92,10 @@ static int open_host_pool(struct server *server, struct err *err) {
     if (udp < 0 || tcp < 0) {
       return err_errno(err, "cannot open a socket");
     }
+    int r = fd_report_errors(udp, family, err);
+    if (r < 0) {
+      return r;
+    }
     add_channel(&server->host, take_fd(&udp), family, NULL);
     add_stream(&server->host, take_fd(&tcp), family, NULL);
   }
@@ -448,7 +452,7 @@ static int dispatch(struct server *server, struct source *source, uint32_t event
     connection_ready(server, (struct connection *)(void *)source, events);
     return 0;
   case SOURCE_CHANNEL:
-    channel_ready(server, (struct channel *)(void *)source);
+    channel_ready(server, (struct channel *)(void *)source, events);
     return 0;
   case SOURCE_STREAM:
     stream_ready(server, (struct stream *)(void *)source, events);

@@ -352,6 +352,7 @@ static int make_names(struct sandbox_fds *fds, bool fresh, struct err *err) {
   }
   for (int i = 0; r == 0 && i < 2; i++) {
     r = open_socket(SOCK_DGRAM, &fds->up_udp[i], err);
+    r = r < 0 ? r : fd_report_errors(fds->up_udp[i], AF_INET, err);
     r = r < 0 ? r : open_socket(SOCK_STREAM, &fds->up_tcp[i], err);
   }
   return r < 0 ? r : names_rules_load(udp_port, tcp_port, fresh, err);

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "names/names.h"
+#include "names/parts.h"
 #include "names/server.h"
 #include "names/wire.h"
 #include "names/zone.h"
@@ -230,6 +231,62 @@ static void test_relay(struct world *world) {
   require(n == (ssize_t)size && dns_get16(out) == 99 && dns_code_of(out) == DNS_NO_NAME);
 }
 
+static void tell_upstreams(struct world *world, uint16_t first, uint16_t second) {
+  cleanup_free char *message =
+      str_format("{\"op\":\"sandbox\",\"name\":\"s1\",\"upstreams\":["
+                 "{\"address\":\"127.0.0.1\",\"port\":%u},{\"address\":\"127.0.0.1\",\"port\":%u}]}",
+                 first, second);
+  tell(world, message, NULL, 0);
+}
+
+/* Nobody listens at the first server: the second is asked at once, and first from then on. */
+static void test_fail_over(struct world *world, uint16_t port) {
+  uint8_t query[600], seen[DNS_PACKET_MAX], out[DNS_PACKET_MAX];
+  struct sockaddr_in from, dead = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t length = sizeof(dead);
+  require(setns(world->fds.netns, CLONE_NEWNET) == 0);
+  int taken = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  require(setns(world->home, CLONE_NEWNET) == 0);
+  require(bind(taken, (struct sockaddr *)&dead, sizeof(dead)) == 0);
+  require(getsockname(taken, (struct sockaddr *)&dead, &length) == 0);
+  tell_upstreams(world, ntohs(dead.sin_port), port);
+  close(taken);
+  size_t size = make_query("failing.example", DNS_A, 31, query);
+  int64_t start = now_milliseconds();
+  for (int round = 0; round < 2; round++) {
+    require(send(world->client, query, size, 0) == (ssize_t)size);
+    require(receive(world, world->upstream, seen, &from) == (ssize_t)size);
+    seen[2] |= 0x80;
+    require(sendto(world->upstream, seen, size, 0, (struct sockaddr *)&from, sizeof(from)) == (ssize_t)size);
+    require(receive(world, world->client, out, NULL) == (ssize_t)size && dns_get16(out) == 31);
+    /* The second time the dead one may come to life: it is not asked. */
+    if (round == 0) {
+      require(now_milliseconds() - start < TRY_MILLISECONDS);
+      require(setns(world->fds.netns, CLONE_NEWNET) == 0);
+      taken = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+      require(setns(world->home, CLONE_NEWNET) == 0);
+      require(bind(taken, (struct sockaddr *)&dead, sizeof(dead)) == 0);
+    }
+  }
+  require(recv(taken, out, sizeof(out), MSG_DONTWAIT) < 0);
+  close(taken);
+  tell_upstreams(world, port, port);
+}
+
+static void test_localhost(struct world *world) {
+  uint8_t out[DNS_PACKET_MAX];
+  tell(world,
+       "{\"op\":\"zone\",\"zone\":\"n1\",\"hosts\":{\"localhost\":[\"172.20.0.7\"],"
+       "\"web.shop.localhost\":[\"172.20.0.8\"],\"web\":[\"172.20.0.7\"]}}",
+       NULL, 0);
+  ssize_t n = ask(world, "LocalHost", DNS_A, out);
+  require(n > 4 && dns_get16(out + 6) == 1 && memcmp(out + n - 4, "\x7f\0\0\1", 4) == 0);
+  n = ask(world, "any.localhost", DNS_AAAA, out);
+  require(n > 16 && dns_get16(out + 6) == 1 && out[n - 1] == 1 && out[n - 16] == 0);
+  n = ask(world, "web.shop.localhost", DNS_A, out);
+  require(n > 4 && out[n - 1] == 8);
+}
+
 /* Over TCP: first asked over UDP, asked again over TCP when cut. */
 static void test_truncation(struct world *world) {
   uint8_t query[600], seen[DNS_PACKET_MAX], out[DNS_PACKET_MAX];
@@ -329,6 +386,8 @@ int main(void) {
   tell(&world, "{\"op\":\"zone\",\"zone\":\"n1\",\"hosts\":{\"web\":[\"172.20.0.2\",\"172.20.0.3\"]}}", NULL, 0);
   test_zones(&world);
   test_relay(&world);
+  test_fail_over(&world, port);
+  test_localhost(&world);
   test_truncation(&world);
   test_refusals(&world);
   server_free(world.server);

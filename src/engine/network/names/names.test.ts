@@ -37,6 +37,14 @@ describe('resolv.conf', () => {
       { address: '2001:db8::53', host: true },
       { address: '127.0.0.1', host: false },
     ]);
+    // Our own server is never asked by itself; around a nested host there is another one.
+    expect(chooseUpstreams({ servers: ['127.0.0.11', '9.9.9.9'] }, HOST)).toEqual([
+      { address: '9.9.9.9', host: false },
+    ]);
+    expect(chooseUpstreams({ servers: ['127.0.0.11'] }, HOST)).toEqual(chooseUpstreams(undefined, HOST));
+    expect(chooseUpstreams(undefined, parseResolvConf('nameserver 127.0.0.11'))).toEqual([
+      { address: '127.0.0.11', host: true },
+    ]);
     expect(() => chooseUpstreams({ servers: ['dns.example'] }, HOST)).toThrow(
       expect.objectContaining({ code: 'network/invalid' }),
     );

@@ -32,17 +32,21 @@ export interface Upstream {
   readonly host: boolean;
 }
 
+/** Where our own name server is for a container. */
+const OWN_SERVER = '127.0.0.11';
+
 function isLoopback(address: string): boolean {
   return address === '::1' || address.startsWith('127.');
 }
 
 /** Where a sandbox's questions go: the container's own servers, or the host's; those on loopback only the host can reach. */
 export function chooseUpstreams(dns: DnsSettings | undefined, host: ResolvConf): readonly Upstream[] {
-  const own = dns?.servers ?? [];
-  for (const server of own) {
+  for (const server of dns?.servers ?? []) {
     if (isIP(server) === 0)
       throw new TscError('network/invalid', `name server ${JSON.stringify(server)} is not an IP address`);
   }
+  // Asking ourselves would never end; of the host it is another engine's, around this host.
+  const own = (dns?.servers ?? []).filter((server) => server !== OWN_SERVER);
   // A link-local server with a zone (`fe80::1%eth0`) cannot be asked without knowing the host's links.
   const servers = own.length > 0 ? own : host.servers.filter((server) => isIP(server) !== 0 && !server.includes('%'));
   return servers.map((address) => ({
@@ -55,7 +59,7 @@ export function chooseUpstreams(dns: DnsSettings | undefined, host: ResolvConf):
 export function renderResolvConf(dns: DnsSettings | undefined, host: ResolvConf, ownNames: boolean): string {
   const search = dns?.search?.length ? dns.search.filter((domain) => domain !== '.') : host.search;
   const options = dns?.options?.length ? dns.options : ownNames ? host.options.filter(isPortable) : host.options;
-  const servers = ownNames ? ['127.0.0.11'] : dns?.servers?.length ? dns.servers : host.servers;
+  const servers = ownNames ? [OWN_SERVER] : dns?.servers?.length ? dns.servers : host.servers;
   const lines = servers.map((server) => `nameserver ${server}`);
   if (search.length > 0) lines.push(`search ${search.join(' ')}`);
   // Names of one label are ours to answer: they are asked as they are, before any search domain.
