@@ -15,11 +15,14 @@ export class TestEngine {
   readonly notes: string[] = [];
   #keeper: TestKeeper | undefined;
   #engine: Engine | undefined;
+  #ownHostFiles = false;
   /** The process that passes the keeper's control stream on; it ends with the stream, and the keeper starts another. */
   #daemonPid = 0;
 
-  static async start(): Promise<TestEngine> {
+  /** With `hostFiles: 'own'` the host's resolv.conf and hosts are those of the test's directory. */
+  static async start(options: { readonly hostFiles?: 'own' } = {}): Promise<TestEngine> {
     const test = new TestEngine();
+    test.#ownHostFiles = options.hostFiles === 'own';
     test.#keeper = await TestKeeper.start({ directory: join(test.directory), instance: test.instance });
     await test.open();
     await test.engine.images.importRootfs(busyboxRootfsTar(), {
@@ -49,6 +52,11 @@ export class TestEngine {
       instance: this.instance,
       nativeDir: join(RUNTIME_BINARY, '..'),
       keeper: await connectUnix(join(keeper.directory, 'bridge.sock')),
+      ...(this.#ownHostFiles && {
+        network: {
+          hostFiles: { resolvConf: join(this.directory, 'resolv.conf'), hosts: join(this.directory, 'hosts') },
+        },
+      }),
       logger: { debug: () => undefined, info: note, warn: note, error: note },
     });
   }

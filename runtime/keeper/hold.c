@@ -173,8 +173,25 @@ int sandbox_op_link(struct keeper *keeper, long long id, const struct json *requ
                     struct err *err) {
   (void)id, (void)fields;
   struct sandbox *sandbox = NULL;
+  bool names = false;
   int r = need_sandbox(keeper, request, &sandbox, err);
-  return r < 0 ? r : sandbox_link(sandbox->fds.netns, request, err);
+  r = r < 0 ? r : json_bool_at(request, "names", &names, err);
+  if (r < 0) {
+    return r;
+  }
+  if (!names || sandbox->fds.names_udp >= 0) {
+    return sandbox_link(sandbox->fds.netns, request, /* ret_names= */ NULL, err);
+  }
+  /* Its first network: names were of no use before. */
+  struct sandbox_fds fds = SANDBOX_FDS_NONE;
+  r = sandbox_link(sandbox->fds.netns, request, &fds, err);
+  if (r < 0) {
+    return r;
+  }
+  fds.netns = sandbox->fds.netns;
+  fds.users = sandbox->fds.users;
+  sandbox->fds = fds;
+  return names_publish(keeper, sandbox, err);
 }
 
 int sandbox_op_unlink(struct keeper *keeper, long long id, const struct json *request, struct str *fields,

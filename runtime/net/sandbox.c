@@ -412,7 +412,8 @@ static int perform(const struct order *order, const struct work *work, struct sa
   case TASK_ADOPT:
     return order->want_names ? make_names(fds, /* fresh= */ false, err) : 0;
   case TASK_LINK:
-    return add_links(work, order->config, err);
+    r = add_links(work, order->config, err);
+    return r < 0 || !order->want_names ? r : make_names(fds, /* fresh= */ false, err);
   case TASK_UNLINK:
     r = link_find(work->inner_nl, order->interface, &info, err);
     return r < 0 || info.index == 0 ? r : link_remove(work->inner_nl, info.index, err);
@@ -517,9 +518,9 @@ int sandbox_adopt(pid_t pid, bool want_names, struct sandbox_fds *ret_fds, struc
   return carry_out(&order, ret_fds, err);
 }
 
-int sandbox_link(int netns_fd, const struct json *config, struct err *err) {
-  struct order order = {.task = TASK_LINK, .config = config, .netns = netns_fd};
-  return carry_out(&order, NULL, err);
+int sandbox_link(int netns_fd, const struct json *config, struct sandbox_fds *ret_names, struct err *err) {
+  struct order order = {.task = TASK_LINK, .config = config, .netns = netns_fd, .want_names = ret_names != NULL};
+  return carry_out(&order, ret_names, err);
 }
 
 int sandbox_unlink(int netns_fd, const char *interface, struct err *err) {

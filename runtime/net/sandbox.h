@@ -40,8 +40,9 @@ int sandbox_make(const struct json *config, struct sandbox_fds *ret_fds, struct 
  */
 int sandbox_adopt(pid_t pid, bool want_names, struct sandbox_fds *ret_fds, struct err *err);
 
-/* Adds `links` and `routes` of `config` to a live sandbox and writes its `sysctls`. */
-int sandbox_link(int netns_fd, const struct json *config, struct err *err);
+/* Adds `links` and `routes` of `config` to a live sandbox and writes its `sysctls`. With `ret_names` it also gets what
+ * a name server needs: only those descriptors are set. */
+int sandbox_link(int netns_fd, const struct json *config, struct sandbox_fds *ret_names, struct err *err);
 
 /* Removes one interface (and its host end) from a live sandbox; an absent one is fine. */
 int sandbox_unlink(int netns_fd, const char *interface, struct err *err);

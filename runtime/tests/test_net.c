@@ -186,7 +186,7 @@ static void test_link_change(int nl, const struct sandbox_fds *fds) {
   const char *text = "{\"links\":[{\"bridge\":\"tst-b\",\"host_interface\":\"tstv5\",\"interface\":\"eth1\","
                      "\"mac\":\"02:42:0a:c9:00:02\",\"addresses\":[\"10.201.0.2/24\"]}]}";
   check(json_parse(text, strlen(text), &config, &err), err);
-  check(sandbox_link(fds->netns, &config, &err), err);
+  check(sandbox_link(fds->netns, &config, /* ret_names= */ NULL, &err), err);
   check(link_find(nl, "tstv5", &info, &err), err);
   require(info.index != 0 && info.is_up);
   check(sandbox_unlink(fds->netns, "eth1", &err), err);

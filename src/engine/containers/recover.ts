@@ -71,6 +71,8 @@ async function readState(context: ContainerContext, id: string): Promise<StoredS
 
 /** `alive`: containers whose network namespace is there. Compares every container with what lives: finds monitors again, takes over exits, ends what has no monitor, restarts. */
 export async function recoverContainers(context: ContainerContext, alive: ReadonlySet<string>): Promise<void> {
+  // Before anything new is run: what is there now is of the daemon before.
+  await removeStrayRunDirectories(context);
   await Promise.all(
     context.table.all.map(async (container) => {
       try {
@@ -80,7 +82,6 @@ export async function recoverContainers(context: ContainerContext, alive: Readon
       }
     }),
   );
-  await removeStrayRunDirectories(context);
 }
 
 async function recoverOne(

@@ -70,6 +70,7 @@ async function linkLive(
     links: link ? [link] : [],
     routes: isMain ? defaultRoutes(context, attachment.endpoints) : [],
     sysctls: endpoint.sysctls ?? {},
+    names: true,
   });
   await publishNames(context, attachment);
   if (isMain) await redirect(context, attachment);

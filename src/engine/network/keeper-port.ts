@@ -83,9 +83,10 @@ export interface KeeperPort {
   run(request: ProgramRequest): Promise<ProgramResult>;
   createSandbox(name: string, config: SandboxConfig): Promise<{ readonly path: string }>;
   adoptSandbox(name: string, pid: number, names: boolean): Promise<{ readonly path: string }>;
+  /** With `names` it gets a name server when it has none yet. */
   linkSandbox(
     name: string,
-    change: Pick<SandboxConfig, 'links' | 'routes'> & Partial<Pick<SandboxConfig, 'sysctls'>>,
+    change: Pick<SandboxConfig, 'links' | 'routes'> & Partial<Pick<SandboxConfig, 'sysctls' | 'names'>>,
   ): Promise<void>;
   unlinkSandbox(name: string, interfaceName: string): Promise<void>;
   /** An unknown sandbox is fine. */

@@ -131,10 +131,10 @@ export class KeeperLink implements AsyncDisposable {
   /** Adds links and routes to a live sandbox. */
   async linkSandbox(
     name: string,
-    change: { readonly links: object; readonly routes: object; readonly sysctls?: object },
+    change: { readonly links: object; readonly routes: object; readonly sysctls?: object; readonly names?: boolean },
   ): Promise<void> {
-    const { links, routes, sysctls = {} } = change;
-    await this.#request('sandbox.link', { name, links, routes, sysctls }, 'network');
+    const { links, routes, sysctls = {}, names = false } = change;
+    await this.#request('sandbox.link', { name, links, routes, sysctls, names }, 'network');
   }
 
   /** Removes one interface from a live sandbox. */
