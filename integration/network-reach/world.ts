@@ -9,6 +9,7 @@ import {
   type DnsSettings,
   type EndpointSpec,
   type NetworkService,
+  type NetworkServiceOptions,
   type PortRequest,
 } from '../../src/engine/network/index.ts';
 import type { KeeperLink } from '../../src/engine/runtime/index.ts';
@@ -87,10 +88,12 @@ async function run(file: string, args: readonly string[]): Promise<string> {
 const KEEPER = 'keeper-in-namespace';
 
 /** The host of a world has files of its own: at first no name servers. */
-function serviceOf(keeper: KeeperLink, directory: string): NetworkService {
+function serviceOf(keeper: KeeperLink, directory: string, options: WorldOptions): NetworkService {
   const hostFiles = { resolvConf: join(directory, 'resolv.conf'), hosts: '/etc/hosts' };
-  return createNetworkService({ keeper, instance: INSTANCE, dataDirectory: directory, hostFiles });
+  return createNetworkService({ keeper, instance: INSTANCE, dataDirectory: directory, hostFiles, ...options });
 }
+
+export type WorldOptions = Pick<NetworkServiceOptions, 'addressPools'>;
 
 /** A network namespace with a process that holds it. */
 export class Place {
@@ -160,8 +163,13 @@ export class World {
   service: NetworkService;
   readonly #servers: ChildProcess[] = [];
   readonly #outputs = new Map<Place, string>();
+  readonly #options: WorldOptions;
 
-  private constructor(parts: Pick<World, 'host' | 'neighbour' | 'directory' | 'keeper' | 'link' | 'service'>) {
+  private constructor(
+    parts: Pick<World, 'host' | 'neighbour' | 'directory' | 'keeper' | 'link' | 'service'>,
+    options: WorldOptions,
+  ) {
+    this.#options = options;
     this.host = parts.host;
     this.neighbour = parts.neighbour;
     this.directory = parts.directory;
@@ -170,7 +178,7 @@ export class World {
     this.service = parts.service;
   }
 
-  static async make(): Promise<World> {
+  static async make(options: WorldOptions = {}): Promise<World> {
     const directory = await mkdtemp(join(tmpdir(), 'tsc-world-'));
     const [host, neighbour] = await Promise.all([Place.make(), Place.make()]);
     const ip = '/usr/sbin/ip';
@@ -188,14 +196,14 @@ export class World {
     await chmod(wrapper, 0o755);
     const keeper = await TestKeeper.start({ binary: wrapper });
     const link = await keeper.link();
-    const service = serviceOf(link, directory);
+    const service = serviceOf(link, directory, options);
     await service.recover();
-    return new World({ host, neighbour, directory, keeper, link, service });
+    return new World({ host, neighbour, directory, keeper, link, service }, options);
   }
 
   /** The daemon died and came back: a service that knows only the records. */
   async restartService() {
-    this.service = serviceOf(this.link, this.directory);
+    this.service = serviceOf(this.link, this.directory, this.#options);
     return this.service.recover();
   }
 

@@ -5,6 +5,7 @@ import { type HostNetwork, readHostNetwork, runNet } from './host-network.ts';
 import type { RecoveryReport } from './network.ts';
 import { portKey } from './port-map.ts';
 import { publishNames, publishZone } from './sandbox.ts';
+import { type Address, formatAddress, parseAddress } from './subnet.ts';
 
 type IsKnown = (containerId: string) => boolean;
 
@@ -19,7 +20,26 @@ async function loadRecords(context: NetworkContext, isKnown: IsKnown): Promise<r
       notes.push(`gave back the addresses of unknown container ${attachment.containerId.slice(0, 12)}`);
     }
   }
+  resumeAddresses(context);
   return notes;
+}
+
+/** Which address was handed out last is not recorded: behind the highest in use none was freed a moment ago. */
+function resumeAddresses({ state }: NetworkContext): void {
+  for (const { pool, pool6, id } of state.networks.values()) {
+    const endpoints = state.membersOf(id).map(({ endpoint }) => endpoint);
+    const own = endpoints.filter(({ fixedAddress }) => !fixedAddress).map(({ address }) => address);
+    const own6 = endpoints.map(({ address6 }) => address6 ?? '');
+    for (const [subnet, addresses] of [
+      [pool?.subnet, own],
+      [pool6?.subnet, own6],
+    ] as const) {
+      const highest = addresses
+        .flatMap((text) => parseAddress(text) ?? [])
+        .reduce<Address | undefined>((best, each) => (best && best.value > each.value ? best : each), undefined);
+      if (subnet && highest) state.lastAddress.set(subnet, formatAddress(highest));
+    }
+  }
 }
 
 /** Sandboxes the keeper still has are taken up; those nobody knows are let go, and so are ports. */
