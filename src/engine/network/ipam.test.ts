@@ -81,7 +81,7 @@ describe('IPv6 pools', () => {
     expect(() => choosePool6([used('fc00::/7')], seed)).toThrow(expect.objectContaining({ code: 'network/exhausted' }));
   });
   it('are completed from what was asked', () => {
-    const spec = { subnet: 'FD00:5::9/64', ipRange: 'fd00:5::100/120', auxiliary: { router: 'fd00:5::0:7' } };
+    const spec = { subnet: 'FD00:5::0/64', ipRange: 'fd00:5::100/120', auxiliary: { router: 'fd00:5::0:7' } };
     expect(readPool(spec, [], seed)).toEqual({
       subnet: 'fd00:5::/64',
       gateway: 'fd00:5::1',
@@ -176,7 +176,7 @@ describe('pools', () => {
   });
   it('are completed from what was asked', () => {
     expect(
-      readPool({ subnet: '10.5.0.9/16', ipRange: '10.5.3.0/24', auxiliary: { router: '10.5.0.7' } }, [], TSC),
+      readPool({ subnet: '10.5.0.0/16', ipRange: '10.5.3.0/24', auxiliary: { router: '10.5.0.7' } }, [], TSC),
     ).toEqual({
       subnet: '10.5.0.0/16',
       gateway: '10.5.0.1',
@@ -187,6 +187,9 @@ describe('pools', () => {
   it.each([
     [{ subnet: 'x' }, 'network/invalid'],
     [{ subnet: '10.0.0.0/31' }, 'network/invalid'],
+    [{ subnet: '10.5.0.9/16' }, 'network/invalid'],
+    [{ subnet: '10.5.0.0/16', ipRange: '10.5.3.9/24' }, 'network/invalid'],
+    [{ subnet: '10.5.0.0/16', auxiliary: { a: '10.5.0.1' } }, 'network/invalid'],
     [{ subnet: '10.5.0.0/16', gateway: '10.6.0.1' }, 'network/invalid'],
     [{ subnet: '10.5.0.0/16', gateway: '10.5.255.255' }, 'network/invalid'],
     [{ subnet: '10.5.0.0/16', ipRange: '10.6.0.0/24' }, 'network/invalid'],

@@ -191,6 +191,12 @@ export function hostAddress(subnet: Subnet, text: string, what: string): Address
   return address;
 }
 
+/** A block is written by its first address: another one is mostly a slip. */
+function checkBase(block: Subnet, text: string, what: string): void {
+  if (parseAddress(text.split('/')[0] ?? '')?.value !== block.base)
+    throw invalid(`${what} ${text} does not begin at its first address: it should be ${formatSubnet(block)}`);
+}
+
 function readSubnet(text: string): Subnet {
   const subnet = parseSubnet(text);
   if (!subnet) throw invalid(`subnet ${JSON.stringify(text)} is not CIDR (example: 172.28.0.0/16)`);
@@ -199,6 +205,7 @@ function readSubnet(text: string): Subnet {
     throw invalid(`subnet ${text} must have a prefix length from ${shortest} to ${longest}`);
   const special = IPV6_SPECIAL.find((range) => overlaps(knownSubnet(range), subnet));
   if (special) throw invalid(`subnet ${text} lies in ${special}, which is not for networks`);
+  checkBase(subnet, text, 'subnet');
   return subnet;
 }
 
@@ -232,10 +239,11 @@ export function readPool(spec: PoolSpec, used: readonly UsedSubnet[], seed: Pool
   }
   const gateway = spec.gateway ? hostAddress(subnet, spec.gateway, 'gateway') : addressAt(subnet, 1n);
   const auxiliary = Object.fromEntries(
-    Object.entries(spec.auxiliary ?? {}).map(([name, text]) => [
-      name,
-      formatAddress(hostAddress(subnet, text, `auxiliary address ${name}`)),
-    ]),
+    Object.entries(spec.auxiliary ?? {}).map(([name, text]) => {
+      const address = hostAddress(subnet, text, `auxiliary address ${name}`);
+      if (address.value === gateway.value) throw invalid(`auxiliary address ${name} ${text} is the gateway`);
+      return [name, formatAddress(address)];
+    }),
   );
   const pool = { subnet: formatSubnet(subnet), gateway: formatAddress(gateway), auxiliary };
   return spec.ipRange ? { ...pool, ipRange: readRange(subnet, spec.ipRange) } : pool;
@@ -245,5 +253,6 @@ function readRange(subnet: Subnet, text: string): string {
   const range = parseSubnet(text);
   if (!range || range.prefix < subnet.prefix || !contains(subnet, addressAt(range, 0n)))
     throw invalid(`address range ${JSON.stringify(text)} is not part of subnet ${formatSubnet(subnet)}`);
+  checkBase(range, text, 'address range');
   return formatSubnet(range);
 }

@@ -23,14 +23,7 @@ function splitExtraHost(entry: string): readonly [string, string] {
 
 function extraLines(entry: string, hostAddresses: readonly string[]): readonly string[] {
   const [name, address] = splitExtraHost(entry);
-  if (address === 'host-gateway') {
-    if (hostAddresses.length > 0) return hostAddresses.map((each) => `${each}\t${name}`);
-    throw new TscError(
-      'network/unsupported',
-      `extra host ${name}: this container has no way to the host (host-gateway)`,
-      { hint: 'attach it to a network that is not internal' },
-    );
-  }
+  if (address === 'host-gateway') return hostAddresses.map((each) => `${each}\t${name}`);
   if (isIP(address) === 0 || (isIP(address) === 4 && parseAddress(address) === undefined))
     throw new TscError('network/invalid', `extra host ${name}: ${JSON.stringify(address)} is not an IP address`);
   return [`${address}\t${name}`];
@@ -38,7 +31,9 @@ function extraLines(entry: string, hostAddresses: readonly string[]): readonly s
 
 /** The lines with which a container names itself: one for each of its addresses. */
 export function ownHostLines(spec: NameFilesSpec, endpoints: readonly Endpoint[]): readonly string[] {
-  const names = spec.domainname ? `${spec.hostname}.${spec.domainname} ${spec.hostname}` : spec.hostname;
+  const full = spec.domainname ? `${spec.hostname}.${spec.domainname}` : spec.hostname;
+  const short = full.split('.')[0] ?? '';
+  const names = short === full || short === '' ? full : `${full} ${short}`;
   return endpoints.flatMap(({ address, address6 }) =>
     [address, address6].flatMap((each) => (each ? `${each}\t${names}` : [])),
   );

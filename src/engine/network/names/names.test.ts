@@ -72,6 +72,14 @@ describe('hosts', () => {
       '',
     ]);
   });
+  it.each([
+    [{ hostname: 'web' }, 'web'],
+    [{ hostname: 'web', domainname: 'example.org' }, 'web.example.org web'],
+    [{ hostname: 'web.example.org' }, 'web.example.org web'],
+    [{ hostname: 'web.example', domainname: 'org' }, 'web.example.org web'],
+  ])('names a container %j as %j', (spec, names) => {
+    expect(ownHostLines(spec, [endpoint])).toEqual([`172.20.0.2\t${names}`]);
+  });
   it("on the host's network is the host's file with what was added", () => {
     const host = { address: '' } as Endpoint;
     const spec = { hostname: 'web', extraHosts: ['db:10.0.0.1', 'me:host-gateway'] };
@@ -94,7 +102,6 @@ describe('hosts', () => {
     ['db:999.0.0.1', 'network/invalid'],
     ['a b:1.2.3.4', 'network/invalid'],
     ['db:1.2.3.4\n6.6.6.6 bank', 'network/invalid'],
-    ['gate:host-gateway', 'network/unsupported'],
   ])('refuses %j', (entry, code) => {
     expect(() => renderHosts({ hostname: 'web', extraHosts: [entry] }, [], [])).toThrow(
       expect.objectContaining({ code }),
