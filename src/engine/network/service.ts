@@ -171,7 +171,7 @@ async function nameFiles(context: NetworkContext, containerId: string, spec: Nam
   const { endpoints } = attachment;
   const onHost = usesHostNetwork(context, attachment);
   const gateways = [state.mainEndpoint(endpoints)?.gateway, state.mainEndpoint6(endpoints)?.gateway6];
-  const reached = gateways.filter((gateway) => gateway !== undefined);
+  const reached = gateways.flatMap((gateway) => gateway || []);
   // Without a way out the name leads, as with Docker, to where the host would be and does not answer.
   const nowhere = [state.byName('bridge')?.pool?.gateway ?? '127.0.0.1'];
   const hostAddresses = onHost ? ['127.0.0.1'] : reached.length > 0 ? reached : nowhere;
