@@ -7,6 +7,16 @@
 #include "base/fd.h"
 #include "names/confine.h"
 #include "names/server.h"
+#include "sys/syscalls.h"
+
+/* A question takes microseconds and somebody waits for it: on a busy machine a short slice makes the kernel (6.12 on)
+   run us sooner, not longer. Older ones leave it out. */
+#define SLICE_NANOSECONDS 100000
+
+static void ask_for_short_slices(void) {
+  struct sys_sched_attributes attributes = {.size = sizeof(attributes), .runtime = SLICE_NANOSECONDS};
+  (void)sys_sched_setattr(0, &attributes);
+}
 
 static int start(struct server **ret_server, struct err *err) {
   int r = fd_close_from(NAMES_CONTROL_FD + 1, err);
@@ -25,6 +35,7 @@ int names_main(int argc, char **argv) {
     return 2;
   }
   (void)signal(SIGPIPE, SIG_IGN);
+  ask_for_short_slices();
   int r = start(&server, &err);
   if (r < 0) {
     fprintf(stderr, "names: %s\n", err.text);
