@@ -33,7 +33,7 @@ export DRIVER=macvlan
 
 const SETUP = `
     ip link add lan0 type veth peer name far0
-    unshare --net sh -c 'echo $$ >/tmp/far; sleep 100000' &
+    unshare --net sh -c 'echo $$ >/tmp/far; sleep 100000' </dev/null >/dev/null 2>&1 &
     sleep 1; far=$(cat /tmp/far)
     ip link set far0 netns $far; ip link set lan0 up
     nsenter -t $far -n ip link set far0 up
@@ -94,13 +94,13 @@ const scenarios: Record<string, string> = {
     api POST /containers/create?name=sctp '{"Image":"busybox","Cmd":["sleep","1000"],"ExposedPorts":{"80/sctp":{}},"HostConfig":{"NetworkMode":"plain","Init":true,"PortBindings":{"80/sctp":[{"HostPort":"9000"}]}}}'
     api POST /containers/sctp/start
     pid=$(api GET /containers/sctp/json | sed -n 's/.*"Pid":\\([0-9]*\\).*/\\1/p' | head -1)
-    nsenter -t $pid -n /app/sctp serve 80 hello >served &
+    nsenter -t $pid -n /app/sctp serve 80 hello </dev/null >/dev/null 2>&1 &
     sleep 1
     same "$(/app/sctp ask 127.0.0.1 9000)" hello
     same "$(nsenter -t $(cat /tmp/far) -n /app/sctp ask 192.0.2.1 9000)" hello
     api GET /containers/sctp/json >shown; has shown '"80/sctp":[{"HostIp":"0.0.0.0","HostPort":"9000"}'`,
   'an SCTP port of another program is refused, and the program named': `
-    /app/sctp serve 9001 mine >served2 & sleep 1
+    /app/sctp serve 9001 mine </dev/null >/dev/null 2>&1 & sleep 1
     api POST /containers/create?name=late '{"Image":"busybox","Cmd":["sleep","1000"],"HostConfig":{"NetworkMode":"plain","PortBindings":{"80/sctp":[{"HostPort":"9001"}]}}}'
     fails api POST /containers/late/start >out; cat out; has out '0.0.0.0:9001/sctp is already used by sctp (process '
     api GET /containers/late/json >shown; has shown '"Status":"created"'

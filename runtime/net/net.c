@@ -17,7 +17,7 @@ static const struct {
     {"forward-ipv6", verb_forward_ipv6},   {"dump", verb_dump},
     {"flush-flows", verb_flush_flows},     {"connect", verb_connect},
     {"port-holders", verb_port_holders},   {"parent-add", verb_parent_add},
-    {"parent-remove", verb_parent_remove},
+    {"parent-remove", verb_parent_remove}, {"watch-firewall", verb_watch_firewall},
 };
 
 static int read_request(const char *text, struct json *ret_request, struct err *err) {
@@ -52,7 +52,7 @@ int net_main(int argc, char **argv) {
   }
   fputs(
       "usage: tscompose-runtime net bridge-add|bridge-remove|link-remove|sysctl|forward-ipv6|dump|flush-flows|connect|"
-      "port-holders|parent-add|parent-remove [JSON|-]\n",
+      "port-holders|parent-add|parent-remove|watch-firewall [JSON|-]\n",
       stderr);
   return 2;
 }

@@ -33,3 +33,6 @@ int verb_port_holders(const struct json *request, struct str *out, struct err *e
 int verb_parent_add(const struct json *request, struct str *out, struct err *err);
 /* {names} → {"removed":[…]}. Only those that carry our mark and are no bridges. */
 int verb_parent_remove(const struct json *request, struct str *out, struct err *err);
+/* {table, seconds} → {"changed":bool}: waits until others removed something of our inet table or changed a chain that
+   we have rules in (DOCKER-USER), or the time is up. Tells at once when the table is not there. */
+int verb_watch_firewall(const struct json *request, struct str *out, struct err *err);

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { describeError } from '../core/index.ts';
+import { describeError, isKind } from '../core/index.ts';
 import { type Clock, listDirectory, makeDirectory, systemClock } from '../host/index.ts';
 import { openRegistry } from '../registry/index.ts';
 import { applyChanges } from './build/index.ts';
@@ -16,7 +16,7 @@ import { createVolumeService } from './volumes/index.ts';
 import { watchResolver } from './watch-resolver.ts';
 
 /** How often the firewall table is looked after while containers run. */
-const FIREWALL_CHECK_MS = 5_000;
+const FIREWALL_CHECK_MS = 1_000;
 
 /**
  * Opens the engine on its directories. Order matters: networks first learn which namespaces are alive, then containers are
@@ -55,8 +55,9 @@ export const createEngine: CreateEngine = async (options) => {
   await room.recover(report.alive);
   const id = await readEngineId(dataDir);
   const stop = new AbortController();
-  void watchFirewall(networks, room, logger, (ms) => clock.sleep(ms, stop.signal));
+  void watchFirewall(networks, room, logger, { clock, signal: stop.signal });
   void watchResolver({ networks, room, logger, clock }, stop.signal);
+
   const engine: Engine = {
     containers: room.containers,
     exec: room.exec,
@@ -102,23 +103,26 @@ function openNetworks(
   );
 }
 
-/** Somebody else's firewall reload may take our table away; until it is back, nothing of ours may be open. */
+/**
+ * Somebody else's firewall reload may take our table away; until it is back, nothing of ours may be open.
+ */
 async function watchFirewall(
   networks: NetworkService,
   room: ContainerRoom,
   logger: EngineLogger,
-  sleep: (ms: number) => Promise<void>,
+  { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
 ): Promise<void> {
-  for (;;) {
-    try {
-      await sleep(FIREWALL_CHECK_MS);
-    } catch {
-      return;
-    }
+  let next = FIREWALL_CHECK_MS;
+  while (!signal.aborted) {
+    if (next > 0) await clock.sleep(next, signal).catch(() => undefined);
+    next = FIREWALL_CHECK_MS;
     if (!room.isBusy()) continue;
     try {
-      if (await networks.checkFirewall()) logger.warn({}, 'the firewall table was removed by somebody; it is back');
+      next = (await networks.watchFirewall()) === 'idle' ? FIREWALL_CHECK_MS : 0;
+      if (await networks.checkFirewall()) logger.warn({}, 'the firewall table was changed by somebody; it is back');
     } catch (error) {
+      if (isKind(error, 'unavailable')) return;
+      next = FIREWALL_CHECK_MS;
       logger.error({ error: describeError(error) }, 'cannot check the firewall table');
     }
   }

@@ -75,23 +75,7 @@ export function withNetworkEvents(service: NetworkService, events: EventLog): Ne
   const removed = (targets: readonly string[]) =>
     targets.map((target) => ({ id: service.inspect(target).id, attributes: describe(target) }));
   return {
-    recover: (isKnown) => service.recover(isKnown),
-    inspect: (ref) => service.inspect(ref),
-    list: () => service.list(),
-    prepare: (spec) => service.prepare(spec),
-    openSandbox: (id) => service.openSandbox(id),
-    closeSandbox: (id) => service.closeSandbox(id),
-    release: (id) => service.release(id),
-    rename: (id, name) => service.rename(id, name),
-    adopt: (id, pid) => service.adopt(id, pid),
-    setReadiness: (id, readiness) => service.setReadiness(id, readiness),
-    endpoints: (id) => service.endpoints(id),
-    boundPorts: (id) => service.boundPorts(id),
-    nameFiles: (id, spec) => service.nameFiles(id, spec),
-    liveNames: (id, spec) => service.liveNames(id, spec),
-    checkFirewall: () => service.checkFirewall(),
-    checkResolver: () => service.checkResolver(),
-    dismantle: () => service.dismantle(),
+    ...service,
     async create(spec) {
       const network = await service.create(spec);
       publish('create', network.id, { name: network.name, type: network.driver });

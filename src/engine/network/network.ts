@@ -299,10 +299,15 @@ export interface NetworkService {
   /** What of them is to be so now. */
   liveNames(containerId: string, spec: Omit<NameFilesSpec, 'extraHosts'>): Promise<LiveNames>;
 
-  /** Loads our firewall table again when something removed it; true when it was gone. Meant for a periodic check. */
+  /** Loads our firewall table again when something removed it or rules of it; true when it did. */
   checkFirewall(): Promise<boolean>;
   /** Relays to the name servers the host has now; true when they changed. Meant for a periodic check. */
   checkResolver(): Promise<boolean>;
+  /**
+   * Waits until somebody else touches our firewall table, or a chain of Docker's that our packets pass: then `changed`, or
+   * `quiet` after half a minute. `idle` at once when there is no table yet.
+   */
+  watchFirewall(): Promise<'changed' | 'idle' | 'quiet'>;
   /** Daemon shutdown with nothing left running: removes bridges and the firewall table. */
   dismantle(): Promise<void>;
 }

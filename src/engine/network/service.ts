@@ -5,8 +5,9 @@ import { applyFirewall, Bridges, isBridged, setRouteLocalnet } from './bridges.t
 import { connectContainer, disconnectContainer } from './change-attachment.ts';
 import type { HostFiles, NetworkContext } from './context.ts';
 import { createNetwork, PREDEFINED, removeNetworks, settleDefault } from './create-network.ts';
-import { unpassDocker } from './firewall/docker-user.ts';
+import { passDocker, unpassDocker } from './firewall/docker-user.ts';
 import { createNftFirewall } from './firewall/firewall.ts';
+import { runNet } from './host-network.ts';
 import type { KeeperPort } from './keeper-port.ts';
 import { ownHostLines, renderHosts } from './names/hosts.ts';
 import { renderResolvConf } from './names/resolver.ts';
@@ -55,7 +56,10 @@ export function createNetworkService(options: NetworkServiceOptions): NetworkSer
 }
 
 type NetworkActs = Pick<NetworkService, 'create' | 'inspect' | 'list' | 'remove' | 'removeAll' | 'prune'>;
-type UpkeepActs = Pick<NetworkService, 'recover' | 'checkFirewall' | 'checkResolver' | 'dismantle'>;
+type UpkeepActs = Pick<NetworkService, 'recover' | 'checkFirewall' | 'watchFirewall' | 'checkResolver' | 'dismantle'>;
+
+/** How long one look at the firewall lasts; the keeper ends what runs for longer than two minutes. */
+const WATCH_SECONDS = 30;
 type ContainerActs = Omit<NetworkService, keyof NetworkActs | keyof UpkeepActs>;
 
 /** Networks come and go one after the other: names and subnets are chosen from what is there. */
@@ -207,14 +211,26 @@ function upkeepActs(context: NetworkContext, bridges: Bridges): UpkeepActs {
       return true;
     },
     async checkFirewall() {
-      if (!context.firewall.isApplied() || (await context.firewall.isLoaded())) return false;
+      if (!context.firewall.isApplied()) return false;
+      if (await context.firewall.isLoaded()) {
+        await passDocker(context);
+        return false;
+      }
       const names = [...context.state.networks.values()].filter(isBridged).map((network) => network.bridge);
       const standing = names.filter((name) => bridges.isGuarded(name));
-      await setRouteLocalnet(context, standing, false);
+      // A bridge that is gone too must not keep the others open.
+      await setRouteLocalnet(context, standing, false).catch(() => undefined);
       context.firewall.forget();
       await applyFirewall(context);
+      await passDocker(context);
       await setRouteLocalnet(context, standing, true);
       return true;
+    },
+    async watchFirewall() {
+      if (!context.firewall.isApplied()) return 'idle';
+      const request = { table: context.instance, seconds: WATCH_SECONDS };
+      const answer = (await runNet(context.keeper, 'watch-firewall', request)) as { readonly changed: boolean };
+      return answer.changed ? 'changed' : 'quiet';
     },
     async dismantle() {
       await bridges.remove([...context.state.networks.values()].filter(isBridged));

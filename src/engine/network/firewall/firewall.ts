@@ -1,13 +1,13 @@
 import { TscError } from '../../../core/index.ts';
 import type { KeeperPort } from '../keeper-port.ts';
-import { renderChange, renderRemoval, renderTable } from './render-nft.ts';
+import { hasAllRules, renderChange, renderRemoval, renderTable } from './render-nft.ts';
 import type { Ruleset } from './ruleset.ts';
 
 /** Who carries rulesets into a kernel. */
 export interface Firewall {
   /** Makes the table be this one. Calls that come while one is under way are answered by one later transaction. */
   apply(ruleset: Ruleset): Promise<void>;
-  /** Whether the table is still there. */
+  /** Whether the table is still there with all its rules. */
   isLoaded(): Promise<boolean>;
   /** Whether this life of the daemon has applied anything. */
   isApplied(): boolean;
@@ -76,8 +76,8 @@ export function createNftFirewall(keeper: KeeperPort, table: string, nft: string
   return {
     apply: (ruleset) => coalescer.push(ruleset),
     async isLoaded() {
-      const result = await keeper.run({ file: nft, args: ['list', 'chain', 'inet', table, 'guard'] });
-      return result.status === 0 && result.stdout.includes('drop');
+      const result = await keeper.run({ file: nft, args: ['-t', 'list', 'table', 'inet', table] });
+      return result.status === 0 && hasAllRules(result.stdout);
     },
     isApplied: () => applied !== undefined,
     forget() {

@@ -111,6 +111,21 @@ export function renderTable(ruleset: Ruleset): string {
   return `${name}\ndelete ${name}\n${name} {\n${sets}${CHAINS}}\n`;
 }
 
+/** `chain guard 13` and so on: how many lines each chain has in a listing. */
+function countRules(listing: string): string {
+  const counts: string[] = [];
+  for (const [, name, body = ''] of listing.matchAll(/^\tchain (\w+) \{\n((?:\t\t.*\n)*)/gm))
+    counts.push(`${name} ${body.split('\n').length}`);
+  return counts.toSorted().join();
+}
+
+const RULE_COUNTS = countRules(CHAINS);
+
+/** Whether what nft lists of our table has every chain with as many rules as were loaded. Pure. */
+export function hasAllRules(listing: string): boolean {
+  return countRules(listing) === RULE_COUNTS;
+}
+
 /** Takes the table away; an absent one is fine. */
 export function renderRemoval(table: string): string {
   return `table inet ${table}\ndelete table inet ${table}\n`;
