@@ -43,8 +43,11 @@ async function fetchDockerd(): Promise<string> {
   return root;
 }
 
-/** A dockerd of its own in its own network and mount namespace: the machine's firewall stays untouched. */
-export async function startDockerd(directory: string, runDirectory: string): Promise<Contender> {
+/**
+ * A dockerd of its own in its own network and mount namespace, or in the network namespace given: the machine's firewall stays
+ * untouched.
+ */
+export async function startDockerd(directory: string, runDirectory: string, network?: string): Promise<Contender> {
   const root = await fetchDockerd();
   const socket = join(directory, 'docker.sock');
   const path = ['usr/sbin', 'usr/bin'].map((part) => join(root, part)).join(':');
@@ -54,7 +57,10 @@ export async function startDockerd(directory: string, runDirectory: string): Pro
     `--data-root ${directory}/data --exec-root ${runDirectory}/exec --pidfile ${runDirectory}/pid -H unix://${socket}`,
     '--cgroup-parent /tscompose-bench --log-level error',
   ].join(' ');
-  const child = spawn('/usr/bin/unshare', ['-n', '-m', '--propagation', 'private', '/bin/sh', '-c', command], {
+  const place =
+    network === undefined ? ['/usr/bin/unshare', '-n'] : ['/usr/bin/nsenter', `--net=${network}`, 'unshare'];
+  const [program = '', ...args] = [...place, '-m', '--propagation', 'private', '/bin/sh', '-c', command];
+  const child = spawn(program, args, {
     env: { PATH: `${path}:/usr/sbin:/usr/bin:/sbin:/bin` },
     stdio: ['ignore', log, log],
     detached: true,

@@ -3,6 +3,7 @@ import { runProgram } from '../../src/host/index.ts';
 import { startTestDaemon } from '../kit/daemon.ts';
 import { until } from '../kit/keeper.ts';
 import { HOST, INSTANCE, type Member, NEIGHBOUR, NEIGHBOUR_6, World } from '../network-reach/world.ts';
+import { guard } from './guard.ts';
 
 const IP = '/usr/sbin/ip';
 const NFT = '/usr/sbin/nft';
@@ -17,28 +18,6 @@ setInterval(() => {
 }, 5);
 console.log('ready');
 `;
-
-/** What the daemon does all the time: watches, and puts right what is not. */
-function guard(world: World): { stop(): Promise<void>; readonly repairs: number[] } {
-  const repairs: number[] = [];
-  let stopped = false;
-  const running = (async () => {
-    while (!stopped) {
-      if ((await world.service.watchFirewall()) !== 'changed') continue;
-      if (await world.service.checkFirewall()) repairs.push(Date.now());
-    }
-  })();
-  return {
-    repairs,
-    async stop() {
-      stopped = true;
-      // Wakes the watch.
-      await world.host.run(NFT, 'flush', 'chain', 'inet', INSTANCE, 'entering');
-      await running;
-      await world.service.checkFirewall();
-    },
-  };
-}
 
 describe('a firewall that others reload', () => {
   let world: World;

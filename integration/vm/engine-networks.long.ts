@@ -32,19 +32,19 @@ export DRIVER=macvlan
 `;
 
 const SETUP = `
-    ip link add lan0 type veth peer name far0
+    /app/ip link add lan0 type veth peer name far0
     unshare --net sh -c 'echo $$ >/tmp/far; sleep 100000' </dev/null >/dev/null 2>&1 &
     sleep 1; far=$(cat /tmp/far)
-    ip link set far0 netns $far; ip link set lan0 up
-    nsenter -t $far -n ip link set far0 up
-    nsenter -t $far -n ip link add link far0 name far0.10 type vlan id 10
-    nsenter -t $far -n ip link set far0.10 up
+    /app/ip link set far0 netns $far; /app/ip link set lan0 up
+    nsenter -t $far -n /app/ip link set far0 up
+    nsenter -t $far -n /app/ip link add link far0 name far0.10 type vlan id 10
+    nsenter -t $far -n /app/ip link set far0.10 up
     api POST '/images/create?fromSrc=-&repo=busybox&tag=latest' /stack/busybox.tar`;
 
 const scenarios: Record<string, string> = {
   'a host with a LAN': `tscompose ls${SETUP}`,
   'macvlan on a VLAN that is made and removed': `
-    nsenter -t $(cat /tmp/far) -n ip addr add 10.50.0.254/24 dev far0.10
+    nsenter -t $(cat /tmp/far) -n /app/ip addr add 10.50.0.254/24 dev far0.10
     fails ls /sys/class/net/lan0.10
     up DRIVER=macvlan
     has /proc/net/vlan/lan0.10 'VID: 10'
@@ -57,11 +57,11 @@ const scenarios: Record<string, string> = {
     inside a ping -c 1 -w 5 10.50.0.254; inside b ping -c 1 -w 5 a
     inside a ip route >out; has out 'default via 10.50.0.254 dev eth0'
     down; fails ls /sys/class/net/lan0.10
-    nsenter -t $(cat /tmp/far) -n ip addr del 10.50.0.254/24 dev far0.10`,
+    nsenter -t $(cat /tmp/far) -n /app/ip addr del 10.50.0.254/24 dev far0.10`,
   'ipvlan l3 has the link itself as the way out': `
-    nsenter -t $(cat /tmp/far) -n ip addr add 192.0.2.9/24 dev far0
-    nsenter -t $(cat /tmp/far) -n ip route add 10.50.0.0/24 dev far0
-    ip addr add 192.0.2.1/24 dev lan0
+    nsenter -t $(cat /tmp/far) -n /app/ip addr add 192.0.2.9/24 dev far0
+    nsenter -t $(cat /tmp/far) -n /app/ip route add 10.50.0.0/24 dev far0
+    /app/ip addr add 192.0.2.1/24 dev lan0
     for mode in l3 l3s; do
       up DRIVER=ipvlan PARENT=lan0 OPTION=ipvlan_mode MODE=$mode
       inside a ip route >out; has out 'default dev eth0'
@@ -70,7 +70,7 @@ const scenarios: Record<string, string> = {
     done
     ls /sys/class/net/lan0`,
   'ipvlan in mode private: not even each other': `
-    nsenter -t $(cat /tmp/far) -n ip addr add 10.50.0.254/24 dev far0
+    nsenter -t $(cat /tmp/far) -n /app/ip addr add 10.50.0.254/24 dev far0
     up DRIVER=ipvlan PARENT=lan0 OPTION=ipvlan_flag MODE=private
     inside a ping -c 1 -w 5 10.50.0.254; fails inside a ping -c 1 -w 2 b
     down`,
@@ -85,7 +85,7 @@ const scenarios: Record<string, string> = {
       done
       pid=$(api GET /containers/one/json | sed -n 's/.*"Pid":\\([0-9]*\\).*/\\1/p' | head -1)
       nsenter -t $pid -n ping -c 1 -w 5 10.51.0.3
-      nsenter -t $pid -n ip route >out; lacks out default
+      nsenter -t $pid -n /app/ip route >out; lacks out default
       api DELETE '/containers/one?force=1'; api DELETE '/containers/two?force=1'
       api DELETE /networks/alone; kinds >links; lacks links tscm
     done`,
@@ -117,7 +117,7 @@ const report =
         files: [
           ...(await engineFiles(COMPOSE)),
           hostFile(SCTP, '/app/sctp'),
-          ...(await hostProgram('/usr/sbin/ip', '/sbin/ip')),
+          ...(await hostProgram('/usr/sbin/ip', '/app/ip')),
         ],
         modules: [...ENGINE_MODULES, 'macvlan', 'ipvlan', '8021q', 'sctp'],
         memoryMiB: 1536,
