@@ -20,6 +20,7 @@ export type PeerName =
   | 'runc'
   | 'podman-4'
   | 'containerd-1'
+  | 'firewalld'
   | 'oci-validation'
   | 'oci-validation-source'
   | 'network-servers';
@@ -87,6 +88,15 @@ const SOURCES: Readonly<Record<PeerName, PeerSource>> = {
     // conmon starts podman again, with an environment of its own.
     ownLibraries: true,
     companions: ['usr/bin/conmon'],
+  },
+  firewalld: {
+    suite: 'bookworm',
+    packages: [
+      ...['firewalld', 'python3-firewall', 'python3-nftables', 'libnftables1'],
+      ...['python3-dbus', 'python3-gi', 'gir1.2-glib-2.0', 'libgirepository-1.0-1'],
+    ],
+    program: 'usr/sbin/firewalld',
+    python: true,
   },
   // ctr and the shim are beside it.
   'containerd-1': { suite: 'bookworm', packages: ['containerd'], program: 'usr/bin/containerd' },

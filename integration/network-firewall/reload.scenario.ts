@@ -123,6 +123,23 @@ table ${family} filter {
     );
   });
 
+  it('ufw: the line to type is told while it stands in the way, and is the right one', async () => {
+    const nft = (text: string) => world.host.run('/bin/sh', '-c', `${NFT} -f - <<'END'\n${text}\nEND\n`);
+    expect(await world.service.advice()).toEqual([]);
+    // A hook of its own after Docker's, with what ufw has in FORWARD.
+    await nft(`add chain ip filter ufw-user-forward
+      add rule ip filter FORWARD jump ufw-user-forward
+      flush chain ip filter DOCKER-USER`);
+    expect(await world.service.advice()).toEqual([
+      expect.stringContaining(`ufw route allow in on ${INSTANCE}-+ && ufw route allow out on ${INSTANCE}-+`),
+    ]);
+    // What these two commands put there.
+    await nft(`add rule ip filter ufw-user-forward iifname "${INSTANCE}-*" counter accept
+      add rule ip filter ufw-user-forward oifname "${INSTANCE}-*" counter accept`);
+    expect(await world.service.advice()).toEqual([]);
+    expect(await web.probe('tcp', NEIGHBOUR, 7000)).toBe(`neighbour saw ${HOST}`);
+  });
+
   it('takes its rules out of DOCKER-USER in the end and leaves those of others', async () => {
     await world.host.run(
       NFT,

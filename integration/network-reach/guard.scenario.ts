@@ -108,6 +108,39 @@ describe('what stays shut', () => {
     expect(world.service.list().map((network) => network.name)).not.toContain('adopt');
   });
 
+  it('N14: a bridge of somebody else is neither used nor removed', async () => {
+    await world.host.run(IP, 'link', 'add', 'theirs0', 'type', 'bridge');
+    const options = { 'com.docker.network.bridge.name': 'theirs0' };
+    await expect(world.service.create({ name: 'adopt', options })).rejects.toMatchObject({
+      code: 'network/conflict',
+      message: expect.stringContaining('a bridge of somebody else'),
+    });
+    const [link] = JSON.parse(await world.host.run(IP, '-j', 'addr', 'show', 'dev', 'theirs0'));
+    expect([link.operstate, link.addr_info]).toEqual(['DOWN', []]);
+    await world.host.run(IP, 'link', 'del', 'theirs0');
+  });
+
+  it('N13: names of containers, aliases and labels reach no rule', async () => {
+    const hostile = '"; flush ruleset; #';
+    await world.service.create({ name: 'labelled', labels: { [hostile]: hostile } });
+    const member = await world.start(
+      hostile,
+      [{ network: 'labelled', aliases: [hostile] }],
+      [{ containerPort: 80, protocol: 'tcp', hostPort: 8085 }],
+    );
+    expect(await world.host.run(NFT, 'list', 'ruleset')).not.toContain('flush');
+    expect(await world.host.probe('tcp', '127.0.0.1', 8085)).toContain(' saw ');
+    await world.service.release(member.id);
+    await world.service.remove('labelled');
+  });
+
+  it('N12: published ports stay taken while there is no daemon', async () => {
+    // The world's service is the daemon; the keeper alone holds the ports.
+    expect(await world.holds()).toContainEqual(`${web.id}/tcp/0.0.0.0/8080`);
+    const script = "require('node:net').createServer().on('error', (e) => console.log(e.code)).listen(8080, '0.0.0.0')";
+    expect((await world.host.run(process.execPath, '-e', script)).trim()).toBe('EADDRINUSE');
+  });
+
   it('a restarted daemon finds everything and drops nothing', async () => {
     const id = web.id;
     const before = world.service.endpoints(id);

@@ -93,7 +93,7 @@ function serviceOf(keeper: KeeperLink, directory: string, options: WorldOptions)
   return createNetworkService({ keeper, instance: INSTANCE, dataDirectory: directory, hostFiles, ...options });
 }
 
-export type WorldOptions = Pick<NetworkServiceOptions, 'addressPools'>;
+export type WorldOptions = Pick<NetworkServiceOptions, 'addressPools' | 'firewallCmd'>;
 
 /** A network namespace with a process that holds it. */
 export class Place {

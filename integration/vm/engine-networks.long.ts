@@ -17,18 +17,20 @@ services:
   b: *service
 networks:
   n:
-    driver: \${DRIVER}
-    driver_opts: { parent: "\${PARENT:-lan0.10}", "\${OPTION:-macvlan_mode}": "\${MODE:-bridge}" }
+    driver: DRIVER
+    driver_opts: { parent: PARENT, OPTION: MODE }
     ipam: { config: [{ subnet: 10.50.0.0/24, gateway: 10.50.0.254 }] }
 `;
 
 /** A neighbour in a namespace of its own: untagged on 10.50.0.254, tagged with VLAN 10 on the same. */
 const PRELUDE = `${ENGINE_PRELUDE}
-inside() { tscompose exec -T "$@"; }
+inside() { tscompose -f /tmp/compose.yaml exec -T "$@"; }
 kinds() { ls /sys/class/net; }
-up() { env "$@" /app/src/launch/tscompose up -d; }
-down() { DRIVER=macvlan tscompose down; }
-export DRIVER=macvlan
+up() {
+  sed "s/DRIVER/$1/; s/PARENT/$2/; s/OPTION/$3/; s/MODE/$4/" compose.yaml >/tmp/compose.yaml
+  tscompose -f /tmp/compose.yaml up -d
+}
+down() { tscompose -f /tmp/compose.yaml down; }
 `;
 
 const SETUP = `
@@ -46,13 +48,13 @@ const scenarios: Record<string, string> = {
   'macvlan on a VLAN that is made and removed': `
     nsenter -t $(cat /tmp/far) -n /app/ip addr add 10.50.0.254/24 dev far0.10
     fails ls /sys/class/net/lan0.10
-    up DRIVER=macvlan
+    up macvlan lan0.10 macvlan_mode bridge
     has /proc/net/vlan/lan0.10 'VID: 10'
     inside a ping -c 1 -w 5 10.50.0.254; inside a ping -c 1 -w 5 b
     inside a ip -d link show eth0 >out; cat out
     down; fails ls /sys/class/net/lan0.10; ls /sys/class/net/lan0`,
   'ipvlan l2 shares the hardware address of the parent': `
-    up DRIVER=ipvlan OPTION=ipvlan_mode MODE=l2
+    up ipvlan lan0.10 ipvlan_mode l2
     same "$(inside a cat /sys/class/net/eth0/address)" "$(cat /sys/class/net/lan0/address)"
     inside a ping -c 1 -w 5 10.50.0.254; inside b ping -c 1 -w 5 a
     inside a ip route >out; has out 'default via 10.50.0.254 dev eth0'
@@ -60,10 +62,10 @@ const scenarios: Record<string, string> = {
     nsenter -t $(cat /tmp/far) -n /app/ip addr del 10.50.0.254/24 dev far0.10`,
   'ipvlan l3 has the link itself as the way out': `
     nsenter -t $(cat /tmp/far) -n /app/ip addr add 192.0.2.9/24 dev far0
-    nsenter -t $(cat /tmp/far) -n /app/ip route add 10.50.0.0/24 dev far0
+    nsenter -t $(cat /tmp/far) -n /app/ip route replace 10.50.0.0/24 dev far0
     /app/ip addr add 192.0.2.1/24 dev lan0
     for mode in l3 l3s; do
-      up DRIVER=ipvlan PARENT=lan0 OPTION=ipvlan_mode MODE=$mode
+      up ipvlan lan0 ipvlan_mode $mode
       inside a ip route >out; has out 'default dev eth0'
       inside a ping -c 1 -w 5 192.0.2.9; inside a ping -c 1 -w 5 b
       down
@@ -71,12 +73,13 @@ const scenarios: Record<string, string> = {
     ls /sys/class/net/lan0`,
   'ipvlan in mode private: not even each other': `
     nsenter -t $(cat /tmp/far) -n /app/ip addr add 10.50.0.254/24 dev far0
-    up DRIVER=ipvlan PARENT=lan0 OPTION=ipvlan_flag MODE=private
+    up ipvlan lan0 ipvlan_flag private
     inside a ping -c 1 -w 5 10.50.0.254; fails inside a ping -c 1 -w 2 b
     down`,
   'without a parent: a dummy, and no way out': `
     for driver in macvlan ipvlan; do
-      api POST /networks/create '{"Name":"alone","Driver":"'$driver'","IPAM":{"Config":[{"Subnet":"10.51.0.0/24"}]}}'
+      [ $driver = macvlan ] && net=10.51.0 || net=10.53.0
+      api POST /networks/create '{"Name":"alone","Driver":"'$driver'","IPAM":{"Config":[{"Subnet":"'$net'.0/24"}]}}'
       api GET /networks/alone >net; has net '"Internal":true'
       kinds >links; has links tscm
       for name in one two; do
@@ -84,7 +87,7 @@ const scenarios: Record<string, string> = {
         api POST /containers/$name/start
       done
       pid=$(api GET /containers/one/json | sed -n 's/.*"Pid":\\([0-9]*\\).*/\\1/p' | head -1)
-      nsenter -t $pid -n ping -c 1 -w 5 10.51.0.3
+      nsenter -t $pid -n ping -c 1 -w 5 $net.3
       nsenter -t $pid -n /app/ip route >out; lacks out default
       api DELETE '/containers/one?force=1'; api DELETE '/containers/two?force=1'
       api DELETE /networks/alone; kinds >links; lacks links tscm

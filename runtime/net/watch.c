@@ -42,6 +42,11 @@ static bool names_guest(const struct nlmsghdr *message, uint16_t attribute) {
 
 enum change { NOTHING, GUEST, OURS };
 
+/* firewalld makes its table anew at a reload, and forgets which zone our bridges are in. */
+static bool names_firewalld(const struct nlmsghdr *message) {
+  return has_text(message, NFTA_TABLE_NAME, "firewalld");
+}
+
 /* Removals in our table, and any change to a chain in which we are guests. Elements of sets come and go by our own hand
    all the time. */
 static enum change judge(const struct nlmsghdr *message, const char *table) {
@@ -52,7 +57,12 @@ static enum change judge(const struct nlmsghdr *message, const char *table) {
   const struct nfgenmsg *fixed = NLMSG_DATA(message);
   bool inet = fixed->nfgen_family == NFPROTO_INET;
   switch (NFNL_MSG_TYPE(message->nlmsg_type)) {
+  case NFT_MSG_NEWTABLE:
+    return inet && names_firewalld(message) ? GUEST : NOTHING;
   case NFT_MSG_DELTABLE:
+    if (inet && names_firewalld(message)) {
+      return GUEST;
+    }
     return inet && has_text(message, NFTA_TABLE_NAME, table) ? OURS : NOTHING;
   case NFT_MSG_DELSET:
     return inet && has_text(message, NFTA_SET_TABLE, table) ? OURS : NOTHING;

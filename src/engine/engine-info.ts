@@ -27,6 +27,8 @@ export interface InfoInput {
   };
   readonly images: number;
   readonly appArmor: { readonly active: boolean; readonly problem?: string };
+  /** Lines of advice about other firewalls. */
+  readonly advice: readonly string[];
 }
 
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
@@ -66,6 +68,7 @@ export async function gatherInfo(input: InfoInput): Promise<EngineInfo> {
     // 32 bit programs reach every socket family through socketcall(2), which a filter cannot look into.
     warnings: [
       ...(input.appArmor.active || modules.includes('selinux') ? [] : ['no AppArmor or SELinux on this host']),
+      ...input.advice,
       ...(input.appArmor.problem === undefined ? [] : [`containers run without AppArmor: ${input.appArmor.problem}`]),
     ],
   };

@@ -72,8 +72,8 @@ export const createEngine: CreateEngine = async (options) => {
     events,
     runStep: room.runStep,
     info: async () => {
-      const [known, security] = await Promise.all([images.list(), appArmor()]);
-      return gatherInfo({ id, options, clock, counts: room.counts(), images: known.length, appArmor: security });
+      const [known, armor, advice] = await Promise.all([images.list(), appArmor(), networks.advice()]);
+      return gatherInfo({ id, options, clock, counts: room.counts(), images: known.length, appArmor: armor, advice });
     },
     isBusy: () => room.isBusy(),
     async detach() {
@@ -113,11 +113,15 @@ async function watchFirewall(
   { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
 ): Promise<void> {
   let next = FIREWALL_CHECK_MS;
+  let advice = '';
   while (!signal.aborted) {
     if (next > 0) await clock.sleep(next, signal).catch(() => undefined);
     next = FIREWALL_CHECK_MS;
     if (!room.isBusy()) continue;
     try {
+      const lines = (await networks.advice()).join('; ');
+      if (lines !== advice && lines !== '') logger.warn({}, lines);
+      advice = lines;
       next = (await networks.watchFirewall()) === 'idle' ? FIREWALL_CHECK_MS : 0;
       if (await networks.checkFirewall()) logger.warn({}, 'the firewall table was changed by somebody; it is back');
     } catch (error) {

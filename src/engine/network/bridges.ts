@@ -1,5 +1,6 @@
 import type { NetworkContext } from './context.ts';
-import { passDocker } from './firewall/docker-user.ts';
+import { passDocker, unpassDocker } from './firewall/docker-user.ts';
+import { passFirewalld, unpassFirewalld } from './firewall/firewalld.ts';
 import { buildRuleset } from './firewall/ruleset.ts';
 import { enableForwarding, runNet } from './host-network.ts';
 import { macOf } from './ipam.ts';
@@ -16,6 +17,20 @@ export function isBridged(network: NetworkRecord): network is BridgedNetwork {
 /** Brings the kernel's table to the present state. */
 export function applyFirewall(context: NetworkContext): Promise<void> {
   return context.firewall.apply(buildRuleset(context.state.firewallState(context.instance)));
+}
+
+function bridgeNames(context: NetworkContext): readonly string[] {
+  return [...context.state.networks.values()].flatMap((network) => network.bridge ?? []);
+}
+
+/** Lets our packets through the firewalls of others, where there are any. */
+export async function passOthers(context: NetworkContext): Promise<void> {
+  await Promise.all([passDocker(context), passFirewalld(context, bridgeNames(context))]);
+}
+
+/** The inverse. */
+export async function unpassOthers(context: NetworkContext): Promise<void> {
+  await Promise.all([unpassDocker(context), unpassFirewalld(context, bridgeNames(context))]);
 }
 
 /** Whether loopback addresses may travel over these bridges (published ports on 127.0.0.1). */
@@ -69,13 +84,15 @@ export class Bridges {
       await this.#hostReady;
       if (network.pool6 && !network.internal) await this.#forwardIpv6();
       await applyFirewall(this.#context);
+      // The name that stands for all bridges does not stand for one that was named.
+      if (!network.bridge.startsWith(`${this.#context.instance}-`)) await passOthers(this.#context);
       await setRouteLocalnet(this.#context, [network.bridge], true);
     });
   }
 
   async #prepareHost(): Promise<void> {
     await enableForwarding(this.#context.keeper);
-    await passDocker(this.#context);
+    await passOthers(this.#context);
   }
 
   /** The host routes IPv6 from the first network on that has it. */

@@ -22,4 +22,5 @@ export interface NetworkContext {
   readonly nft: string;
   readonly hostFiles: HostFiles;
   readonly addressPools: readonly AddressPool[];
+  readonly firewallCmd: string;
 }

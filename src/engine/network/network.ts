@@ -308,6 +308,8 @@ export interface NetworkService {
    * `quiet` after half a minute. `idle` at once when there is no table yet.
    */
   watchFirewall(): Promise<'changed' | 'idle' | 'quiet'>;
+  /** What the administrator has to allow in a firewall that is not ours to change: one line each. */
+  advice(): Promise<readonly string[]>;
   /** Daemon shutdown with nothing left running: removes bridges and the firewall table. */
   dismantle(): Promise<void>;
 }

@@ -1,12 +1,12 @@
 import { type Clock, readTextIfExists, systemClock } from '../../host/index.ts';
 import { createKeyedLock } from '../state/index.ts';
 import { decideAttachment } from './attach.ts';
-import { applyFirewall, Bridges, isBridged, setRouteLocalnet } from './bridges.ts';
+import { applyFirewall, Bridges, isBridged, passOthers, setRouteLocalnet, unpassOthers } from './bridges.ts';
 import { connectContainer, disconnectContainer } from './change-attachment.ts';
 import type { HostFiles, NetworkContext } from './context.ts';
 import { createNetwork, PREDEFINED, removeNetworks, settleDefault } from './create-network.ts';
-import { passDocker, unpassDocker } from './firewall/docker-user.ts';
 import { createNftFirewall } from './firewall/firewall.ts';
+import { adviseUfw } from './firewall/ufw.ts';
 import { runNet } from './host-network.ts';
 import type { KeeperPort } from './keeper-port.ts';
 import { ownHostLines, renderHosts } from './names/hosts.ts';
@@ -33,6 +33,8 @@ export interface NetworkServiceOptions {
   readonly hostFiles?: HostFiles;
   /** Where subnets are chosen from; a family without one has its default. */
   readonly addressPools?: readonly AddressPool[];
+  /** Path of firewalld's command; default `/usr/bin/firewall-cmd`. */
+  readonly firewallCmd?: string;
 }
 
 /** Makes the service; nothing is read or touched until {@link NetworkService.recover}, which comes first. */
@@ -50,13 +52,17 @@ export function createNetworkService(options: NetworkServiceOptions): NetworkSer
     nft,
     hostFiles: options.hostFiles ?? { resolvConf: '/etc/resolv.conf', hosts: '/etc/hosts' },
     addressPools,
+    firewallCmd: options.firewallCmd ?? '/usr/bin/firewall-cmd',
   };
   const bridges = new Bridges(context);
   return { ...networkActs(context, bridges), ...containerActs(context, bridges), ...upkeepActs(context, bridges) };
 }
 
 type NetworkActs = Pick<NetworkService, 'create' | 'inspect' | 'list' | 'remove' | 'removeAll' | 'prune'>;
-type UpkeepActs = Pick<NetworkService, 'recover' | 'checkFirewall' | 'watchFirewall' | 'checkResolver' | 'dismantle'>;
+type UpkeepActs = Pick<
+  NetworkService,
+  'recover' | 'checkFirewall' | 'watchFirewall' | 'checkResolver' | 'advice' | 'dismantle'
+>;
 
 /** How long one look at the firewall lasts; the keeper ends what runs for longer than two minutes. */
 const WATCH_SECONDS = 30;
@@ -213,7 +219,7 @@ function upkeepActs(context: NetworkContext, bridges: Bridges): UpkeepActs {
     async checkFirewall() {
       if (!context.firewall.isApplied()) return false;
       if (await context.firewall.isLoaded()) {
-        await passDocker(context);
+        await passOthers(context);
         return false;
       }
       const names = [...context.state.networks.values()].filter(isBridged).map((network) => network.bridge);
@@ -222,8 +228,8 @@ function upkeepActs(context: NetworkContext, bridges: Bridges): UpkeepActs {
       await setRouteLocalnet(context, standing, false).catch(() => undefined);
       context.firewall.forget();
       await applyFirewall(context);
-      await passDocker(context);
       await setRouteLocalnet(context, standing, true);
+      await passOthers(context);
       return true;
     },
     async watchFirewall() {
@@ -232,11 +238,15 @@ function upkeepActs(context: NetworkContext, bridges: Bridges): UpkeepActs {
       const answer = (await runNet(context.keeper, 'watch-firewall', request)) as { readonly changed: boolean };
       return answer.changed ? 'changed' : 'quiet';
     },
+    async advice() {
+      const line = await adviseUfw(context);
+      return line === undefined ? [] : [line];
+    },
     async dismantle() {
       await bridges.remove([...context.state.networks.values()].filter(isBridged));
       await dismantleParents(context);
       if (context.firewall.isApplied() || (await context.firewall.isLoaded())) await context.firewall.remove();
-      await unpassDocker(context);
+      await unpassOthers(context);
       bridges.forget();
     },
   };
