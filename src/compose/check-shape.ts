@@ -160,7 +160,7 @@ function reportUnknown({ key, span, schema, path }: UnknownKey, findings: Diagno
   const known = Object.keys(schema.properties ?? {});
   if (known.length === 0) {
     const message = `${JSON.stringify(key)} ${where} is not a valid name`;
-    const hint = 'names are made of letters, digits, ".", "_" and "-"';
+    const hint = nameHint(key, schema);
     findings.add({ code: 'compose/invalid-name', severity: 'error', message, at: positionOf(span), hint });
     return;
   }
@@ -171,6 +171,12 @@ function reportUnknown({ key, span, schema, path }: UnknownKey, findings: Diagno
     at: positionOf(span),
     ...(!isCrowded(findings) && { hint: unknownHint(key, path, known) }),
   });
+}
+
+function nameHint(key: string, schema: Schema): string {
+  if (key === '') return 'give a name before the colon';
+  const [pattern] = Object.keys(schema.patternProperties ?? {});
+  return pattern === '^[a-z]+$' ? `write ${key.toLowerCase()}` : 'names are made of letters, digits, ".", "_" and "-"';
 }
 
 function unknownHint(key: string, path: string, known: readonly string[]): string {
@@ -227,12 +233,14 @@ function reportTwice(list: Sequence, path: string, findings: DiagnosticCollector
   const seen = new Set<string>();
   for (const node of list.items) {
     if (node.kind !== 'scalar' || node.template || node.tag === 'reset') continue;
-    if (seen.has(node.text)) {
+    // 1 and "1" are two values, as for any reader of YAML.
+    const value = `${typeof node.value} ${node.text}`;
+    if (seen.has(value)) {
       const message = `${path} has ${JSON.stringify(node.text)} twice`;
       const hint = 'remove one of them';
       findings.add({ code: 'compose/duplicate-item', severity: 'error', message, at: positionOf(node), hint });
     }
-    seen.add(node.text);
+    seen.add(value);
   }
 }
 
@@ -261,8 +269,10 @@ function scalarProblem(node: Scalar, schema: Schema): { code: string; message: s
   const range = rangeProblem(node, schema);
   if (range !== undefined) return { code: 'compose/invalid-value', message: range };
   const format = FORMATS.get(schema.format ?? '');
-  if (typeof value !== 'string' || format === undefined || format.accepts(value)) return undefined;
-  const hint = /^\d+,\d+$/.test(value) ? { hint: `write a point: ${value.replace(',', '.')}` } : {};
+  // A leading zero says octal, whatever the other digits.
+  const text = schema.format === 'mode' && /^0\d*[89]/.test(sourceText(node)) ? sourceText(node) : value;
+  if (typeof text !== 'string' || format === undefined || format.accepts(text)) return undefined;
+  const hint = /^\d+,\d+$/.test(text) ? { hint: `write a point: ${text.replace(',', '.')}` } : {};
   return { code: 'compose/invalid-value', message: `must be ${format.expected}, not ${shown}`, ...hint };
 }
 

@@ -66,8 +66,10 @@ async function loadEntry(
   loadFiles: LoadFiles,
 ): Promise<Mapping | undefined> {
   const paths = childItems(entry, 'path').filter((item) => item.kind === 'scalar');
-  const first = paths[0];
-  if (!first) return undefined;
+  if (paths.length === 0 && entry.kind === 'map' && !child(entry, 'path')) {
+    report(entry, 'compose/missing-key', 'this include needs the key path', context, 'name the file to include');
+  }
+  if (paths.length === 0) return undefined;
   const files: IncludedFile[] = [];
   for (const path of paths) {
     const located = await locateIncluded(path, context);

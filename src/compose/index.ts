@@ -19,7 +19,7 @@ export type {
 export { type Analysis, analyse } from './editor/analyse.ts';
 export { type Proposal, proposalsAt } from './editor/complete.ts';
 export { describeAt } from './editor/describe.ts';
-export { definitionsAt, mentionAt, mentionsOf, renameAt } from './editor/navigate.ts';
+export { definitionsAt, mentionAt, mentionsOf, renamableAt, renameAt } from './editor/navigate.ts';
 export { explain } from './explain/explain.ts';
 export { type Explanation, type ExplanationStep, formatExplanation } from './explain/explanation.ts';
 export type { Extensible, PlainValue } from './extension.ts';

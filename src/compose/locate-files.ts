@@ -48,8 +48,15 @@ export async function locateFiles(
   if (!placed) return undefined;
   const place = { files: placed.files, folder: given ?? placed.folder ?? beside, namingFolder };
   if (namingFolder === start || envFiles?.length) return { ...place, environment: first };
-  const second = await loadEnvironment({ envFiles, folder: namingFolder, currentDirectory, environment }, reading);
-  return { ...place, environment: second.files.length > 0 ? second : first };
+  // With -f only what lies beside the file counts; otherwise the caller's folder goes before it, as in docker compose.
+  const isNamed = (options.files?.length ?? 0) > 0;
+  const over = isNamed ? environment : Object.fromEntries(first.variables);
+  const second = await loadEnvironment(
+    { envFiles, folder: namingFolder, currentDirectory, environment: over },
+    reading,
+  );
+  const files = isNamed ? second.files : [...new Set([...first.files, ...second.files])];
+  return { ...place, environment: { ...second, files } };
 }
 
 /**

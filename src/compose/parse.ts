@@ -39,6 +39,8 @@ export function parse(source: Source, findings: DiagnosticCollector): Mapping[] 
   }
   const trees: Mapping[] = [];
   let sound = true;
+  // One for all documents: docker compose knows an anchor in the documents below it.
+  const conversion = new Conversion(source, findings);
   for (const document of documents) {
     if (document.errors.length > 0) {
       sound = false;
@@ -46,7 +48,7 @@ export function parse(source: Source, findings: DiagnosticCollector): Mapping[] 
       continue;
     }
     if (document.contents === null || isEmpty(document.contents)) continue;
-    const tree = new Conversion(source, findings).convert(document.contents);
+    const tree = conversion.convert(document.contents);
     if (tree?.kind === 'map') trees.push(tree);
     else {
       sound = false;
@@ -120,7 +122,7 @@ function reportDepth(span: Span, findings: DiagnosticCollector): void {
   });
 }
 
-/** Turns the YAML reader's nodes into ours. One object per document: it keeps the anchors seen and the budget spent. */
+/** Turns the YAML reader's nodes into ours. One object per file: it keeps the anchors seen and the budget spent. */
 class Conversion {
   readonly #source: Source;
   readonly #findings: DiagnosticCollector;
@@ -136,6 +138,7 @@ class Conversion {
 
   /** Undefined after a problem that makes the tree useless (it is reported). */
   convert(root: YamlNode): Node | undefined {
+    this.#failed = false;
     const tree = this.#node(root, 0);
     return this.#failed ? undefined : tree;
   }
@@ -213,8 +216,10 @@ class Conversion {
       const key = this.#keyText(keyNode, keySpan);
       if (key === undefined) break;
       const value = pair.value === null ? nothing(keySpan) : this.#node(pair.value as YamlNode, depth + 1);
-      if (key === '<<' && isScalar(keyNode) && keyNode.type === YamlScalar.PLAIN) merged.push(value);
-      else if (entries.has(key)) this.#duplicate(key, keySpan, entries.get(key)?.key);
+      if (key === '<<' && isScalar(keyNode) && keyNode.type === YamlScalar.PLAIN) {
+        if (merged.length > 0) this.#duplicate(key, keySpan, undefined);
+        merged.push(value);
+      } else if (entries.has(key)) this.#duplicate(key, keySpan, entries.get(key)?.key);
       else entries.set(key, { key: keySpan, value });
     }
     for (const value of merged) this.#mergeInto(entries, value);
@@ -229,7 +234,10 @@ class Conversion {
       severity: 'error',
       message: `the key ${JSON.stringify(key)} is given twice${line}`,
       at: positionOf(span),
-      hint: 'keep one of the two; if they are meant for different parents, check the indentation',
+      hint:
+        key === '<<'
+          ? 'merge several at once: `<<: [*first, *second]`'
+          : 'keep one of the two; if they are meant for different parents, check the indentation',
     });
   }
 

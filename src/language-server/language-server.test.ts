@@ -115,7 +115,10 @@ const editor = new Editor();
 beforeAll(async () => {
   for (const [name, text] of Object.entries(files)) writeFileSync(file(name), text);
   const started = await editor.request('initialize', { processId: null, rootUri: null, capabilities: {} });
-  expect(started).toMatchObject({ capabilities: { renameProvider: true }, serverInfo: { name: 'tscompose' } });
+  expect(started).toMatchObject({
+    capabilities: { renameProvider: { prepareProvider: true } },
+    serverInfo: { name: 'tscompose' },
+  });
   editor.send('initialized', {});
   editor.open('compose.yaml');
 });
@@ -223,6 +226,16 @@ describe('rename', () => {
     expect(apply('compose.yaml')).toBe(COMPOSE.replaceAll(/\bdb\b/g, 'store'));
     expect(apply('compose.override.yaml')).toBe(OVERRIDE.replace('  db:', '  store:').replace('"db:', '"store:'));
     expect(Object.keys(found.changes)).toHaveLength(2);
+  });
+
+  it('says beforehand which name it is about, and where there is none', async () => {
+    expect(await editor.at('prepareRename', 'compose.yaml', '- d|b')).toMatchObject({
+      placeholder: 'db',
+      range: { start: { line: 8, character: 8 }, end: { line: 8, character: 10 } },
+    });
+    expect(await editor.at('prepareRename', 'compose.yaml', 'rest|art')).toMatchObject({
+      message: expect.stringContaining('no name here'),
+    });
   });
 
   it('refuses names that are none or taken', async () => {

@@ -7,6 +7,7 @@ import {
   mentionsOf,
   proposalsAt,
   type RemoteFiles,
+  renamableAt,
   renameAt,
 } from '../compose/index.ts';
 import { describeError, type Position } from '../core/index.ts';
@@ -35,7 +36,7 @@ export async function startLanguageServer(options: LanguageServerOptions): Promi
       completionProvider: { triggerCharacters: [' ', '{', '$', '-'] },
       definitionProvider: true,
       referencesProvider: true,
-      renameProvider: true,
+      renameProvider: { prepareProvider: true },
     },
     serverInfo: { name: 'tscompose', version: options.version },
   }));
@@ -161,10 +162,16 @@ function answerQuestions(connection: Connection, workspace: Workspace): void {
       );
     }),
   );
+  connection.onPrepareRename((asked) =>
+    ask(asked, ({ analysis, file, offset }) => {
+      const { place, name } = refusing(() => renamableAt(analysis, file, offset));
+      return { range: toRange(place), placeholder: name };
+    }),
+  );
   connection.onRenameRequest((place) =>
     ask(place, ({ analysis, file, offset }) => {
       const changes: Record<string, { range: ReturnType<typeof toRange>; newText: string }[]> = {};
-      for (const at of renamed({ analysis, file, offset }, place.newName)) {
+      for (const at of refusing(() => renameAt(analysis, file, offset, place.newName))) {
         const uri = uriOf(at.file);
         changes[uri] = [...(changes[uri] ?? []), { range: toRange(at), newText: place.newName }];
       }
@@ -173,9 +180,10 @@ function answerQuestions(connection: Connection, workspace: Workspace): void {
   );
 }
 
-function renamed({ analysis, file, offset }: Omit<Question, 'text'>, name: string): readonly Position[] {
+/** What cannot be renamed is told to the user. */
+function refusing<T>(answer: () => T): T {
   try {
-    return renameAt(analysis, file, offset, name);
+    return answer();
   } catch (error) {
     throw new ResponseError(ErrorCodes.InvalidParams, describeError(error));
   }

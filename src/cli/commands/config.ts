@@ -103,13 +103,15 @@ const UNNARROWED = ['services', 'volumes', 'networks'] as const;
 
 const PROJECTIONS = ['services', 'volumes', 'networks', 'images', 'profiles', 'models', 'environment'] as const;
 
-async function showProject(context: Context, project: Project, request: Request): Promise<string> {
-  if (request.lockImageDigests || request.resolveImageDigests) {
-    const { lockImages, pinImages } = await import('./config-digests.ts');
-    if (request.lockImageDigests) return lockImages(context, project, request.chosen);
-    return renderProject(await pinImages(context, project), { format: request.chosen });
-  }
+async function showProject(context: Context, loaded: Project, request: Request): Promise<string> {
   const projection = PROJECTIONS.find((name) => request[name]);
+  if (request.lockImageDigests) {
+    const { lockImages } = await import('./config-digests.ts');
+    return lockImages(context, loaded, request.chosen);
+  }
+  // Lists without images ask no registry.
+  const isPinned = request.resolveImageDigests && (projection === undefined || projection === 'images');
+  const project = isPinned ? await (await import('./config-digests.ts')).pinImages(context, loaded) : loaded;
   if (projection === undefined && request.hash === undefined)
     return request.quiet ? '' : renderProject(project, { format: request.chosen });
   const { project: projections, showHashes } = await import('./config-projections.ts');

@@ -217,6 +217,13 @@ it('pins images to the digests that a registry has', async () => {
     const resolved = await run(folder, 'config', '--resolve-image-digests');
     expect(resolved.out).toMatch(/image: .*\/x:1@sha256:[0-9a-f]{64}\n/);
     expect(resolved.out).toContain('  b:\n    build:');
+    const images = await run(folder, 'config', '--resolve-image-digests', '--images');
+    expect(images.out.split('\n').sort()).toEqual([
+      '',
+      expect.stringMatching(/^127.*\/x:1@sha256:[0-9a-f]{64}$/),
+      `docker.io/library/e@sha256:${'b'.repeat(64)}`,
+      't-b',
+    ]);
   } finally {
     server.close();
   }

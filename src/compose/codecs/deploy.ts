@@ -49,11 +49,17 @@ const resourceSet = object<ResourceSet>({
   genericResources: list(genericResource),
 });
 
+/** Of none nothing is written. */
+const pause: Codec<number> = {
+  read: duration.read,
+  write: (value) => (value === 0 ? undefined : duration.write(value)),
+};
+
 const update = object<UpdateConfig>({
   parallelism: number,
-  delay: duration,
+  delay: pause,
   failureAction: text,
-  monitor: duration,
+  monitor: pause,
   maxFailureRatio: amount,
   order: text,
 });

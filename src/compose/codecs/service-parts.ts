@@ -16,6 +16,7 @@ import {
   textMap,
   variables,
   whole,
+  wholeAmount,
   word,
 } from '../codec.ts';
 import type {
@@ -67,13 +68,13 @@ export const healthcheck: Codec<Healthcheck> = object<Healthcheck>({
 const endpoint = object<ServiceNetwork>({
   aliases: list(text),
   driverOpts: textMap,
-  gwPriority: amount,
+  gwPriority: wholeAmount,
   interfaceName: text,
   ipv4Address: text,
   ipv6Address: text,
   linkLocalIps: list(text),
   macAddress: text,
-  priority: amount,
+  priority: wholeAmount,
 });
 export const serviceNetworks: Codec<ReadonlyMap<string, ServiceNetwork | null>> = map(nullable(endpoint));
 

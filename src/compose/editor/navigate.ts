@@ -103,13 +103,28 @@ function holds({ start, end }: Span, offset: number): boolean {
   return start <= offset && offset <= end;
 }
 
-/** Places to change when the thing named at a place gets another name. Throws `compose/not-found` and `compose/invalid`. */
-export function renameAt(analysis: Analysis, file: string, offset: number, name: string): readonly Position[] {
+/** The name at a place, when it can be changed. Throws `compose/not-found` and `compose/invalid`. */
+export function renamableAt(analysis: Analysis, file: string, offset: number): Mention {
   const mention = mentionAt(analysis, file, offset);
   if (!mention)
     throw new TscError('compose/not-found', 'there is no name here', {
       hint: 'put the cursor on the name of a service or resource',
     });
+  const elsewhere = mentionsOf(analysis, mention).find(({ at }) => at.source.origin !== undefined);
+  if (elsewhere)
+    throw new TscError(
+      'compose/invalid',
+      `${mention.name} is named in a file from elsewhere, which cannot be changed`,
+      {
+        hint: elsewhere.at.source.file,
+      },
+    );
+  return mention;
+}
+
+/** Places to change when the thing named at a place gets another name. Throws `compose/not-found` and `compose/invalid`. */
+export function renameAt(analysis: Analysis, file: string, offset: number, name: string): readonly Position[] {
+  const mention = renamableAt(analysis, file, offset);
   if (!/^[a-zA-Z0-9][a-zA-Z0-9._-]*$/.test(name))
     throw new TscError('compose/invalid', `${JSON.stringify(name)} is not a name`, {
       hint: 'names are made of letters, digits, ".", "_" and "-"',

@@ -21,6 +21,17 @@ export type CanonicalRule = (node: Node, findings: DiagnosticCollector) => Node;
 const scalars = (node: Node): readonly Scalar[] =>
   node.kind === 'list' ? node.items.filter((item) => item.kind === 'scalar') : [];
 
+/** `[A=1, B]` of variables: the bare one is the caller's. */
+const variables: CanonicalRule = (node, findings) => {
+  for (const item of scalars(node)) {
+    const [name = ''] = item.text.split('=', 1);
+    if (item.template || !/\s$/.test(name)) continue;
+    const message = `the name of the variable ${JSON.stringify(name)} ends with a blank`;
+    report(item, 'compose/invalid-name', message, findings, `write ${name.trim()}=value`);
+  }
+  return pairs(null)(node, findings);
+};
+
 /** `[A=1, B]` to `{A: 1, B: <bare>}`. */
 function pairs(bare: null | ''): CanonicalRule {
   return (node) => {
@@ -132,6 +143,7 @@ const mount: CanonicalRule = (node, findings) => {
     ...(spec.type === 'volume' && spec.selinux !== undefined
       ? [['bind', mappingAt(node, optional('selinux', spec.selinux))] as const]
       : []),
+    ...(spec.type === 'bind' && spec.nocopy ? [['volume', mappingAt(node, optional('nocopy', true))] as const] : []),
     // One of one or two characters is only a target to the reference, in whose output it has no options.
     ...(node.text.length <= 2 ? [] : [[spec.type, mappingAt(node, options)] as const]),
   ]);
@@ -233,7 +245,7 @@ const SERVICE_ROWS: readonly (readonly [string, CanonicalRule])[] = [
   ['annotations', pairs('')],
   ['build', wrap('context')],
   ['build.additional_contexts', assignments('name=context', [])],
-  ['build.args', pairs(null)],
+  ['build.args', variables],
   ['build.extra_hosts', hosts],
   ['build.labels', pairs('')],
   ['build.no_cache_filter', list],
@@ -243,7 +255,7 @@ const SERVICE_ROWS: readonly (readonly [string, CanonicalRule])[] = [
   ['depends_on', dependencies],
   ['deploy.labels', pairs('')],
   ['deploy.resources.reservations.devices[].options', pairs('')],
-  ['develop.watch[].exec.environment', pairs(null)],
+  ['develop.watch[].exec.environment', variables],
   ['develop.watch[].ignore', list],
   ['develop.watch[].include', list],
   ['devices[]', device],
@@ -251,7 +263,7 @@ const SERVICE_ROWS: readonly (readonly [string, CanonicalRule])[] = [
   ['dns_search', list],
   ['env_file', list],
   ['env_file[]', wrap('path')],
-  ['environment', pairs(null)],
+  ['environment', variables],
   ['extends', wrap('service')],
   ['extra_hosts', hosts],
   ['gpus', gpus],
@@ -261,9 +273,9 @@ const SERVICE_ROWS: readonly (readonly [string, CanonicalRule])[] = [
   ['models', names],
   ['networks', names],
   ['ports', ports],
-  ['post_start[].environment', pairs(null)],
-  ['pre_start[].environment', pairs(null)],
-  ['pre_stop[].environment', pairs(null)],
+  ['post_start[].environment', variables],
+  ['pre_start[].environment', variables],
+  ['pre_stop[].environment', variables],
   ['secrets[]', wrap('source')],
   ['sysctls', pairs('')],
   ['tmpfs', list],

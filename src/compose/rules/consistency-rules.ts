@@ -1,12 +1,12 @@
 import { isIP } from 'node:net';
-import { child, childItems, childMap, childText, isNull, type Mapping, type Node, type Scalar } from '../node.ts';
+import { child, childItems, childMap, childText, isNull, type Mapping, type Node } from '../node.ts';
 import { parseRange } from '../port-codec.ts';
 import { readBytes } from '../scalar-formats.ts';
-import { splitCommandLine } from '../shell-words.ts';
 import { suggest } from '../suggest.ts';
 import { implicitDependencies } from './implicit-dependencies.ts';
 import { reachablePorts } from './reach-rules.ts';
 import type { RuleContext } from './rule-context.ts';
+import { texts } from './text-rules.ts';
 
 type ServiceRule = (service: Mapping, context: RuleContext) => void;
 type ResourceRule = (resource: Mapping, section: string, context: RuleContext) => void;
@@ -120,7 +120,7 @@ const buildContexts: ServiceRule = (service, context) => {
   }
 };
 
-const healthcheck: ServiceRule = (service, { name, report }) => {
+const healthcheck: ServiceRule = (service, { name, report, warn }) => {
   const check = child(service, 'healthcheck');
   const test = child(check, 'test');
   if (test?.kind === 'list' && test.items.length > 0) {
@@ -135,12 +135,9 @@ const healthcheck: ServiceRule = (service, { name, report }) => {
         hint,
       );
     } else if (word === 'CMD-SHELL' && test.items.length !== 2) {
-      report(
-        test,
-        'compose/invalid-healthcheck',
-        `healthcheck.test of ${name}: CMD-SHELL takes exactly one command text`,
-        'put the whole command in one string',
-      );
+      const tell = test.items.length < 2 ? report : warn;
+      const message = `healthcheck.test of ${name}: the shell runs only the first text after CMD-SHELL`;
+      tell(test, 'compose/invalid-healthcheck', message, 'put the whole command in one string');
     }
   }
 };
@@ -299,33 +296,6 @@ const watch: ServiceRule = (service, { name, report }) => {
     }
   }
 };
-
-const RESTART = /^(?:no|always|unless-stopped|on-failure(?::\d+)?)$/;
-
-const texts: ServiceRule = (service, { name, report, warn }) => {
-  const restart = child(service, 'restart');
-  const policy = childText(service, 'restart');
-  if (restart && policy !== undefined && policy !== '' && !RESTART.test(policy)) {
-    const near = suggest(policy, ['no', 'always', 'unless-stopped', 'on-failure']);
-    const message = `restart of service ${name} is no, always, unless-stopped or on-failure[:n], not ${JSON.stringify(policy)}`;
-    report(restart, 'compose/invalid-value', message, near === undefined ? undefined : `did you mean ${near}?`);
-  }
-  for (const key of ['command', 'entrypoint']) {
-    const line = child(service, key);
-    if (line?.kind === 'scalar') checkCommandLine(line, `${key} of service ${name}`, { report, warn });
-  }
-};
-
-function checkCommandLine(line: Scalar, what: string, { report, warn }: Pick<RuleContext, 'report' | 'warn'>): void {
-  const split = splitCommandLine(line.text);
-  if (split === undefined) {
-    const hint = 'close it, or write the command as a list';
-    report(line, 'compose/invalid-command', `${what} has an unclosed quote or parenthesis`, hint);
-  } else if (split.operator !== undefined) {
-    const message = `${what} ends before ${JSON.stringify(split.operator)}: no shell runs it, the rest is dropped`;
-    warn(line, 'compose/shell-operator', message, 'write ["sh", "-c", "…"] when a shell is meant');
-  }
-}
 
 const devices: ServiceRule = (service, { name, report }) => {
   const reserved = childItems(child(child(child(service, 'deploy'), 'resources'), 'reservations'), 'devices');
