@@ -54,6 +54,19 @@ const STACK = {
 };
 
 describe('a compose file in a git repository', () => {
+  it("is the same by git's own protocol", async () => {
+    const commit = git.commit('native', STACK);
+    for (const path of ['#main:sub/dir', `#${commit}:sub/other.yml`, '']) {
+      const [native, plain] = [git.nativeUrl, git.url].map((url) => `${url}/native.git${path}`);
+      const found = await tscompose(['-f', native ?? '', 'config', '--services']);
+      expect(found).toEqual(await tscompose(['-f', plain ?? '', 'config', '--services']));
+      expect(found.status).toBe(0);
+    }
+    const absent = await tscompose(['-f', `${git.nativeUrl}/absent.git`, 'config']);
+    expect(absent).toMatchObject({ status: 1, stdout: '' });
+    expect(absent.stderr).toContain('absent.git');
+  });
+
   it('is loaded as docker compose loads it', async () => {
     const commit = git.commit('same', STACK);
     const url = `${git.url}/same.git`;

@@ -1,7 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createSocketServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
@@ -14,6 +14,8 @@ export type CommitFiles = Readonly<Record<string, string>>;
 export interface TestGitServer extends AsyncDisposable {
   /** `http://127.0.0.1:port`; a repository is `<url>/<name>.git`. */
   readonly url: string;
+  /** The same repositories by git's own protocol: `git://127.0.0.1:port`. */
+  readonly nativeUrl: string;
   /** Requests seen since the start. */
   readonly requests: readonly string[];
   /** Commits files to a branch (`main`) of a repository, created when new; resolves with the commit. Files of the branch are replaced. */
@@ -29,13 +31,16 @@ export async function startGitServer(): Promise<TestGitServer> {
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
+  const native = await serveNative(root);
   return {
     url: `http://127.0.0.1:${port}`,
+    nativeUrl: `git://127.0.0.1:${(native.address() as AddressInfo).port}`,
     requests,
     commit: (repository, files, branch = 'main') => commit(root, repository, files, branch),
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
+      await new Promise((resolve) => native.close(resolve));
       rmSync(root, { recursive: true, force: true });
     },
   };
@@ -68,6 +73,22 @@ function commit(root: string, repository: string, files: CommitFiles, branch: st
   const sha = git('rev-parse', 'HEAD').trim();
   rmSync(work, { recursive: true, force: true });
   return sha;
+}
+
+/** Git's daemon, one for each connection. */
+async function serveNative(root: string): Promise<Server> {
+  const server = createSocketServer({ allowHalfOpen: true }, (socket) => {
+    const daemon = spawn('git', ['daemon', '--inetd', '--export-all', `--base-path=${root}`, root], {
+      env: ENVIRONMENT,
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
+    socket.on('error', () => daemon.kill());
+    daemon.stdin.on('error', () => undefined);
+    socket.pipe(daemon.stdin);
+    daemon.stdout.pipe(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return server;
 }
 
 /** The little of CGI that the backend needs. */
