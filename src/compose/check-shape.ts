@@ -11,6 +11,7 @@ import {
 } from './node.ts';
 import { FORMATS, readBoolean } from './scalar-formats.ts';
 import { alternativesOf, COMPOSE_SCHEMA, patternOf, propertyOf, type Schema, typesOf } from './schema.ts';
+import { isServiceKey, sourceText, typeHint } from './shape-hints.ts';
 import { isCrowded, suggest } from './suggest.ts';
 
 /**
@@ -95,45 +96,6 @@ function reportType(visit: Visit, alternatives: readonly Schema[], findings: Dia
   });
 }
 
-function typeHint(node: Node, types: readonly string[], path: string): string | undefined {
-  const service = /^services\.([^.]+)$/.exec(path)?.[1];
-  if (service !== undefined && isServiceKey(service)) {
-    return `${service} is a key of a service: indent it below the service's name`;
-  }
-  if (node.kind === 'scalar') return scalarHint(node, types, path);
-  if (node.kind === 'list' && types.includes('object')) return 'remove the leading dashes: this takes key: value pairs';
-  if (node.kind === 'map' && types.includes('array')) return 'start each item with a dash';
-  if (node.kind === 'map' && /\[\d+\]$/.test(path)) return 'an item that contains ": " needs quotes';
-  return undefined;
-}
-
-function scalarHint(node: Scalar, types: readonly string[], path: string): string | undefined {
-  const text = sourceText(node);
-  if (node.value === null) {
-    return types.includes('object') || types.includes('array')
-      ? 'indent what belongs to it below, or remove the key'
-      : 'give a value or remove the key';
-  }
-  if (/\.(?:interval|timeout|start_period|start_interval|stop_grace_period)$/.test(path))
-    return `say the unit: ${text}s`;
-  if (types.includes('string')) return `put it in quotes: "${text}"`;
-  if (types.includes('object')) return mappingHint(text, types);
-  return types.includes('array') ? `write it as a list: [${text}]` : undefined;
-}
-
-/** What was meant by a text where `key: value` lines belong. */
-function mappingHint(text: string, types: readonly string[]): string | undefined {
-  const [, key, separator, value = ''] = /^([\w.-]+)([:=])(.*)$/.exec(text) ?? [];
-  if (key === undefined) return types.includes('array') ? `write it as a list: [${text}]` : undefined;
-  return separator === ':'
-    ? `write a space after the colon: ${key}: ${value}`
-    : `write ${key}: ${value}${types.includes('array') ? `, or a list: - ${text}` : ''}`;
-}
-
-function sourceText(span: Span): string {
-  return span.source.text.slice(span.start, Math.min(span.end, span.start + 40)).trim();
-}
-
 function joinOr(words: readonly string[]): string {
   if (words.length < 2) return words[0] ?? 'something else';
   return `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
@@ -183,6 +145,9 @@ function unknownHint(key: string, path: string, known: readonly string[]): strin
   const near = LEGACY.get(key) ?? suggest(key, known);
   if (near !== undefined && known.includes(near)) return `did you mean ${near}?`;
   if (LEGACY.has(key)) return `use ${near}`;
+  if (/^networks\.[^.]+$/.test(path) && ['subnet', 'ip_range', 'gateway', 'aux_addresses'].includes(key))
+    return `it belongs to the address management: ipam: {config: [{${key}: …}]}`;
+  if (/\.ports\[\d+\]$/.test(path) && /^\d+$/.test(key)) return 'write host:container without a blank, in quotes';
   if (path === '' && isServiceKey(key))
     return `${key} belongs to a service: indent it below services and the service's name`;
   if (isServiceKey(key)) return `${key} is a key of a service: check the indentation`;
@@ -207,14 +172,6 @@ const LEGACY: ReadonlyMap<string, string> = new Map([
   ['workdir', 'working_dir'],
   ['cmd', 'command'],
 ]);
-
-const SERVICE_KEYS = new Set(
-  Object.keys(propertyOf(COMPOSE_SCHEMA.properties?.['services'] ?? {}, 'any')?.properties ?? {}),
-);
-
-function isServiceKey(key: string): boolean {
-  return SERVICE_KEYS.has(key);
-}
 
 function checkItems(list: Sequence, schema: Schema, path: string, findings: DiagnosticCollector): void {
   const items = schema.items;
@@ -272,8 +229,18 @@ function scalarProblem(node: Scalar, schema: Schema): { code: string; message: s
   // A leading zero says octal, whatever the other digits.
   const text = schema.format === 'mode' && /^0\d*[89]/.test(sourceText(node)) ? sourceText(node) : value;
   if (typeof text !== 'string' || format === undefined || format.accepts(text)) return undefined;
-  const hint = /^\d+,\d+$/.test(text) ? { hint: `write a point: ${text.replace(',', '.')}` } : {};
-  return { code: 'compose/invalid-value', message: `must be ${format.expected}, not ${shown}`, ...hint };
+  const hint = valueHint(text, schema.format);
+  const message = `must be ${format.expected}, not ${shown}`;
+  return { code: 'compose/invalid-value', message, ...(hint !== undefined && { hint }) };
+}
+
+function valueHint(text: string, format: string | undefined): string | undefined {
+  if (/^\d+,\d+$/.test(text)) return `write a point: ${text.replace(',', '.')}`;
+  const [, amount, unit = ''] = /^(\d+(?:\.\d+)?)\s*([kmgt])\w*$/i.exec(text) ?? [];
+  if (format === 'bytes' && amount !== undefined) return `write ${amount}${unit.toLowerCase()}`;
+  if (format === 'integer' && /^(?:unlimited|infinity)$/i.test(text)) return 'write -1 for no limit';
+  const near = format === 'boolean' ? suggest(text, ['true', 'false']) : undefined;
+  return near === undefined ? undefined : `did you mean ${near}?`;
 }
 
 function rangeProblem({ value, text }: Scalar, { minimum, maximum }: Schema): string | undefined {

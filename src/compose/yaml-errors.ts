@@ -19,6 +19,10 @@ export function explainYamlError(error: YAMLError, text: string): Explanation {
   }
   const deeper = error.code === 'BLOCK_AS_IMPLICIT_KEY' ? deeperLine(text, error.pos[0]) : undefined;
   if (deeper) return deeper;
+  if (/^\s*(?:<{7}|={7}|>{7})(?:\s|$)/.test(line))
+    return { code: 'compose/yaml-syntax', message: 'a merge conflict is left in the file', hint: 'choose one side' };
+  const unclosed = unclosedBracket(error, text);
+  if (unclosed) return unclosed;
   const known = MESSAGES.get(error.code);
   if (known) return known;
   const quote = /closing (["'])quote/.exec(error.message)?.[1];
@@ -29,6 +33,26 @@ export function explainYamlError(error: YAMLError, text: string): Explanation {
   const plain = error.message.charAt(0).toLowerCase() + error.message.slice(1);
   const hint = hintFor(error.code, line);
   return { code: CODES.get(error.code) ?? 'compose/yaml-syntax', message: plain, ...(hint !== undefined && { hint }) };
+}
+
+const CLOSING = { '[': ']', '{': '}' } as const;
+
+/** `[` or `{` without its other half: told at the place where it begins. */
+function unclosedBracket({ message, pos }: YAMLError, text: string): Explanation | undefined {
+  const closing = /and end with a ([\]}])$/.exec(message)?.[1];
+  if (closing === undefined) return undefined;
+  const open: { readonly bracket: '[' | '{'; readonly offset: number }[] = [];
+  const bare = text
+    .slice(0, pos[0])
+    .replace(/"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|(?<=\s)#.*/g, (part) => ' '.repeat(part.length));
+  for (const { 0: bracket, index: offset } of bare.matchAll(/[[\]{}]/g)) {
+    if (bracket === '[' || bracket === '{') open.push({ bracket, offset });
+    else open.pop();
+  }
+  const last = open.findLast(({ bracket }) => CLOSING[bracket] === closing);
+  if (!last) return undefined;
+  const said = { code: 'compose/yaml-syntax', message: `the ${last.bracket} is never closed`, offset: last.offset };
+  return { ...said, hint: `add the missing ${closing}` };
 }
 
 /** A key below a finished `key: value` line, indented deeper: it can belong to nothing. */
@@ -92,6 +116,8 @@ function hintFor(code: string, line: string): string | undefined {
     return 'a value that contains ": " needs quotes; otherwise check the indentation';
   }
   if (code === 'BAD_INDENT') return 'keys of one mapping start in the same column';
+  if (/^\s*-[^\s-]/.test(line)) return 'write a blank after the dash';
+  if (code === 'MISSING_CHAR' && /["'][ \t]+["']/.test(line)) return 'part items with a comma';
   if (code === 'MISSING_CHAR') {
     return /["']/.test(line) ? 'check that every quote is closed' : 'check that a ":" with a space follows the key';
   }

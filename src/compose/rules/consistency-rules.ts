@@ -202,7 +202,7 @@ const platform: ServiceRule = (service, { name, report }) => {
   );
 };
 
-const mounts: ServiceRule = (service, { name, report }) => {
+const mounts: ServiceRule = (service, { name, report, warn }) => {
   for (const mount of childItems(service, 'volumes')) {
     if (!has(mount, 'target') && mount.kind === 'map' && mount.entries.size > 1) {
       report(
@@ -214,6 +214,11 @@ const mounts: ServiceRule = (service, { name, report }) => {
     }
     const type = childText(mount, 'type');
     const source = child(mount, 'source');
+    const target = childText(mount, 'target') ?? '';
+    if (!has(mount, 'source') && /^(?:\.|~)/.test(target)) {
+      const message = `${target} of service ${name} is taken for the path in the container, which must be absolute`;
+      warn(mount, 'compose/invalid-volume', message, `write ${target}:/path/in/the/container`);
+    }
     if (type === 'bind' && !has(mount, 'source')) {
       report(
         mount,

@@ -12,7 +12,8 @@ export function texts(service: Mapping, { name, report, warn }: RuleContext): vo
   if (restart && policy !== undefined && policy !== '' && !RESTART.test(policy)) {
     const near = suggest(policy, ['no', 'always', 'unless-stopped', 'on-failure']);
     const message = `restart of service ${name} is no, always, unless-stopped or on-failure[:n], not ${JSON.stringify(policy)}`;
-    report(restart, 'compose/invalid-value', message, near === undefined ? undefined : `did you mean ${near}?`);
+    const meant = /^(?:yes|true|on)$/i.test(policy) ? 'always' : near;
+    report(restart, 'compose/invalid-value', message, meant === undefined ? undefined : `did you mean ${meant}?`);
   }
   for (const link of childItems(service, 'links')) {
     if (link.kind === 'scalar' && link.text.split(':').length > 2)
