@@ -83,3 +83,21 @@ it('what docker compose made, tscompose leaves as it is', async () => {
   await theirs(project, 'down', '-v', '-t', '0');
   expect(await ids()).toEqual([]);
 });
+
+it('prints for a service with an env file the hash that containers of docker compose carry, which its own print is not', async () => {
+  using project = stack();
+  project.write('filed.env', 'A=1\n');
+  project.write(
+    'compose.override.yaml',
+    'services: {filed: {image: busybox, command: sleep 600, stop_signal: SIGKILL, env_file: filed.env}}\n',
+  );
+  await theirs(project, 'create', 'filed');
+  const made = (await daemon.call('GET', '/containers/json?all=1')).json<
+    readonly { readonly Labels: Readonly<Record<string, string>> }[]
+  >();
+  const labels = made.map(({ Labels }) => Labels['com.docker.compose.config-hash']);
+  const [, printed = ''] = (await ours(project, 'config', '--hash', 'filed')).trim().split(' ');
+  expect(labels).toEqual([printed]);
+  expect(await theirs(project, 'config', '--hash', 'filed')).not.toContain(printed);
+  await theirs(project, 'down', '-v', '-t', '0');
+});

@@ -67,14 +67,20 @@ const HOSTILE: readonly (readonly [what: string, text: string | Uint8Array, code
   ['a newline in a service name', 'services: {"a\\nb": {image: x}}', 'compose/invalid-name'],
 ];
 
+/** Of processor time: other tests run beside these. */
+function millisecondsSince(started: NodeJS.CpuUsage): number {
+  const { user, system } = process.threadCpuUsage(started);
+  return (user + system) / 1000;
+}
+
 it.each(HOSTILE)('%s: one clear error, soon', async (_what, text, code) => {
-  const started = performance.now();
+  const started = process.threadCpuUsage();
   const reader = memoryReader({ '/p/compose.yaml': text });
   const error = await loadProject({ currentDirectory: '/p', environment: {}, reader }).catch((e) => e);
   expect(error).toBeInstanceOf(ComposeError);
   expect((error as ComposeError).diagnostics.map((item) => item.code)).toContain(code);
   expect((error as ComposeError).diagnostics.length).toBeLessThanOrEqual(201);
-  expect(performance.now() - started).toBeLessThan(5000);
+  expect(millisecondsSince(started)).toBeLessThan(5000);
 });
 
 it('names the whole path of a cycle', async () => {
@@ -115,12 +121,12 @@ it('loads 1,000 services with anchors, ports, volumes and dependencies in reason
   );
   const volumes = Array.from({ length: 50 }, (_, i) => `  v${i}: {}`);
   const text = `x-e: &e {A: "1", B: "\${A:-x}"}\nservices:\n${services.join('\n')}\nvolumes:\n${volumes.join('\n')}\n`;
-  const started = performance.now();
+  const started = process.threadCpuUsage();
   const reader = memoryReader({ '/p/compose.yaml': text });
   const { project } = await loadProject({ currentDirectory: '/p', environment: {}, reader });
   expect(project.services.size).toBe(1000);
   // The budget is half a second on an idle machine; this bound only catches a change of order.
-  expect(performance.now() - started).toBeLessThan(5000);
+  expect(millisecondsSince(started)).toBeLessThan(5000);
 });
 
 /** Pieces from which most texts are nearly compose files. */
