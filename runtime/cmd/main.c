@@ -8,6 +8,7 @@
 #include "monitor/monitor.h"
 #include "names/names.h"
 #include "net/net.h"
+#include "sys/hidden.h"
 #include "sys/process.h"
 
 /* The monitor runs the OCI verbs in children of its own. A service manager that watches the daemon does not watch its
@@ -30,6 +31,7 @@ static const struct verb {
 };
 
 int main(int argc, char **argv) {
+  hidden_begin();
   process_keep_title(argc, argv);
   for (size_t i = 0; argc > 1 && i < sizeof(services) / sizeof(services[0]); i++) {
     if (strcmp(argv[1], services[i].name) == 0) {

@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "cmd/cmd.h"
 #include "spec/plan.h"
+#include "sys/hidden.h"
 #include "sys/needed.h"
 
 #ifndef TSCOMPOSE_VERSION
@@ -171,6 +172,7 @@ int oci_main(int argc, char **argv) {
   struct call call = {.root = root, .argv = argv};
   struct err err = ERR_INIT;
   int status = 0;
+  hidden_gather();
   default_root(root, sizeof(root));
   if (run_verb(&call, argc, argv, &globals, &status, &err) == 0) {
     return status;

@@ -25,7 +25,7 @@ enum kind { BETWEEN_MAP, BETWEEN_MADE };
 
 struct message {
   enum kind kind;
-  pid_t pid; /* as the go-between sees it, which is in the runtime's pid namespace */
+  pid_t pid; /* as the go-between sees it, which is in the runtime's pid namespace; 0: its own */
 };
 
 static int tell(int link, enum kind kind, pid_t pid, struct err *err) {
@@ -40,8 +40,9 @@ static int tell(int link, enum kind kind, pid_t pid, struct err *err) {
 static int join_paths(const struct setup *setup, bool last, bool done[], struct err *err) {
   for (size_t i = 0; setup->plan != NULL && i < setup->plan->namespace_count; i++) {
     const struct plan_namespace *namespace = &setup->plan->namespaces[i];
-    if (setup->namespace_fds[i] < 0 || namespace->flag == CLONE_NEWUSER || namespace->flag == CLONE_NEWNS || done[i]) {
-      continue;
+    if (setup->namespace_fds[i] < 0 || namespace->flag == CLONE_NEWUSER || namespace->flag == CLONE_NEWNS ||
+        (namespace->flag == CLONE_NEWPID && setup->makes_last) || done[i]) {
+      continue; /* with steps of their own, the latter two */
     }
     if (setns(setup->namespace_fds[i], namespace->flag) == 0) {
       done[i] = true;
@@ -81,25 +82,19 @@ static int make_early(const struct between *between, int link, struct err *err) 
   return r;
 }
 
+/* The child: a sibling, or with makes_last ourselves. */
 static int make_first(const struct between *between, pid_t *ret_pid, struct err *err) {
-  uint64_t flags = CLONE_PARENT | (between->made & ~(uint64_t)(CLONE_NEWUSER | CLONE_NEWTIME));
-  pid_t pid = sys_clone3(flags, 0, between->executes ? -1 : between->group, NULL);
-  if (pid < 0 && between->executes) {
-    return errno == EAGAIN ? err_set(err, EAGAIN, "no process more: the container's pids limit leaves no room for two")
-                           : err_errno(err, "cannot make a process in container %s", between->setup->id);
+  uint64_t flags = between->made & ~(uint64_t)(CLONE_NEWUSER | CLONE_NEWTIME);
+  if (between->setup->makes_last) {
+    *ret_pid = 0;
+    return flags != 0 && unshare((int)flags) < 0 ? err_errno(err, "cannot make namespaces") : 0;
   }
+  pid_t pid = sys_clone3(CLONE_PARENT | flags, 0, between->group, NULL);
   if (pid < 0) {
     return err_errno(err, "cannot make the container's first process");
   }
   *ret_pid = pid;
   return 0;
-}
-
-/* The first process inherits what the go-between holds: only its sync socket, the console socket, --preserve-fds and
-   the link to the runtime may be among it. */
-static int close_all_but(const struct setup *setup, int link, struct err *err) {
-  int keep[] = {setup->sync, setup->console_socket, link};
-  return fd_close_but(3 + setup->preserve_fds, keep, array_length(keep), err);
 }
 
 _Noreturn static void go(const struct between *between, int link) {
@@ -109,6 +104,7 @@ _Noreturn static void go(const struct between *between, int link) {
   pid_t pid = -1;
   (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
   int r = between->executes ? cgroup_enter_entries(setup->entries, &err) : 0;
+  r = r < 0 || !between->executes ? r : labels_open_on_host(setup, &err);
   if (r == 0 && between->joined_init >= 0 && setns(between->joined_init, between->joined) < 0) {
     r = err_errno(&err, "cannot join the namespaces of container %s", setup->id);
   }
@@ -119,8 +115,10 @@ _Noreturn static void go(const struct between *between, int link) {
   r = r < 0 ? r : join_users(between, &err);
   r = r < 0 ? r : make_early(between, link, &err);
   r = r < 0 ? r : join_paths(setup, true, done, &err);
-  r = r < 0 || !between->executes ? r : close_all_but(setup, link, &err);
   r = r < 0 ? r : make_first(between, &pid, &err);
+  if (r == 0 && setup->makes_last) {
+    r = tell(link, BETWEEN_MADE, 0, &err);
+  }
   if (r == 0 && pid == 0) {
     close(link);
     between->child(setup);
@@ -220,6 +218,11 @@ int between_clone(const struct between *between, pid_t *ret_pid, int *ret_pidfd,
   between->setup->sync = -1;
   struct err why = ERR_INIT;
   int r = serve(between, ours, helper, &pid, &why);
+  if (r == 0 && pid == 0) {
+    *ret_pidfd = take_fd(&helper_fd);
+    *ret_pid = helper;
+    return 0;
+  }
   if (r < 0) {
     (void)sys_pidfd_send_signal(helper_fd, SIGKILL);
   }

@@ -12,8 +12,8 @@
  *          --- BETWEEN_MAP ----> join the rest, clone3(CLONE_PARENT) --------> steps
  *          <-- BETWEEN_MADE ---- leave
  *
- * At exec it also enters the cgroups and closes all that the child has no use for, before it is there: whoever may
- * trace (CAP_SYS_PTRACE) inside the container sees the child from its first moment, and every descriptor it holds.
+ * Where others are in the pid namespace already (exec, a pid namespace by path: setup->makes_last) it stays outside of
+ * that and is the child itself: it makes the other namespaces too, goes through the steps, and makes the process last.
  *
  * What fails is told as SYNC_FAILED on the socket of the first process.
  */
@@ -31,11 +31,12 @@ struct between {
   bool join_users; /* setup->namespace_fds has a user namespace */
   int joined_init; /* exec: pidfd of the process whose namespaces are joined; -1 */
   int joined;      /* exec: which ones */
-  bool executes;   /* exec: enters group and setup->entries itself, the child holds nothing of the host */
+  bool executes;   /* exec: enters group and setup->entries itself */
   int group;       /* v2 group for clone3, or -1 */
   int peer;        /* our end of setup->sync */
   void (*child)(struct setup *setup);
 };
 
-/* Makes the first process. setup->sync, the child's end, is closed on return. */
+/* Makes the child. setup->sync, the child's end, is closed on return. With makes_last the caller waits for it when it
+   has made the process. */
 int between_clone(const struct between *between, pid_t *ret_pid, int *ret_pidfd, struct err *err);

@@ -120,11 +120,14 @@ int container_write_pid_file(const char *path, pid_t pid, struct err *err);
 /* What the child's messages call for; NULL: nothing. */
 struct await_calls {
   int (*on_namespaces)(void *data, struct err *err);             /* the child waits for hooks */
+  int (*on_made)(void *data, pid_t pid, struct err *err);        /* set with makes_last: the child has made it */
   int (*on_listener)(void *data, int listener, struct err *err); /* of seccomp; borrowed */
   void *data;
 };
 /* Hears the child until it is ready; warnings are logged. */
 int container_await_ready(int sync, const struct await_calls *calls, struct err *err);
+/* on_made: the process takes the place of the child, which leaves. */
+int container_take_made(pid_t made, pid_t *pid, int *pidfd, struct err *err);
 /* Waits for a child of ours, passing our signals on to it, bytes of the console and words to the service manager (both
    may be NULL). *ret_status: its exit status, 128 + signal. */
 int container_supervise(pid_t pid, int pidfd, struct console *console, struct notify *notify, int *ret_status,

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -22,6 +23,7 @@
 #include "container/creation.h"
 #include "container/namespaces.h"
 #include "container/notify.h"
+#include "container/usher.h"
 #include "sys/process.h"
 #include "sys/syscalls.h"
 
@@ -49,48 +51,85 @@ int container_write_pid_file(const char *path, pid_t pid, struct err *err) {
   return path == NULL ? 0 : file_write_atomic(AT_FDCWD, path, text, strlen(text), 0644, 0, err);
 }
 
-int container_await_ready(int sync, const struct await_calls *calls, struct err *err) {
-  for (;;) {
-    enum sync_kind kind = SYNC_FAILED;
-    struct err text = ERR_INIT;
-    cleanup_close int passed = -1;
-    int r = sync_receive_fd(sync, &kind, &text, &passed, err);
-    if (r < 0) {
-      return r != -EPIPE ? r
-             : calls->on_listener == NULL
-                 ? err_set(err, EPIPE, "the container's first process died while being set up")
-                 : err_set(err, EPIPE,
-                           "the process died while being set up: a seccomp profile with a listener must allow sendmsg");
-    }
-    switch (kind) {
-    case SYNC_WARNING:
-      log_warn("%s", text.text);
-      break;
-    case SYNC_NAMESPACES:
-      r = calls->on_namespaces == NULL ? 0 : calls->on_namespaces(calls->data, err);
-      r = r < 0 ? r : sync_send(sync, SYNC_CONTINUE, NULL, err);
-      if (r < 0) {
-        return r;
-      }
-      break;
-    case SYNC_LISTENER:
-      if (calls->on_listener == NULL || passed < 0) {
-        return err_set(err, EPROTO, "a seccomp listener came that nobody asked for");
-      }
-      r = calls->on_listener(calls->data, passed, err);
-      if (r < 0) {
-        return r;
-      }
-      break;
-    case SYNC_FAILED:
-      return err_set(err, text.code, "%s", text.text);
-    case SYNC_READY:
-      return 0;
-    case SYNC_CONTINUE:
-    case SYNC_COMMIT:
-      return err_set(err, EPROTO, "unexpected message from the container's first process");
-    }
+/* What has been heard so far. */
+struct heard {
+  bool ready, made;
+  int listener; /* came before its process is known; -1 */
+};
+
+static int hand_on(const struct await_calls *calls, struct heard *heard, struct err *err) {
+  cleanup_close int listener = heard->made ? take_fd(&heard->listener) : -1;
+  return listener < 0 ? 0 : calls->on_listener(calls->data, listener, err);
+}
+
+static int hear(int sync, const struct await_calls *calls, struct heard *heard, struct err *err) {
+  enum sync_kind kind = SYNC_FAILED;
+  struct err text = ERR_INIT;
+  cleanup_close int passed = -1;
+  int r = sync_receive_fd(sync, &kind, &text, &passed, err);
+  if (r < 0) {
+    return r != -EPIPE ? r
+           : calls->on_listener == NULL
+               ? err_set(err, EPIPE, "the container's first process died while being set up")
+               : err_set(err, EPIPE,
+                         "the process died while being set up: a seccomp profile with a listener must allow sendmsg");
   }
+  switch (kind) {
+  case SYNC_WARNING:
+    log_warn("%s", text.text);
+    return 0;
+  case SYNC_NAMESPACES:
+    r = calls->on_namespaces == NULL ? 0 : calls->on_namespaces(calls->data, err);
+    return r < 0 ? r : sync_send(sync, SYNC_CONTINUE, NULL, err);
+  case SYNC_LISTENER:
+    if (calls->on_listener == NULL || passed < 0 || heard->listener >= 0) {
+      return err_set(err, EPROTO, "a seccomp listener came that nobody asked for");
+    }
+    heard->listener = take_fd(&passed);
+    return hand_on(calls, heard, err);
+  case SYNC_MADE:
+    if (heard->made) {
+      return err_set(err, EPROTO, "a process was made that nobody asked for");
+    }
+    heard->made = true;
+    r = calls->on_made(calls->data, text.code, err);
+    return r < 0 ? r : hand_on(calls, heard, err);
+  case SYNC_FAILED:
+    return err_set(err, text.code, "%s", text.text);
+  case SYNC_READY:
+    heard->ready = true;
+    return 0;
+  case SYNC_CONTINUE:
+  case SYNC_COMMIT:
+    break;
+  }
+  return err_set(err, EPROTO, "unexpected message from the container's first process");
+}
+
+int container_await_ready(int sync, const struct await_calls *calls, struct err *err) {
+  struct heard heard = {.made = calls->on_made == NULL, .listener = -1};
+  int r = 0;
+  while (r == 0 && !(heard.ready && heard.made)) {
+    r = hear(sync, calls, &heard, err);
+  }
+  if (heard.listener >= 0) {
+    close(heard.listener);
+  }
+  return r;
+}
+
+int container_take_made(pid_t made, pid_t *pid, int *pidfd, struct err *err) {
+  /* A child of ours: whatever happens to it in there, its number stays its own. */
+  cleanup_close int process = sys_pidfd_open(made);
+  if (process < 0) {
+    return err_errno(err, "cannot open the container's process");
+  }
+  while (waitpid(*pid, NULL, 0) < 0 && errno == EINTR) {
+  }
+  close(*pidfd);
+  *pidfd = take_fd(&process);
+  *pid = made;
+  return 0;
 }
 
 static int make_directory(struct creation *creation, struct err *err) {
@@ -254,10 +293,6 @@ static int clone_between(struct creation *creation, struct err *err) {
 }
 
 static int clone_directly(struct creation *creation, struct err *err) {
-  int r = namespaces_join_for_child(&creation->setup, err);
-  if (r < 0) {
-    return r;
-  }
   cleanup_close int group = cgroup_clone_target(&creation->cgroup);
   uint64_t flags = namespaces_made(&creation->plan);
   /* A sibling instead of a child: our caller, the monitor, is its parent and reaps it. Process 1 may not do so. */
@@ -314,6 +349,11 @@ static int run_runtime_hooks(void *data, struct err *err) {
   struct creation *creation = data;
   int r = run_hooks(creation, HOOK_PRESTART, "created", err);
   return r < 0 ? r : run_hooks(creation, HOOK_CREATE_RUNTIME, "creating", err);
+}
+
+static int take_made(void *data, pid_t pid, struct err *err) {
+  struct creation *creation = data;
+  return container_take_made(pid, &creation->pid, &creation->pidfd, err);
 }
 
 static int hand_over_listener(void *data, int listener, struct err *err) {
@@ -411,6 +451,7 @@ static int prepare(struct creation *creation, struct err *err) {
   r = r < 0 ? r : prepare_seccomp(creation, err);
   r = r < 0 ? r : make_start_fifo(creation, err);
   r = r < 0 ? r : namespaces_open(&creation->setup, err);
+  r = r < 0 || !creation->setup.makes_last ? r : usher_make(&creation->setup, err);
   r = r < 0 ? r : make_cgroups(creation, err);
   return r;
 }
@@ -440,8 +481,12 @@ static void run_poststart(const struct creation *creation) {
 static int build(struct creation *creation, struct err *err) {
   int r = prepare(creation, err);
   r = r < 0 ? r : clone_child(creation, err);
-  const struct await_calls calls = {run_runtime_hooks, creation->listener_socket < 0 ? NULL : hand_over_listener,
-                                    creation};
+  const struct await_calls calls = {
+      .on_namespaces = run_runtime_hooks,
+      .on_made = creation->setup.makes_last ? take_made : NULL,
+      .on_listener = creation->listener_socket < 0 ? NULL : hand_over_listener,
+      .data = creation,
+  };
   r = r < 0 ? r : container_await_ready(creation->sync, &calls, err);
   scope_release(&creation->scope);
   r = r < 0 ? r : attributes_apply(creation->pid, &creation->plan.process, creation->setup.own_users, err);

@@ -1,7 +1,7 @@
 /*
- * exec: a go-between (between.h) joins the container's namespaces by its init's pidfd in one call, then makes one
- * child, which is thereby in the pid namespace. Not dumpable, and the child has no descriptor of the host: nothing in
- * the container gets anything by looking into it.
+ * exec: a go-between (between.h) joins the container's namespaces by its init's pidfd in one call, but stays outside of
+ * the pid namespace. It goes through the steps there and then makes the process (setup/last.c): nothing in the
+ * container gets anything by looking into it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -46,6 +46,7 @@ struct entry {
   char pid_name[NAME_MAX + 1];
   int sync;
   pid_t pid;
+  int pidfd;
 };
 
 static int parse_user(struct plan_process *process, const char *text, struct err *err) {
@@ -300,7 +301,7 @@ _Noreturn static void run_child(struct setup *setup) {
   child_main(setup, exec_steps);
 }
 
-static int join_and_clone(struct entry *entry, int *ret_pidfd, struct err *err) {
+static int join_and_clone(struct entry *entry, struct err *err) {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
     return err_errno(err, "cannot make a socket pair");
@@ -324,7 +325,7 @@ static int join_and_clone(struct entry *entry, int *ret_pidfd, struct err *err) 
       .peer = entry->sync,
       .child = run_child,
   };
-  return between_clone(&between, &entry->pid, ret_pidfd, err);
+  return between_clone(&between, &entry->pid, &entry->pidfd, err);
 }
 
 /* The child is in its cgroups now. */
@@ -353,17 +354,22 @@ static int hand_over_listener(void *data, int listener, struct err *err) {
   return r < 0 ? r : seccomp_hand_over(&handover, listener, err);
 }
 
+static int take_made(void *data, pid_t pid, struct err *err) {
+  struct entry *entry = data;
+  return container_take_made(pid, &entry->pid, &entry->pidfd, err);
+}
+
 static int enter(struct entry *entry, int *ret_status, struct err *err) {
-  cleanup_close int pidfd = -1;
   int r = prepare(entry, err);
   if (r == 0 && !entry->options->detach) {
     container_hold_signals();
   }
-  r = r < 0 ? r : join_and_clone(entry, &pidfd, err);
+  r = r < 0 ? r : join_and_clone(entry, err);
   if (r < 0) {
     return r;
   }
-  const struct await_calls calls = {NULL, entry->listener_socket < 0 ? NULL : hand_over_listener, entry};
+  const struct await_calls calls = {
+      .on_made = take_made, .on_listener = entry->listener_socket < 0 ? NULL : hand_over_listener, .data = entry};
   r = container_await_ready(entry->sync, &calls, err);
   r = r < 0 ? r : apply_attributes(entry, err);
   r = r < 0 ? r : write_pid(entry, err);
@@ -372,11 +378,12 @@ static int enter(struct entry *entry, int *ret_status, struct err *err) {
   }
   r = r < 0 ? r : sync_send(entry->sync, SYNC_COMMIT, NULL, err);
   if (r < 0) {
-    (void)sys_pidfd_send_signal(pidfd, SIGKILL);
+    (void)sys_pidfd_send_signal(entry->pidfd, SIGKILL);
     return r;
   }
   *ret_status = 0;
-  return entry->options->detach ? 0 : container_supervise(entry->pid, pidfd, &entry->console, NULL, ret_status, err);
+  return entry->options->detach ? 0
+                                : container_supervise(entry->pid, entry->pidfd, &entry->console, NULL, ret_status, err);
 }
 
 int container_exec(const struct exec_options *options, int *ret_status, struct err *err) {
@@ -385,16 +392,18 @@ int container_exec(const struct exec_options *options, int *ret_status, struct e
   entry.options = options;
   entry.container = (struct container)CONTAINER_INIT;
   entry.console = (struct console){.pair = -1, .outer = -1};
-  entry.init = entry.group = entry.pid_directory = entry.sync = entry.listener_socket = -1;
+  entry.init = entry.group = entry.pid_directory = entry.sync = entry.pidfd = entry.listener_socket = -1;
   memset(entry.setup.entries, -1, sizeof(entry.setup.entries));
   struct setup *setup = &entry.setup;
   setup->process = &entry.process;
   setup->id = options->id;
   setup->preserve_fds = options->preserve_fds;
+  setup->makes_last = true;
   setup->sync = setup->start_fifo = setup->start_error = setup->console_socket = -1;
   setup->root = setup->null_file = setup->terminal = setup->apparmor = setup->selinux = -1;
   setup->root_tree = setup->entered_root = -1;
   int r = enter(&entry, ret_status, err);
+  cleanup_close_at(&entry.pidfd);
   console_close(&entry.console);
   /* The process is about to end: descriptors go with it. */
   container_close(&entry.container);

@@ -80,15 +80,6 @@ static int open_one(struct setup *setup, size_t index, struct err *err) {
   return 0;
 }
 
-static int find(const struct setup *setup, int flag) {
-  for (size_t i = 0; i < setup->plan->namespace_count; i++) {
-    if (setup->plan->namespaces[i].flag == flag) {
-      return setup->namespace_fds[i];
-    }
-  }
-  return -1;
-}
-
 /* The number that ls -l /proc/PID/ns/user shows. */
 static unsigned long long number_of(const struct stat *at) {
   return (unsigned long long)at->st_ino;
@@ -99,12 +90,12 @@ static unsigned long long number_of(const struct stat *at) {
 static int check_network_owner(const struct setup *setup, struct err *err) {
   const struct plan_namespace *network = plan_namespace(setup->plan, CLONE_NEWNET);
   const struct plan_namespace *users = plan_namespace(setup->plan, CLONE_NEWUSER);
-  int joined = find(setup, CLONE_NEWNET);
+  int joined = setup_namespace_fd(setup, CLONE_NEWNET);
   struct stat wanted, owner_at;
   if (joined < 0) {
     return 0;
   }
-  int users_fd = find(setup, CLONE_NEWUSER);
+  int users_fd = setup_namespace_fd(setup, CLONE_NEWUSER);
   bool fresh = users != NULL && users->path == NULL;
   if (!fresh && (users_fd < 0 ? stat(own_path(CLONE_NEWUSER), &wanted) : fstat(users_fd, &wanted)) < 0) {
     return err_errno(err, "cannot look at the user namespace");
@@ -142,6 +133,7 @@ int namespaces_open(struct setup *setup, struct err *err) {
       return r;
     }
   }
+  setup->makes_last = setup_namespace_fd(setup, CLONE_NEWPID) >= 0;
   return check_network_owner(setup, err);
 }
 
@@ -156,12 +148,5 @@ uint64_t namespaces_made(const struct plan *plan) {
 }
 
 bool namespaces_need_between(const struct setup *setup) {
-  return setup->own_users || (namespaces_made(setup->plan) & CLONE_NEWTIME) != 0;
-}
-
-int namespaces_join_for_child(const struct setup *setup, struct err *err) {
-  int fd = find(setup, CLONE_NEWPID);
-  return fd >= 0 && setns(fd, CLONE_NEWPID) < 0
-             ? err_errno(err, "cannot join the pid namespace at %s", plan_namespace(setup->plan, CLONE_NEWPID)->path)
-             : 0;
+  return setup->own_users || setup->makes_last || (namespaces_made(setup->plan) & CLONE_NEWTIME) != 0;
 }

@@ -8,8 +8,8 @@
 #include "setup/setup.h"
 
 /* Opens the paths before anything is made; each must be what it is called. One that is the runtime's own already is
-   closed again: nothing is to be done. Sets setup->own_users. Refuses what would change the host, and a network of
-   somebody else's. */
+   closed again: nothing is to be done. Sets setup->own_users and makes_last. Refuses what would change the host, and a
+   network of somebody else's. */
 int namespaces_open(struct setup *setup, struct err *err);
 
 /* CLONE_NEW… of the namespaces without a path. The cgroup namespace is left out: its root is where its first process is
@@ -18,6 +18,3 @@ uint64_t namespaces_made(const struct plan *plan);
 
 /* Whether a go-between must prepare them. */
 bool namespaces_need_between(const struct setup *setup);
-
-/* Those by path that hold for children only. Without a go-between. */
-int namespaces_join_for_child(const struct setup *setup, struct err *err);

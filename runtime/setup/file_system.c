@@ -1,10 +1,13 @@
 /* New file systems, detached: their own options, and what differs for a tmpfs and in a user namespace. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "setup/setup.h"
@@ -33,17 +36,27 @@ int setup_configure(int fs, const struct plan_mount *mount, struct err *err) {
   return r;
 }
 
-static int make_file_system(const struct plan *plan, const struct plan_mount *mount, int *ret_tree, struct err *err) {
-  cleanup_close int fs = mountfd_open(mount->type);
-  if (fs < 0) {
-    return errno == ENODEV ? err_set(err, ENODEV, "this kernel has no file system type %s", mount->type)
-                           : err_errno(err, "cannot open file system type %s", mount->type);
+/* A procfs shows the processes that whoever opens it is among. */
+static int open_type(const struct setup *setup, const char *type, int *ret_fs, struct err *err) {
+  if (setup->makes_last && str_equal(type, "proc")) {
+    return proc_open_inside(setup, ret_fs, err);
+  }
+  *ret_fs = mountfd_open(type);
+  return *ret_fs < 0 ? err_errno(err, "cannot open file system type %s", type) : 0;
+}
+
+static int make_file_system(const struct setup *setup, const struct plan_mount *mount, int *ret_tree, struct err *err) {
+  const struct plan *plan = setup->plan;
+  cleanup_close int fs = -1;
+  int r = open_type(setup, mount->type, &fs, err);
+  if (r < 0) {
+    return r == -ENODEV ? err_set(err, ENODEV, "this kernel has no file system type %s", mount->type) : r;
   }
   const char *source = mount->source == NULL || mount->source[0] == '\0' ? mount->type : mount->source;
   if (mountfd_config(fs, MOUNTFD_STRING, "source", source) < 0) {
     return err_errno(err, "source %s", source);
   }
-  int r = setup_configure(fs, mount, err);
+  r = setup_configure(fs, mount, err);
   r = r < 0 ? r : labels_add_context(plan, fs, mount->type, err);
   if (r < 0) {
     return r;
@@ -52,16 +65,20 @@ static int make_file_system(const struct plan *plan, const struct plan_mount *mo
     return err_errno(err, "cannot make a %s file system", mount->type);
   }
   unsigned attributes = (unsigned)mount->set;
-  int tree = mountfd_mount(fs, attributes);
-  if (tree < 0) {
+  cleanup_close int tree = mountfd_mount(fs, attributes);
+  struct statfs at;
+  if (tree < 0 || fstatfs(tree, &at) < 0) {
     return err_errno(err, "cannot mount a %s file system", mount->type);
+  }
+  /* Who opened it could be talked into something else. */
+  if (str_equal(mount->type, "proc") && at.f_type != PROC_SUPER_MAGIC) {
+    return err_set(err, EPERM, "refused: it is not procfs");
   }
   r = labels_add_to_queue(plan, tree, mount->type, err);
   if (r < 0) {
-    close(tree);
     return r;
   }
-  *ret_tree = tree;
+  *ret_tree = take_fd(&tree);
   return 0;
 }
 
@@ -88,7 +105,7 @@ static int make_for_users(const struct setup *setup, const struct plan_mount *mo
     struct plan_mount other = without(mount, "gid=", items);
     if (other.data.count < mount->data.count) {
       setup_warn(setup, "%s: gid= is left out: the user namespace has no such group", mount->destination);
-      return make_file_system(setup->plan, &other, ret_tree, err);
+      return make_file_system(setup, &other, ret_tree, err);
     }
   }
   for (size_t i = 0; why == -EPERM && i < array_length(bound); i++) {
@@ -138,7 +155,7 @@ static int make_tmpfs(const struct setup *setup, const struct plan_mount *mount,
   /* It is filled before it may be read-only. */
   cleanup_close int tree = -1;
   own.set = mount->copy_up ? mount->set & ~(uint64_t)MNT_ATTR_RDONLY : mount->set;
-  int r = make_file_system(setup->plan, &own, &tree, err);
+  int r = make_file_system(setup, &own, &tree, err);
   if (r == 0 && mount->copy_up && covered >= 0) {
     cleanup_close int top = openat(tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (top < 0 || fstat(covered, &at) < 0 || fchown(top, at.st_uid, at.st_gid) < 0) {
@@ -155,6 +172,6 @@ static int make_tmpfs(const struct setup *setup, const struct plan_mount *mount,
 
 int setup_make_file_system(const struct setup *setup, const struct plan_mount *mount, int *ret_tree, struct err *err) {
   int r = str_equal(mount->type, "tmpfs") ? make_tmpfs(setup, mount, ret_tree, err)
-                                          : make_file_system(setup->plan, mount, ret_tree, err);
+                                          : make_file_system(setup, mount, ret_tree, err);
   return r < 0 ? make_for_users(setup, mount, r, ret_tree, err) : r;
 }

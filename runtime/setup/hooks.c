@@ -55,15 +55,18 @@ static int wait_for(pid_t pid, const struct plan_hook *hook, struct err *err) {
                                   : err_set(err, ECHILD, "%s ended with status %d", hook->path, WEXITSTATUS(status));
 }
 
-/* A file in memory instead of a pipe: a hook that never reads cannot hold us up, however long the state is. */
-static int open_input(const char *state_text, int *ret_fd, struct err *err) {
+/* A file in memory instead of a pipe: a hook that never reads cannot hold us up, however long the state is. Three parts
+   one behind the other: a process that is made last has no heap to join them in. */
+static int open_input(const char *const state[3], int *ret_fd, struct err *err) {
   cleanup_close int fd = memfd_create("state", MFD_CLOEXEC);
   if (fd < 0) {
     return err_errno(err, "cannot make a file for the state");
   }
-  int r = fd_write_all(fd, state_text, strlen(state_text), err);
-  if (r < 0) {
-    return r;
+  for (int i = 0; i < 3; i++) {
+    int r = fd_write_all(fd, state[i], strlen(state[i]), err);
+    if (r < 0) {
+      return r;
+    }
   }
   if (lseek(fd, 0, SEEK_SET) < 0) {
     return err_errno(err, "cannot rewind the state");
@@ -72,9 +75,9 @@ static int open_input(const char *state_text, int *ret_fd, struct err *err) {
   return 0;
 }
 
-static int run_one(const struct plan_hook *hook, const char *state_text, struct err *err) {
+static int run_one(const struct plan_hook *hook, const char *const state[3], struct err *err) {
   cleanup_close int input = -1;
-  int r = open_input(state_text, &input, err);
+  int r = open_input(state, &input, err);
   if (r < 0) {
     return r;
   }
@@ -88,9 +91,9 @@ static int run_one(const struct plan_hook *hook, const char *state_text, struct 
   return wait_for(pid, hook, err);
 }
 
-int hooks_run(const struct plan_hooks *hooks, const char *kind, const char *state_text, struct err *err) {
+static int run_all(const struct plan_hooks *hooks, const char *kind, const char *const state[3], struct err *err) {
   for (size_t i = 0; i < hooks->count; i++) {
-    int r = run_one(&hooks->items[i], state_text, err);
+    int r = run_one(&hooks->items[i], state, err);
     if (r < 0) {
       return err_prefix(err, "%s hook", kind);
     }
@@ -98,26 +101,26 @@ int hooks_run(const struct plan_hooks *hooks, const char *kind, const char *stat
   return 0;
 }
 
+int hooks_run(const struct plan_hooks *hooks, const char *kind, const char *state_text, struct err *err) {
+  const char *const state[] = {state_text, "", ""};
+  return run_all(hooks, kind, state, err);
+}
+
 void hooks_run_all(const struct plan_hooks *hooks, const char *kind, const char *state_text) {
   for (size_t i = 0; i < hooks->count; i++) {
     struct err err = ERR_INIT;
-    if (run_one(&hooks->items[i], state_text, &err) < 0) {
+    const char *const state[] = {state_text, "", ""};
+    if (run_one(&hooks->items[i], state, &err) < 0) {
       log_warn("%s hook: %s", kind, err.text);
     }
   }
 }
 
 int hooks_run_inside(const struct setup *setup, enum hook_kind kind, const char *status, struct err *err) {
-  const struct plan_hooks *hooks = &setup->plan->hooks[kind];
-  cleanup_str struct str text = STR_INIT;
-  if (hooks->count == 0) {
-    return 0;
-  }
-  if (str_addf(&text, "%s,\"status\":\"%s\",\"pid\":%d%s", setup->state_head, status, (int)getpid(),
-               setup->state_tail) < 0) {
-    return err_oom(err);
-  }
-  return hooks_run(hooks, hook_names[kind], text.data, err);
+  char now[64];
+  const char *const state[] = {setup->state_head, now, setup->state_tail};
+  snprintf(now, sizeof(now), ",\"status\":\"%s\",\"pid\":%d", status, (int)getpid());
+  return run_all(&setup->plan->hooks[kind], hook_names[kind], state, err);
 }
 
 int step_container_hooks(struct setup *setup, struct err *err) {

@@ -1,7 +1,7 @@
 /*
  * Labels of security modules, for the program about to be executed. They are written where only the kernel can be at
- * the other end: the host's /proc before its root is left, or (exec) a procfs of our own that is mounted nowhere. What
- * was written is read back, so that a faked or covered file cannot pass for the kernel's.
+ * the other end: the host's /proc before its root is left. What was written is read back, so that a faked or covered
+ * file cannot pass for the kernel's. A process made later inherits them.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -97,36 +97,6 @@ int labels_open_on_host(struct setup *setup, struct err *err) {
   }
   cleanup_close int self = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
   return self < 0 ? err_errno(err, "cannot open /proc/self") : open_attributes(setup, self, err);
-}
-
-/* A procfs that is mounted nowhere. Where none may be made (a user namespace under a masked /proc), the container's,
-   reached without links. */
-static int open_self_in_container(const struct setup *setup, int *ret_self, struct err *err) {
-  cleanup_close int fs = mountfd_open("proc");
-  cleanup_close int proc = -1;
-  (void)(fs >= 0 && mountfd_config(fs, MOUNTFD_STRING, "subset", "pid"));
-  if (fs >= 0 && mountfd_config(fs, MOUNTFD_CREATE, NULL, NULL) == 0) {
-    proc = mountfd_mount(fs, 0);
-  }
-  int r = proc >= 0 ? 0 : inroot_open_plain(setup->root, "/proc", O_PATH | O_DIRECTORY, &proc, err);
-  if (r < 0) {
-    return r;
-  }
-  char number[16];
-  snprintf(number, sizeof(number), "%d", (int)getpid());
-  int self = sys_openat2(proc, number, O_PATH | O_DIRECTORY | O_CLOEXEC, 0,
-                         RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
-  if (self < 0) {
-    return err_errno(err, "cannot find this process in /proc");
-  }
-  *ret_self = self;
-  return 0;
-}
-
-int labels_open_in_container(struct setup *setup, struct err *err) {
-  cleanup_close int self = -1;
-  int r = wanted(setup) ? open_self_in_container(setup, &self, err) : 0;
-  return r < 0 || self < 0 ? r : open_attributes(setup, self, err);
 }
 
 /* The kernel shows "NAME", for AppArmor "NAME (enforce)". */

@@ -58,10 +58,19 @@ int step_cgroups(struct setup *setup, struct err *err) {
   return 0;
 }
 
+int setup_namespace_fd(const struct setup *setup, int flag) {
+  for (size_t i = 0; i < setup->plan->namespace_count; i++) {
+    if (setup->plan->namespaces[i].flag == flag) {
+      return setup->namespace_fds[i];
+    }
+  }
+  return -1;
+}
+
 int step_namespaces(struct setup *setup, struct err *err) {
   for (size_t i = 0; !setup->joined_all && i < setup->plan->namespace_count; i++) {
     const struct plan_namespace *namespace = &setup->plan->namespaces[i];
-    /* The pid namespace was joined by the parent: it only holds for children. The mount namespace has its own step. */
+    /* The pid namespace holds for children only, it and the mount namespace have steps of their own. */
     if (setup->namespace_fds[i] < 0 || namespace->flag == CLONE_NEWPID || namespace->flag == CLONE_NEWNS) {
       continue;
     }
@@ -84,6 +93,15 @@ int step_mount_namespace(struct setup *setup, struct err *err) {
     }
   }
   return 0;
+}
+
+/* Found: nothing of the host left but what the runtime waits on. For the last process; whatever was made before, hooks
+   for one, shall not be seen in there. exec has done it. */
+int step_processes(struct setup *setup, struct err *err) {
+  const struct plan_namespace *processes = plan_namespace(setup->plan, CLONE_NEWPID);
+  return setup->makes_last && setns(setup_namespace_fd(setup, CLONE_NEWPID), CLONE_NEWPID) < 0
+             ? err_errno(err, "cannot join the pid namespace at %s", processes->path)
+             : 0;
 }
 
 /* A session keyring of its own: the caller's keys are not the container's. */

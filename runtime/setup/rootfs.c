@@ -138,9 +138,9 @@ int step_root(struct setup *setup, struct err *err) {
   return 0;
 }
 
-static int pivot(const struct setup *setup, struct err *err) {
+static int pivot(int root, struct err *err) {
   cleanup_close int old = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (old < 0 || fchdir(setup->root) < 0 || sys_pivot_root(".", ".") < 0) {
+  if (old < 0 || fchdir(root) < 0 || sys_pivot_root(".", ".") < 0) {
     return err_errno(err, "cannot make the container's root the root");
   }
   /* The old root lies on top of the new one now, "." is still the new one. The old one must not take the host's mounts
@@ -154,11 +154,15 @@ static int pivot(const struct setup *setup, struct err *err) {
 
 /* --no-pivot, for a host whose root is an initial ramfs, which cannot be pivoted from. The host's mounts stay below in
    this namespace, out of sight but not gone. */
-static int move_root(const struct setup *setup, struct err *err) {
-  if (fchdir(setup->root) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0) {
+static int move_root(int root, struct err *err) {
+  if (fchdir(root) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0) {
     return err_errno(err, "cannot move the container's root over the root");
   }
   return 0;
+}
+
+int setup_replace_root(int root, bool no_pivot, struct err *err) {
+  return no_pivot ? move_root(root, err) : pivot(root, err);
 }
 
 /* In a joined mount namespace: its root is not ours to move. */
@@ -171,9 +175,7 @@ static int enter_root(const struct setup *setup, struct err *err) {
 /* Found: root complete at `setup->root`. Left: it is "/", nothing of the host is reachable by path. */
 int step_pivot(struct setup *setup, struct err *err) {
   const struct plan *plan = setup->plan;
-  int r = setup_joins_mounts(setup) ? enter_root(setup, err)
-          : setup->no_pivot         ? move_root(setup, err)
-                                    : pivot(setup, err);
+  int r = setup_joins_mounts(setup) ? enter_root(setup, err) : setup_replace_root(setup->root, setup->no_pivot, err);
   if (r < 0) {
     return r;
   }
@@ -200,6 +202,5 @@ int step_exec_root(struct setup *setup, struct err *err) {
   if (setup->root < 0) {
     return err_errno(err, "cannot open the container's root");
   }
-  int r = setup_new_keyring(setup, err);
-  return r < 0 ? r : labels_open_in_container(setup, err);
+  return setup_new_keyring(setup, err);
 }

@@ -18,6 +18,18 @@
  *          -- SYNC_COMMIT --------------------> wait for the start fifo, execute
  *
  * End of file on the pair before COMMIT means the parent died: the child leaves.
+ *
+ * Where others are in the pid namespace already (exec, and a pid namespace by path), whoever has CAP_SYS_PTRACE in
+ * there can look into a process and use it from its first moment. So the child stays outside for all of the steps; the
+ * process itself is made last (last.c), with the container's root, ids and capabilities and nothing of the host, and
+ * goes on in its place:
+ *
+ *   parent                                     child                    last
+ *                                              steps
+ *                                              clone -----------------> start session
+ *          <-- SYNC_MADE --------------------- leave
+ *          <-- SYNC_LISTENER, SYNC_READY | SYNC_FAILED ----------------
+ *          -- SYNC_COMMIT ------------------------------------------->  wait for start, execute
  */
 #pragma once
 
@@ -31,7 +43,16 @@
 #include "spec/plan.h"
 #include "spec/seccomp.h"
 
-enum sync_kind { SYNC_NAMESPACES, SYNC_CONTINUE, SYNC_WARNING, SYNC_LISTENER, SYNC_READY, SYNC_FAILED, SYNC_COMMIT };
+enum sync_kind {
+  SYNC_NAMESPACES,
+  SYNC_CONTINUE,
+  SYNC_WARNING,
+  SYNC_LISTENER,
+  SYNC_MADE, /* the code of the text is the process id */
+  SYNC_READY,
+  SYNC_FAILED,
+  SYNC_COMMIT
+};
 
 int sync_send(int socket, enum sync_kind kind, const struct err *text, struct err *err);
 /* -EPIPE when the other side is gone. `ret_text` may be NULL. */
@@ -40,6 +61,8 @@ int sync_receive(int socket, enum sync_kind *ret_kind, struct err *ret_text, str
 int sync_receive_fd(int socket, enum sync_kind *ret_kind, struct err *ret_text, int *ret_fd, struct err *err);
 /* One call only, sendmsg: a filter may be active that lets others wait. */
 int sync_send_fd(int socket, enum sync_kind kind, int fd, struct err *err);
+
+struct last; /* last.c */
 
 struct setup {
   const struct plan *plan;
@@ -52,7 +75,8 @@ struct setup {
   /* What hooks in the child are told, without status and pid in the middle. */
   const char *state_head, *state_tail;
   bool in_v2_cgroup;               /* clone3 did it */
-  bool joined_pid;                 /* exec and joined pid namespaces: /proc/self of the host is no longer ours */
+  bool makes_last;                 /* others are in the pid namespace: the process is made after the steps */
+  bool forces_no_new_privileges;   /* the filter could not be loaded otherwise */
   bool joined_all;                 /* namespaces were joined before this process was made */
   bool own_users;                  /* in a user namespace that is not the runtime's */
   int64_t personality;             /* PLAN_UNSET: the runtime's */
@@ -78,6 +102,7 @@ struct setup {
   int apparmor;  /* attr/exec of ourselves, opened while /proc can be trusted; -1: nothing to set */
   int selinux;   /* the same of SELinux */
   char *program; /* resolved in the container */
+  struct last *last;
 };
 
 struct step {
@@ -93,6 +118,18 @@ int steps_run(const struct step *steps, struct setup *setup, struct err *err);
 
 /* The child's whole life: steps, ready, wait, execute. Never returns. */
 _Noreturn void child_main(struct setup *setup, const struct step *steps);
+/* What comes after the steps. */
+_Noreturn void child_finish(struct setup *setup);
+
+/* Not before the process is the one that is executed. */
+int setup_start_session(struct setup *setup, struct err *err);
+
+/* Copies what it will need, before a filter may stand in the way. */
+int step_prepare_last(struct setup *setup, struct err *err);
+/* The process that finishes, in the pid namespace that was joined; 0 or -errno. */
+int last_make(const struct setup *setup, pid_t *ret_pid, struct err *err);
+/* Whether the calls between loading the filter and execution are let through by it. */
+bool last_passes(const struct setup *setup, const struct seccomp_program *program);
 
 void setup_warn(const struct setup *setup, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -114,6 +151,7 @@ int step_terminal(struct setup *setup, struct err *err);
 int step_readonly_paths(struct setup *setup, struct err *err);
 int step_masked_paths(struct setup *setup, struct err *err);
 int step_container_hooks(struct setup *setup, struct err *err);
+int step_processes(struct setup *setup, struct err *err);
 int step_pivot(struct setup *setup, struct err *err);
 int step_session(struct setup *setup, struct err *err);
 int step_rlimits(struct setup *setup, struct err *err);
@@ -131,7 +169,6 @@ int step_exec_root(struct setup *setup, struct err *err);
 /* Labels (labels.c). In the parent, with the host's files: is what is asked for there at all? */
 int labels_check(struct setup *setup, struct err *err);
 int labels_open_on_host(struct setup *setup, struct err *err);
-int labels_open_in_container(struct setup *setup, struct err *err);
 /* For the next execution, verified. */
 int labels_write(struct setup *setup, struct err *err);
 /* linux.mountLabel for a file system being made, and for one that takes it only afterwards. */
@@ -144,6 +181,7 @@ int setup_new_keyring(const struct setup *setup, struct err *err);
 int setup_load_seccomp(const struct setup *setup, struct err *err);
 /* The very last thing before execution, after the steps. */
 bool setup_seccomp_is_last(const struct setup *setup);
+bool setup_no_new_privileges(const struct setup *setup);
 
 /* Hooks: fixed environment, state on stdin. Also used by the verbs. */
 int hooks_run(const struct plan_hooks *hooks, const char *kind, const char *state_text, struct err *err);
@@ -152,8 +190,13 @@ void hooks_run_all(const struct plan_hooks *hooks, const char *kind, const char 
 /* Those the container's first process runs; the state has its own pid, as it is called there. */
 int hooks_run_inside(const struct setup *setup, enum hook_kind kind, const char *status, struct err *err);
 
+/* The namespace of this kind when it is one by path, else -1. */
+int setup_namespace_fd(const struct setup *setup, int flag);
+
 /* Whether the mount namespace is one by path: others are in it, its root stays. */
 bool setup_joins_mounts(const struct setup *setup);
+/* `root`, a mount, instead of the root of this mount namespace, which is given up. */
+int setup_replace_root(int root, bool no_pivot, struct err *err);
 
 /* Before the child is made: trees that it cannot open (sources.c, rootfs.c). */
 int setup_open_sources(struct setup *setup, struct err *err);
@@ -170,6 +213,9 @@ int overlay_open_mapped(const struct plan *plan, int users, int *ret_tree, struc
 /* A new file system, detached, and the options it understands itself. */
 int setup_make_file_system(const struct setup *setup, const struct plan_mount *mount, int *ret_tree, struct err *err);
 int setup_configure(int fs, const struct plan_mount *mount, struct err *err);
+
+/* A procfs of the joined pid namespace, not configured yet; none of its processes sees anything of us. */
+int proc_open_inside(const struct setup *setup, int *ret_fs, struct err *err);
 
 /* The content of a directory into another; nothing is followed. */
 int setup_copy_up(int from, int to, struct err *err);

@@ -22,22 +22,14 @@ struct mapping {
   int fd;
 };
 
-static int joined_users(const struct setup *setup) {
-  for (size_t i = 0; i < setup->plan->namespace_count; i++) {
-    if (setup->plan->namespaces[i].flag == CLONE_NEWUSER) {
-      return setup->namespace_fds[i];
-    }
-  }
-  return -1;
-}
-
 static int find_mapping(const struct setup *setup, const struct plan_mount *mount, struct mapping *mapping, int *ret_fd,
                         struct err *err) {
   bool own = mount->uid_maps.count > 0;
   const struct plan_id_maps *uids = own ? &mount->uid_maps : &setup->plan->uid_maps;
   const struct plan_id_maps *gids = own ? &mount->gid_maps : &setup->plan->gid_maps;
-  if (!own && joined_users(setup) >= 0) {
-    *ret_fd = joined_users(setup);
+  int joined = setup_namespace_fd(setup, CLONE_NEWUSER);
+  if (!own && joined >= 0) {
+    *ret_fd = joined;
     return 0;
   }
   if (mapping->fd < 0 || !plan_id_maps_equal(uids, mapping->uids) || !plan_id_maps_equal(gids, mapping->gids)) {

@@ -30,6 +30,7 @@ const struct step container_steps[] = {
     {"open terminal", step_terminal},
     {"run createContainer hooks", step_container_hooks},
     {"pivot", step_pivot},
+    {"enter pid namespace", step_processes},
     {"start session", step_session},
     {"set limits", step_rlimits},
     {"enter working directory", step_directory},
@@ -37,24 +38,32 @@ const struct step container_steps[] = {
     {"set user", step_user},
     {"find program", step_program},
     {"close descriptors", step_close},
+    {"prepare process", step_prepare_last},
     {"drop privileges", step_privileges},
     {NULL, NULL},
 };
 
-/* exec: the caller has joined every namespace but pid's before, and forked into that. */
+/* exec: every namespace was joined before; that of the processes holds for the last process only. */
 const struct step exec_steps[] = {
-    {"enter user namespace", step_users},  {"open root", step_exec_root},
-    {"open terminal", step_terminal},      {"start session", step_session},
-    {"set limits", step_rlimits},          {"enter working directory", step_directory},
-    {"set personality", step_personality}, {"set user", step_user},
-    {"find program", step_program},        {"close descriptors", step_close},
-    {"drop privileges", step_privileges},  {NULL, NULL},
+    {"enter user namespace", step_users},
+    {"open root", step_exec_root},
+    {"open terminal", step_terminal},
+    {"start session", step_session},
+    {"set limits", step_rlimits},
+    {"enter working directory", step_directory},
+    {"set personality", step_personality},
+    {"set user", step_user},
+    {"find program", step_program},
+    {"close descriptors", step_close},
+    {"prepare process", step_prepare_last},
+    {"drop privileges", step_privileges},
+    {NULL, NULL},
 };
 
 /* While it waits, and as the container's init, the process holds nothing of the host but what it waits on. Before the
    filter may be loaded: profiles older than close_range do not allow it. */
 int step_close(struct setup *setup, struct err *err) {
-  int keep[] = {setup->sync, setup->start_fifo, setup->start_error, setup->apparmor, setup->selinux};
+  int keep[] = {setup->sync, setup->start_fifo, setup->start_error, setup->apparmor, setup->selinux, setup->terminal};
   return fd_close_but(3 + setup->preserve_fds, keep, array_length(keep), err);
 }
 
@@ -117,13 +126,9 @@ static int last_steps(const struct setup *setup, struct err *err) {
   return setup_seccomp_is_last(setup) ? setup_load_seccomp(setup, err) : 0;
 }
 
-_Noreturn void child_main(struct setup *setup, const struct step *steps) {
+_Noreturn void child_finish(struct setup *setup) {
   struct err err = ERR_INIT;
   enum sync_kind kind = SYNC_FAILED;
-  if (steps_run(steps, setup, &err) < 0) {
-    (void)sync_send(setup->sync, SYNC_FAILED, &err, NULL);
-    _exit(1);
-  }
   if (sync_send(setup->sync, SYNC_READY, NULL, NULL) < 0 || sync_receive(setup->sync, &kind, NULL, NULL) < 0 ||
       kind != SYNC_COMMIT) {
     _exit(1);
@@ -142,4 +147,16 @@ _Noreturn void child_main(struct setup *setup, const struct step *steps) {
   }
   execute(setup);
   _exit(126);
+}
+
+_Noreturn void child_main(struct setup *setup, const struct step *steps) {
+  struct err err = ERR_INIT;
+  struct err made = ERR_INIT;
+  int r = steps_run(steps, setup, &err);
+  if (r == 0 && !setup->makes_last) {
+    child_finish(setup);
+  }
+  r = r < 0 ? r : last_make(setup, &made.code, &err);
+  (void)sync_send(setup->sync, r < 0 ? SYNC_FAILED : SYNC_MADE, r < 0 ? &err : &made, NULL);
+  _exit(r < 0 ? 1 : 0);
 }

@@ -101,6 +101,10 @@ int step_terminal(struct setup *setup, struct err *err) {
 
 /* Found: root pivoted. A session of its own, with the pty as controlling terminal; never the caller's. */
 int step_session(struct setup *setup, struct err *err) {
+  return setup->makes_last ? 0 : setup_start_session(setup, err);
+}
+
+int setup_start_session(struct setup *setup, struct err *err) {
   if (setsid() < 0 && errno != EPERM) {
     return err_errno(err, "cannot start a session");
   }

@@ -22,11 +22,21 @@
 
 #define LAST_CAPABILITY 63
 
+/* One process more has to be made yet: for now as many as the kernel lets us, the last one goes down from there. */
+static struct rlimit before_last(const struct plan_rlimit *limit) {
+  struct rlimit now = limit->limit;
+  (void)getrlimit((__rlimit_resource_t)limit->resource, &now);
+  now.rlim_max = now.rlim_max > limit->limit.rlim_max ? now.rlim_max : limit->limit.rlim_max;
+  return (struct rlimit){now.rlim_max, now.rlim_max};
+}
+
 int step_rlimits(struct setup *setup, struct err *err) {
   /* In a user namespace nobody may raise one: the runtime does it from outside. */
   for (size_t i = 0; !setup->own_users && i < setup->process->rlimit_count; i++) {
     const struct plan_rlimit *limit = &setup->process->rlimits[i];
-    if (setrlimit((__rlimit_resource_t)limit->resource, &limit->limit) < 0) {
+    bool processes = setup->makes_last && limit->resource == RLIMIT_NPROC;
+    const struct rlimit set = processes ? before_last(limit) : limit->limit;
+    if (setrlimit((__rlimit_resource_t)limit->resource, &set) < 0) {
       struct rlimit now = {0, 0};
       int code = errno;
       (void)getrlimit((__rlimit_resource_t)limit->resource, &now);
@@ -246,9 +256,13 @@ int setup_load_seccomp(const struct setup *setup, struct err *err) {
   return 0;
 }
 
+bool setup_no_new_privileges(const struct setup *setup) {
+  return setup->process->no_new_privileges || setup->forces_no_new_privileges;
+}
+
 /* A filter that notifies is handed to its listener before the container counts as created. */
 bool setup_seccomp_is_last(const struct setup *setup) {
-  return setup->process->no_new_privileges && setup->seccomp != NULL &&
+  return setup_no_new_privileges(setup) && setup->seccomp != NULL &&
          (setup->seccomp->flags & SECCOMP_FILTER_FLAG_NEW_LISTENER) == 0;
 }
 
@@ -277,10 +291,20 @@ static int set_capabilities(const struct setup *setup, struct err *err) {
   return 0;
 }
 
+/* A process that is made last must never hold more than the container's capabilities: what needs more is done before.
+ */
+static void check_filter(struct setup *setup) {
+  if (setup->makes_last && setup->seccomp != NULL && !setup->process->no_new_privileges &&
+      !last_passes(setup, setup->seccomp)) {
+    setup->forces_no_new_privileges = true;
+    setup_warn(setup, "linux.seccomp: refuses clone, setsid or sendto, without which a process cannot enter a pid "
+                      "namespace under it: this one gets no_new_privs");
+  }
+}
+
 /* Without no_new_privs the kernel takes a filter only from a holder of CAP_SYS_ADMIN, so it is loaded before that goes;
    with it, the filter is the very last thing before execution: the calls until then need not be in the profile. */
 int step_privileges(struct setup *setup, struct err *err) {
-  const struct plan_process *process = setup->process;
   int r = labels_write(setup, err);
   if (r < 0) {
     return r;
@@ -294,13 +318,15 @@ int step_privileges(struct setup *setup, struct err *err) {
       return r;
     }
   }
-  r = process->no_new_privileges ? 0 : setup_load_seccomp(setup, err);
+  check_filter(setup);
+  bool last = setup_no_new_privileges(setup);
+  r = last ? 0 : setup_load_seccomp(setup, err);
   r = r < 0 ? r : set_capabilities(setup, err);
-  if (r < 0 || !process->no_new_privileges) {
+  if (r < 0 || !last) {
     return r;
   }
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
     return err_errno(err, "cannot set no_new_privs");
   }
-  return setup_seccomp_is_last(setup) ? 0 : setup_load_seccomp(setup, err);
+  return setup->makes_last || setup_seccomp_is_last(setup) ? 0 : setup_load_seccomp(setup, err);
 }

@@ -3,7 +3,10 @@
 #pragma once
 
 #include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "base/json.h"
@@ -18,6 +21,16 @@ struct seccomp_program {
 /* `skipped`, when not NULL, takes the names of calls that nobody here knows: no rule is made for them. */
 int seccomp_compile(const struct json *profile, struct seccomp_program *ret_program, struct str *skipped,
                     struct err *err);
+
+/* What the kernel would answer to this call, running the program; what is not understood kills. Pure. */
+uint32_t seccomp_decide(const struct seccomp_program *program, const struct seccomp_data *data);
+
+/* Whether it lets this call of the machine's own architecture through. */
+struct seccomp_call {
+  int number;
+  uint64_t args[6];
+};
+bool seccomp_allows(const struct seccomp_program *program, const struct seccomp_call *call);
 
 /* Whom the kernel's notifications go to; path NULL: nobody. Borrowed. */
 struct seccomp_listener {

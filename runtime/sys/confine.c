@@ -70,6 +70,11 @@ static int load_allowed(const int *allowed, size_t count) {
   return r;
 }
 
+int confine_to(const int *allowed, size_t count, struct err *err) {
+  int r = load_allowed(allowed, count);
+  return r < 0 ? err_code(err, r, "cannot load a system call filter") : 0;
+}
+
 int confine_server(const int *allowed, size_t count, const char *name, struct err *err) {
   struct rlimit files;
   if (getrlimit(RLIMIT_NOFILE, &files) == 0) {

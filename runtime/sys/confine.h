@@ -14,6 +14,9 @@
  * calls with those that memory, events and the end need. Anything else kills it. */
 int confine_server(const int *allowed, size_t count, const char *name, struct err *err);
 
+/* For a short-lived process: keeps what rights it has, but these calls with the same additions are all it can make. */
+int confine_to(const int *allowed, size_t count, struct err *err);
+
 /* Stays root, with these capabilities alone. Refused (EPERM): namespaces, mounts, tracing, modules, keys, bpf and the
  * like, programs, and, unless `children`, new processes. */
 int confine_watcher(uint64_t capabilities, bool children, struct err *err);

