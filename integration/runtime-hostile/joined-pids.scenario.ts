@@ -1,82 +1,20 @@
-import { copyFileSync, mkdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { runProgram } from '../../src/host/index.ts';
-import { ATTACK, type Bundle, type Config, RUNTIME, statusOf } from '../kit/bundle.ts';
+import { type Bundle, type Config, statusOf } from '../kit/bundle.ts';
 import { until } from '../kit/keeper.ts';
 import { createContainer } from '../kit/oci-container.ts';
 import { workshopOfFile } from '../kit/workshop.ts';
+import { joiner, spyOnCreates } from './attacks.ts';
 
-/**
- * CVE-2016-9962 at create: others are in the pid namespace that a container joins, with the right to trace. They stop
- * whatever appears beside them and look for descriptors, roots, memory of the host and capabilities to use.
- */
 const shop = workshopOfFile();
-const ROUNDS = 25;
-const TRACER = ['CAP_SYS_PTRACE', 'CAP_DAC_OVERRIDE', 'CAP_DAC_READ_SEARCH', 'CAP_KILL', 'CAP_SETUID', 'CAP_SETGID'];
 
-const withTracer = (config: Config): void => {
-  config.process['noNewPrivileges'] = false;
-  config.process['capabilities'] = { bounding: TRACER, effective: TRACER, permitted: TRACER };
-};
-
-async function spy(): Promise<{ bundle: Bundle; pid: number; said: () => string; held: () => number }> {
-  const bundle = shop.bundle([], (config) => {
-    config.process.args = ['/bin/attack', 'spy', '3600'];
-    withTracer(config);
-  });
-  copyFileSync(ATTACK, join(bundle.rootfs, 'bin/attack'));
-  const { pid, output } = await createContainer(bundle);
-  expect(await bundle.runtime('start', bundle.id)).toMatchObject({ status: 0, stderr: '' });
-  await until('the spy', () => output().includes('spying'));
-  return { bundle, pid, said: output, held: () => output().match(/^held /gm)?.length ?? 0 };
-}
-
-/** Of another root file system than the spy's, with secrets of the host in all that the runtime reads for it. */
-function joiner(pid: number, change: (config: Config) => void = () => undefined): Bundle {
-  const hidden = join(shop.directory, 'SECRET-source');
-  mkdirSync(hidden, { recursive: true });
-  return shop.bundle(['true'], (config) => {
-    withTracer(config);
-    config.linux.namespaces = config.linux.namespaces.map((item) =>
-      item.type === 'pid' ? { type: 'pid', path: `/proc/${pid}/ns/pid` } : item,
-    );
-    config.mounts.push({ destination: '/source', type: 'bind', source: hidden, options: ['bind'] });
-    for (const kind of ['prestart', 'createRuntime', 'createContainer', 'poststart', 'poststop'])
-      config.hooks[kind] = [{ path: '/bin/true', env: ['PASSWORD=SECRET of a hook'] }];
-    change(config);
-  });
-}
-
-/** On /dev/null alone, so that every other descriptor stands out. The run-time of a secretive caller. */
-async function quietly(bundle: Bundle, verb: string, ...words: string[]): Promise<number | null> {
-  const command = [RUNTIME, ...bundle.options, verb, ...words, bundle.id];
-  const { status } = await runProgram('/bin/sh', ['-c', 'exec "$@" </dev/null >/dev/null 2>&1', 'sh', ...command], {
-    environment: { PASSWORD: 'SECRET of the host' },
-    cwd: bundle.directory,
-  });
-  return status;
-}
-
-describe('whoever may trace in a joined pid namespace sees nothing of the host', () => {
-  test.each([
-    { what: 'run', verbs: [['run']], caught: 1 },
-    // The process waits for `start`: it is caught every time.
-    { what: 'create, start and delete', verbs: [['create'], ['start'], ['delete', '--force']], caught: ROUNDS },
-  ])('at $what', async ({ verbs, caught }) => {
-    const { bundle, pid, said, held } = await spy();
-    const other = joiner(pid);
-    for (let round = 1; round <= ROUNDS; round++)
-      for (const [verb = '', ...options] of verbs) {
-        const status = await quietly(other, verb, ...options);
-        expect(status, `${verb} in round ${round}: ${said()}`).toBe(0);
-        if (verb === 'create') await until('a look', () => held() >= round);
-      }
-    expect(said()).not.toContain('seen');
-    expect(held()).toBeGreaterThanOrEqual(caught);
-    await bundle.runtime('delete', '--force', bundle.id);
-  });
-});
+test.each([
+  { what: 'run', verbs: [['run']] },
+  { what: 'create, start and delete', verbs: [['create'], ['start'], ['delete', '--force']] },
+])('whoever may trace in a joined pid namespace sees nothing of the host at $what (CVE-2016-9962)', ({ verbs }) =>
+  spyOnCreates(shop, verbs, 25),
+);
 
 describe('a container in a pid namespace of others', () => {
   const other = async (): Promise<{ bundle: Bundle; pid: number }> => {
@@ -87,7 +25,7 @@ describe('a container in a pid namespace of others', () => {
   };
   const inside = async (words: readonly string[], change: (config: Config) => void = () => undefined) => {
     const { bundle, pid } = await other();
-    const joined = joiner(pid, (config) => {
+    const joined = joiner(shop, pid, (config) => {
       config.process.args = ['/bin/payload', ...words];
       change(config);
     });
@@ -98,7 +36,7 @@ describe('a container in a pid namespace of others', () => {
 
   test('is among its processes, in a session of its own, with a procfs of theirs', async () => {
     const { bundle, pid } = await other();
-    const joined = joiner(pid, (config) => {
+    const joined = joiner(shop, pid, (config) => {
       config.process.args = ['/bin/payload', 'pause'];
       config.process['rlimits'] = [{ type: 'RLIMIT_NPROC', soft: 90, hard: 100 }];
     });
@@ -143,7 +81,7 @@ describe('a container in a pid namespace of others', () => {
 
   test('start says what keeps it from being executed, or that it is gone', async () => {
     const { bundle, pid } = await other();
-    const broken = joiner(pid, (config) => {
+    const broken = joiner(shop, pid, (config) => {
       config.process.args = ['/bin/broken'];
     });
     writeFileSync(join(broken.rootfs, 'bin/broken'), 'no program', { mode: 0o755 });
@@ -152,7 +90,7 @@ describe('a container in a pid namespace of others', () => {
       'cannot execute /bin/broken: Exec format error',
     );
     await broken.runtime('delete', '--force', broken.id);
-    const killed = joiner(pid);
+    const killed = joiner(shop, pid);
     const created = await createContainer(killed);
     process.kill(created.pid, 'SIGKILL');
     await until('its end', async () => (await killed.runtime('state', killed.id)).stdout.includes('stopped'));
