@@ -25,6 +25,8 @@ export const ATTACK = join(ROOT, 'dist/native/attack');
 export const SCTP = join(ROOT, 'dist/native/sctp');
 /** Asks a name server at a load. */
 export const ASK = join(ROOT, 'dist/native/ask');
+/** A file system that does not answer whoever reads a file of it. */
+export const HANG = join(ROOT, 'dist/native/hang');
 /** Its first instruction is a system call, its exit status the errno. */
 export const FIRST = join(ROOT, 'dist/native/first');
 

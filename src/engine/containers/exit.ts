@@ -81,7 +81,7 @@ export async function recordExit(
     ? { restart: false, delayMs: 0 }
     : container.backoff.decide(container.record.host.restartPolicy, {
         exitCode,
-        stoppedByUser: container.record.stoppedByUser || container.removing,
+        stoppedByUser: container.record.stoppedByUser || container.removing || container.removeAtEnd !== undefined,
         ranMs,
       });
   if (decision.restart) container.setState({ status: 'restarting', restartCount: container.backoff.count });
@@ -99,6 +99,8 @@ export async function recordExit(
   });
   container.notifyStopped();
   if (decision.restart) scheduleRestart(context, container, decision.delayMs);
+  else if (container.removeAtEnd && !container.removing)
+    await removeContainer(context, container, container.removeAtEnd);
   else if (container.record.host.autoRemove && !container.removing && !container.restarting) {
     await removeContainer(context, container, { volumes: true });
   }

@@ -28,6 +28,8 @@ export class LiveContainer {
   /** Fires when somebody else decided what happens instead of the planned restart. */
   restartTimer: AbortController | undefined;
   removing = false;
+  /** It could not be killed when it was to be removed: that is done at its end. */
+  removeAtEnd: { readonly volumes: boolean } | undefined;
   /** A restart is under way: its end must not remove the container. */
   restarting = false;
   readonly backoff: RestartBackoff;
@@ -46,9 +48,10 @@ export class LiveContainer {
     return this.record.state;
   }
 
-  /** Running, or paused. */
+  /** Running, or paused, or beyond the reach of SIGKILL while it is to be removed. */
   get isRunning(): boolean {
-    return this.state.status === 'running' || this.state.status === 'paused';
+    const { status } = this.state;
+    return status === 'running' || status === 'paused' || (status === 'removing' && this.run !== undefined);
   }
 
   setState(change: Partial<ContainerState>): void {

@@ -1,4 +1,4 @@
-import { describeError } from '../../core/index.ts';
+import { describeError, TscError } from '../../core/index.ts';
 import { listDirectory, readJsonIfExists, removeTree } from '../../host/index.ts';
 import type { ContainerRecord, ContainerState } from './container.ts';
 import {
@@ -90,14 +90,12 @@ async function recoverOne(
   alive: ReadonlySet<string>,
 ): Promise<void> {
   const { status } = container.state;
-  if (status === 'removing' || status === 'dead') {
-    container.setState({ status: 'dead', pid: 0 });
-    await discardProcesses(context, container.id);
-    await removeContainer(context, container, { volumes: true });
-    return;
-  }
   const paths = pathsOf(context, container.id);
   const found = await context.spawner.find(paths.run);
+  if (status === 'removing' || status === 'dead') {
+    await removeAgain(context, container, found);
+    return;
+  }
   if (found?.running) {
     await adopt(context, container, found.monitor, alive.has(container.id));
     return;
@@ -118,6 +116,27 @@ async function recoverOne(
       await context.networks.closeSandbox(container.id);
     resume(context, container);
   }
+}
+
+/** A removal that a daemon did not get to the end of. A process that cannot be killed is not waited for: its end removes the container. */
+async function removeAgain(
+  context: ContainerContext,
+  container: LiveContainer,
+  found: Awaited<ReturnType<ContainerContext['spawner']['find']>>,
+): Promise<void> {
+  if (found?.running) {
+    container.removeAtEnd = { volumes: true };
+    container.setState({ status: 'removing', pid: found.monitor.pid });
+    watchRun(context, container, found.monitor);
+    await found.monitor.kill(9).catch(() => undefined);
+    return;
+  }
+  found?.monitor.close();
+  container.setState({ status: 'dead', pid: 0 });
+  await discardProcesses(context, container.id);
+  if (await hasProcesses(context, container.id))
+    throw new TscError('container/timeout', 'its processes do not end after SIGKILL');
+  await removeContainer(context, container, { volumes: true });
 }
 
 /** What was going to happen by itself still does: a pending restart, and policies that bring a container up at start. */

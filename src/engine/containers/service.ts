@@ -132,7 +132,7 @@ async function remove(
     publishContainerEvent(context, container, 'kill', { signal: '9' });
   }
   for (let round = 1; ; round += 1) {
-    if (options.force) await endForRemoval(context, container);
+    if (options.force) await endForRemoval(context, container, options.volumes ?? false);
     const done = await context.lock.run(container.id, async () => {
       // Removed by its own auto-remove meanwhile.
       if (context.table.find(container.id) !== container) return true;
@@ -148,13 +148,21 @@ async function remove(
 /** How often a container may come up again while it is being removed. */
 const REMOVE_ROUNDS = 5;
 
-async function endForRemoval(context: ContainerContext, container: LiveContainer): Promise<void> {
+async function endForRemoval(context: ContainerContext, container: LiveContainer, volumes: boolean): Promise<void> {
   container.restartTimer?.abort();
   container.removing = true;
   try {
     await killNow(context, container);
+  } catch (error) {
+    // It dies as soon as the kernel lets it; a daemon that starts before that sees by the status what was meant.
+    if (container.run) {
+      container.removeAtEnd = { volumes };
+      container.setState({ status: 'removing' });
+    }
+    throw error;
   } finally {
     container.removing = false;
+    if (container.removeAtEnd) await saveState(context, container);
   }
 }
 

@@ -6,8 +6,9 @@ import { parseSignal } from './signals.ts';
 
 const DEFAULT_GRACE_SECONDS = 10;
 const SIGKILL = 9;
-/** After SIGKILL the kernel needs moments; longer means a process it cannot kill. */
+/** After SIGKILL the kernel needs moments; longer means a process it cannot kill, or processes that the first one waits for. */
 const KILL_DEADLINE_MS = 10_000;
+const GROUP_DEADLINE_MS = 2_000;
 
 export interface StopOptions {
   readonly signal?: string;
@@ -54,9 +55,13 @@ export async function killNow(context: ContainerContext, container: LiveContaine
   await send(context, container, SIGKILL);
   if (await ends(context, run.ended, KILL_DEADLINE_MS)) return;
   await killCgroup(cgroupPath(context.instance, container.id));
-  if (await ends(context, run.ended, KILL_DEADLINE_MS)) return;
-  throw new TscError('container/timeout', `container ${container.record.name} does not end after SIGKILL`, {
-    hint: 'a process may hang in the kernel; see dmesg',
+  if (await ends(context, run.ended, GROUP_DEADLINE_MS)) return;
+  throw unkillable(container);
+}
+
+function unkillable(container: LiveContainer): TscError {
+  return new TscError('container/timeout', `container ${container.record.name} does not end after SIGKILL`, {
+    hint: 'a process hangs in the kernel, often on a disk or network file system; it ends when that answers (see dmesg)',
   });
 }
 
@@ -77,7 +82,8 @@ export async function killContainer(
   if (stopping) await markStopped(context, container);
   await send(context, container, number);
   publishContainerEvent(context, container, 'kill', { signal: String(number) });
-  if (number === SIGKILL) await ends(context, container.run?.ended ?? Promise.resolve(), KILL_DEADLINE_MS);
+  if (number === SIGKILL && !(await ends(context, container.run?.ended ?? Promise.resolve(), KILL_DEADLINE_MS)))
+    throw unkillable(container);
 }
 
 async function send(context: ContainerContext, container: LiveContainer, signal: number): Promise<void> {
