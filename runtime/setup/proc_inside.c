@@ -117,9 +117,11 @@ int proc_open_inside(const struct setup *setup, int *ret_fs, struct err *err) {
   }
   close(ends[1]);
   int r = helper < 0 ? err_errno(err, "cannot fork") : receive(ours, ret_fs, err);
-  /* Both: they have a process group of their own, and are the only children there are. */
+  /* Both have a process group of their own. The one inside is not waited for: who traces it could hold it back even
+     when it is dead. It goes to whoever reaps for us. */
   (void)(helper > 0 && kill(-helper, SIGKILL));
-  while (waitpid(-1, NULL, 0) >= 0 || errno == EINTR) {
+  while (helper > 0 && waitpid(helper, NULL, 0) < 0 && errno == EINTR) {
   }
+  (void)waitpid(-1, NULL, WNOHANG);
   return r;
 }
