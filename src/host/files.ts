@@ -56,7 +56,13 @@ export async function pathExists(path: string): Promise<boolean> {
 
 /** Creates a directory and its parents; the last one gets `mode` (0700 unless told). */
 export async function makeDirectory(path: string, mode = 0o700): Promise<void> {
-  await mkdir(path, { recursive: true, mode });
+  try {
+    await mkdir(path, { recursive: true, mode });
+  } catch (error) {
+    // Node says ENOENT of a read-only file system when it may make parents; the plain call tells the truth.
+    if (!isErrno(error, 'ENOENT')) throw error;
+    await mkdir(path, { mode });
+  }
 }
 
 /** Removes a file or a tree; an absent one is fine. A dying process may still put a file into it: then it is emptied again. */

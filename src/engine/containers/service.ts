@@ -16,7 +16,7 @@ import { removeContainer } from './remove.ts';
 import { awaitRest } from './rest.ts';
 import { startContainer } from './start.ts';
 import { statsOf } from './stats.ts';
-import { killContainer, killNow, type StopOptions, setFrozen, stopContainer } from './stop.ts';
+import { killContainer, killNow, noteState, type StopOptions, setFrozen, stopContainer } from './stop.ts';
 import { topContainer } from './top.ts';
 import { updateContainer } from './update.ts';
 import { waitFor } from './wait.ts';
@@ -162,7 +162,7 @@ async function endForRemoval(context: ContainerContext, container: LiveContainer
     throw error;
   } finally {
     container.removing = false;
-    if (container.removeAtEnd) await saveState(context, container);
+    if (container.removeAtEnd) await noteState(context, container);
   }
 }
 

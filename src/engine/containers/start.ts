@@ -4,6 +4,7 @@ import type { Sandbox } from '../network/index.ts';
 import { prepareBundle, writeBundle } from './bundle.ts';
 import { type ContainerContext, pathsOf, publishContainerEvent, saveState } from './context.ts';
 import { seedVolumes } from './copy-up.ts';
+import { prepareNetwork } from './create.ts';
 import { watchRun } from './exit.ts';
 import { firstReadiness, startHealthChecks } from './health.ts';
 import type { LiveContainer } from './live-container.ts';
@@ -97,6 +98,9 @@ async function openSandbox(context: ContainerContext, container: LiveContainer, 
       hint: 'start it first',
     });
   }
+  // Addresses are on the disk without waiting for it: a power cut right after the create may have taken them.
+  if (owner === container && !context.networks.isPrepared(container.id))
+    await prepareNetwork(context, container.record);
   const sandbox = await context.networks.openSandbox(owner.id);
   if (owner === container) undo.add('close the network namespace', () => context.networks.closeSandbox(container.id));
   container.sandbox = sandbox;

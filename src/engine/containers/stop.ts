@@ -1,4 +1,4 @@
-import { TscError } from '../../core/index.ts';
+import { describeError, TscError } from '../../core/index.ts';
 import { cgroupProcesses, freezeCgroup, killCgroup } from '../../host/index.ts';
 import { type ContainerContext, cgroupPath, publishContainerEvent, saveState } from './context.ts';
 import type { LiveContainer } from './live-container.ts';
@@ -122,7 +122,17 @@ async function ends(context: ContainerContext, ended: Promise<void>, deadlineMs:
 
 async function markStopped(context: ContainerContext, container: LiveContainer): Promise<void> {
   container.record = { ...container.record, stoppedByUser: true };
-  await saveState(context, container);
+  await noteState(context, container);
+}
+
+/** A disk that takes nothing must not keep anybody from stopping what fills it. */
+export async function noteState(context: ContainerContext, container: LiveContainer): Promise<void> {
+  await saveState(context, container).catch((error) =>
+    context.logger.warn(
+      { container: container.id, error: describeError(error) },
+      'cannot save the state of a container: a restarted daemon would not know it',
+    ),
+  );
 }
 
 /** A container that waits for its restart is stopped by not restarting it. */
@@ -152,7 +162,7 @@ export async function setFrozen(context: ContainerContext, container: LiveContai
   if (!(await freezeCgroup(cgroupPath(context.instance, container.id), frozen)))
     throw new TscError('container/unsupported', `cannot pause container ${name}: its cgroup has no freezer`);
   container.setState({ status: frozen ? 'paused' : 'running' });
-  await saveState(context, container);
+  await noteState(context, container);
   publishContainerEvent(context, container, frozen ? 'pause' : 'unpause');
 }
 

@@ -263,6 +263,8 @@ export interface NetworkService {
 
   /** At create: allocates addresses and records them. A second call for the same container replaces the first. */
   prepare(spec: AttachmentSpec): Promise<readonly Endpoint[]>;
+  /** Whether a container's place on its networks is known. */
+  isPrepared(containerId: string): boolean;
   /** At create or start: makes bridges that are missing and the namespace. Returns the open one when it is already there. */
   openSandbox(containerId: string): Promise<Sandbox>;
   /** At start, when the process is about to run: names become visible, ports reachable. Nothing stays on failure. */

@@ -113,6 +113,7 @@ function containerActs(context: NetworkContext, bridges: Bridges): ContainerActs
       await records.saveAttachment(attachment);
       return attachment.endpoints;
     },
+    isPrepared: (containerId) => state.attachments.has(containerId),
     openSandbox: (containerId) => openSandbox(context, bridges, containerId),
     publish: (containerId, ports) => publish(context, containerId, ports),
     withdraw: (containerId) => withdraw(context, containerId),
