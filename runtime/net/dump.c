@@ -6,12 +6,18 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "net/link.h"
 #include "net/verbs.h"
 #include "sys/netlink.h"
 
+/* Bridges of a large instance, which its own daemon need not ask about. */
+#define WITHOUT_MAX 4096
+
 struct listing {
   struct str *out;
+  const unsigned *without; /* indexes, `without_count` of them */
+  size_t without_count;
   size_t count;
   int family;
   size_t size; /* of an address */
@@ -29,11 +35,20 @@ static void add_interface(struct str *out, unsigned index) {
   (void)json_add_quoted(out, name);
 }
 
+static bool is_without(const struct listing *listing, unsigned index) {
+  for (size_t i = 0; i < listing->without_count; i++) {
+    if (listing->without[i] == index) {
+      return true;
+    }
+  }
+  return false;
+}
+
 static int each_link(const struct nlmsghdr *message, void *context) {
   struct listing *listing = context;
   const struct ifinfomsg *fixed = NLMSG_DATA(message);
   const struct nlattr *name = nl_find(message, sizeof(*fixed), IFLA_IFNAME);
-  if (message->nlmsg_type != RTM_NEWLINK || name == NULL) {
+  if (message->nlmsg_type != RTM_NEWLINK || name == NULL || is_without(listing, (unsigned)fixed->ifi_index)) {
     return 0;
   }
   const struct nlattr *alias = nl_find(message, sizeof(*fixed), IFLA_IFALIAS);
@@ -57,7 +72,7 @@ static int each_address(const struct nlmsghdr *message, void *context) {
   /* Point to point links have both; IPv6 addresses are mostly without a local one. */
   const struct nlattr *address = local != NULL ? local : nl_find(message, sizeof(*fixed), IFA_ADDRESS);
   if (message->nlmsg_type != RTM_NEWADDR || fixed->ifa_family != listing->family || address == NULL ||
-      nl_size(address) != listing->size) {
+      nl_size(address) != listing->size || is_without(listing, fixed->ifa_index)) {
     return 0;
   }
   char text[INET6_ADDRSTRLEN];
@@ -92,6 +107,9 @@ static int each_route(const struct nlmsghdr *message, void *context) {
   if (device != NULL && nl_size(device) == 4) {
     memcpy(&index, nl_data(device), 4);
   }
+  if (is_without(listing, index)) {
+    return 0;
+  }
   separate(listing);
   (void)str_addf(listing->out, "{\"destination\":\"%s/%u\",\"gateway\":\"%s\",\"interface\":", text, fixed->rtm_dst_len,
                  via);
@@ -123,27 +141,47 @@ static int list_family(int nl, uint16_t type, struct listing *listing, struct er
                   listing, err);
 }
 
-static int list(int nl, uint16_t type, const char *key, struct str *out, struct err *err) {
-  struct listing listing = {.out = out, .family = AF_INET, .size = 4};
-  (void)str_addf(out, "\"%s\":[", key);
+static int list(int nl, uint16_t type, const char *key, struct listing listing, struct err *err) {
+  (void)str_addf(listing.out, "\"%s\":[", key);
   int r = list_family(nl, type, &listing, err);
   if (r >= 0 && type != RTM_GETLINK) {
     listing.family = AF_INET6;
     listing.size = 16;
     r = list_family(nl, type, &listing, err);
   }
-  return r < 0 ? err_prefix(err, "cannot list %s", key) : str_add(out, "]");
+  return r < 0 ? err_prefix(err, "cannot list %s", key) : str_add(listing.out, "]");
+}
+
+static int read_without(const struct json *request, unsigned *indexes, size_t *ret_count, struct err *err) {
+  struct json names = {0}, item;
+  size_t count = 0, known = 0;
+  int r = json_array_at(request, "without", &names, &count, err);
+  for (size_t i = 0; r >= 0 && i < count && known < WITHOUT_MAX; i++) {
+    const char *name = NULL;
+    (void)json_item(&names, i, &item);
+    r = json_as_string(&item, &name, err);
+    indexes[known] = r < 0 ? 0 : if_nametoindex(name);
+    known += indexes[known] != 0;
+  }
+  *ret_count = known;
+  return r < 0 ? r : 0;
 }
 
 int verb_dump(const struct json *request, struct str *out, struct err *err) {
-  (void)request;
   cleanup_close int nl = -1;
+  unsigned without[WITHOUT_MAX];
+  struct listing listing = {.out = out, .without = without, .family = AF_INET, .size = 4};
+  bool links = true;
   int r = nl_open(NETLINK_ROUTE, &nl, err);
+  r = r < 0 ? r : read_without(request, without, &listing.without_count, err);
+  r = r < 0 ? r : json_bool_at(request, "links", &links, err);
   (void)str_add(out, "{");
-  r = r < 0 ? r : list(nl, RTM_GETLINK, "links", out, err);
+  if (r >= 0 && links) {
+    r = list(nl, RTM_GETLINK, "links", listing, err);
+    (void)str_add(out, ",");
+  }
+  r = r < 0 ? r : list(nl, RTM_GETADDR, "addresses", listing, err);
   (void)str_add(out, ",");
-  r = r < 0 ? r : list(nl, RTM_GETADDR, "addresses", out, err);
-  (void)str_add(out, ",");
-  r = r < 0 ? r : list(nl, RTM_GETROUTE, "routes", out, err);
+  r = r < 0 ? r : list(nl, RTM_GETROUTE, "routes", listing, err);
   return r < 0 ? r : str_add(out, "}\n");
 }

@@ -117,14 +117,21 @@ export async function createNetwork(
       ? await decideStacked(context, spec, driver)
       : await decideBridged(context, spec);
   context.state.networks.set(network.id, network);
-  try {
-    await context.records.saveNetwork(network);
+  // Side by side: a bridge or parent that no record names is taken away by recovery, a recorded one is made when it is needed.
+  const [saved, made] = await Promise.allSettled([
+    context.records.saveNetwork(network),
     // Its subnets were chosen a moment ago from what is free.
-    await (isBridged(network) ? bridges.make(network, { checked: true }) : makeParent(context, network));
-  } catch (error) {
+    isBridged(network) ? bridges.make(network, { checked: true }) : makeParent(context, network),
+  ]);
+  const failed = [saved, made].find((result) => result.status === 'rejected');
+  if (failed) {
     context.state.networks.delete(network.id);
-    await context.records.removeNetwork(network.id);
-    throw error;
+    if (made.status === 'fulfilled') {
+      if (isBridged(network)) await bridges.remove([network]);
+      else await removeParents(context, [network]);
+    }
+    await context.records.removeNetworks([network.id]);
+    throw failed.reason;
   }
   return network;
 }
@@ -163,31 +170,32 @@ export async function settleDefault(context: NetworkContext, bridges: Bridges): 
   await context.records.saveNetwork(moved);
 }
 
+/** Throws network/denied for a predefined network, network/in-use for one with open sandboxes. */
+export function checkRemovable(context: NetworkContext, network: NetworkRecord): void {
+  if ((PREDEFINED as readonly string[]).includes(network.name))
+    throw new TscError('network/denied', `network ${network.name} is predefined and cannot be removed`);
+  const members = context.state
+    .membersOf(network.id)
+    .filter(({ attachment }) => context.state.sandboxes.has(attachment.containerId));
+  if (members.length > 0) {
+    const names = members.map(({ attachment }) => attachment.name).join(', ');
+    throw new TscError('network/in-use', `network ${network.name} has active endpoints: ${names}`, {
+      hint: 'stop or disconnect these containers first',
+    });
+  }
+}
+
 /** Checks all, then removes all: firewall, names and bridges in one step each. */
 export async function removeNetworks(
   context: NetworkContext,
   bridges: Bridges,
   networks: readonly NetworkRecord[],
 ): Promise<void> {
-  for (const network of networks) {
-    if ((PREDEFINED as readonly string[]).includes(network.name))
-      throw new TscError('network/denied', `network ${network.name} is predefined and cannot be removed`);
-    const members = context.state
-      .membersOf(network.id)
-      .filter(({ attachment }) => context.state.sandboxes.has(attachment.containerId));
-    if (members.length > 0) {
-      const names = members.map(({ attachment }) => attachment.name).join(', ');
-      throw new TscError('network/in-use', `network ${network.name} has active endpoints: ${names}`, {
-        hint: 'stop or disconnect these containers first',
-      });
-    }
-  }
+  for (const network of networks) checkRemovable(context, network);
   for (const network of networks) context.state.networks.delete(network.id);
   if (context.firewall.isApplied()) await applyFirewall(context);
   await bridges.remove(networks.filter(isBridged));
   await removeParents(context, networks);
-  for (const network of networks) {
-    await context.keeper.publishZone(network.id, null);
-    await context.records.removeNetwork(network.id);
-  }
+  await Promise.all(networks.map((network) => context.keeper.publishZone(network.id, null)));
+  await context.records.removeNetworks(networks.map((network) => network.id));
 }

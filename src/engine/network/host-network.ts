@@ -32,8 +32,16 @@ export async function readHostNetwork(keeper: KeeperPort): Promise<HostNetwork> 
   return (await runNet(keeper, 'dump', {})) as HostNetwork;
 }
 
+/** Addresses and routes alone, without those of the interfaces named: what is left is the same whatever we have made. */
+export async function readForeignNetwork(
+  keeper: KeeperPort,
+  without: readonly string[],
+): Promise<Omit<HostNetwork, 'links'>> {
+  return (await runNet(keeper, 'dump', { links: false, without })) as HostNetwork;
+}
+
 /** Subnets in use on the host, without those on the interfaces in `own`. Pure. */
-export function usedSubnets(host: HostNetwork, own: ReadonlySet<string>): readonly UsedSubnet[] {
+export function usedSubnets(host: Omit<HostNetwork, 'links'>, own: ReadonlySet<string>): readonly UsedSubnet[] {
   const used: UsedSubnet[] = [];
   for (const address of host.addresses) {
     const subnet = parseSubnet(address.address);

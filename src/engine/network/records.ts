@@ -31,7 +31,7 @@ export interface Loaded {
 /** Records of this room: `networks/<id>.json`, `endpoints/<container id>.json`. */
 export interface Records {
   saveNetwork(network: NetworkRecord): Promise<void>;
-  removeNetwork(id: string): Promise<void>;
+  removeNetworks(ids: readonly string[]): Promise<void>;
   /** Run state as well as addresses: survives a kill of the daemon, a power cut only by luck; addresses are then given anew. */
   saveAttachment(attachment: Attachment): Promise<void>;
   removeAttachment(containerId: string): Promise<void>;
@@ -105,8 +105,8 @@ export function openRecords(dataDirectory: string): Records {
   const text = (value: object) => `${JSON.stringify(value)}\n`;
   return {
     saveNetwork: (network) => writeAtomically(join(networks, `${network.id}.json`), text(network), { durable: true }),
-    async removeNetwork(id) {
-      await removeFile(join(networks, `${id}.json`));
+    async removeNetworks(ids) {
+      await Promise.all(ids.map((id) => removeFile(join(networks, `${id}.json`))));
       await syncDirectory(networks);
     },
     saveAttachment: (attachment) =>

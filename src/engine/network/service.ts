@@ -4,7 +4,7 @@ import { decideAttachment } from './attach.ts';
 import { applyFirewall, Bridges, isBridged, passOthers, setRouteLocalnet, unpassOthers } from './bridges.ts';
 import { connectContainer, disconnectContainer } from './change-attachment.ts';
 import type { HostFiles, NetworkContext } from './context.ts';
-import { createNetwork, PREDEFINED, removeNetworks, settleDefault } from './create-network.ts';
+import { checkRemovable, createNetwork, PREDEFINED, removeNetworks, settleDefault } from './create-network.ts';
 import { createNftFirewall } from './firewall/firewall.ts';
 import { adviseUfw } from './firewall/ufw.ts';
 import { runNet } from './host-network.ts';
@@ -17,6 +17,7 @@ import { type AddressPool, checkAddressPools } from './pools.ts';
 import { holdAgain, publish, withdraw } from './publish.ts';
 import { type Attachment, openRecords } from './records.ts';
 import { recover } from './recover.ts';
+import { RemovalBatch } from './removal-batch.ts';
 import { openSandbox, publishLinks, publishNames, publishZones, readHostResolver, usesHostNetwork } from './sandbox.ts';
 import { NetworkState } from './state.ts';
 
@@ -76,11 +77,19 @@ function networkActs(context: NetworkContext, bridges: Bridges): NetworkActs {
     lock.run('networks', () =>
       removeNetworks(context, bridges, [...new Set(idsOrNames.map((name) => state.find(name)))]),
     );
+  const batch = new RemovalBatch<string>({
+    check: (idOrName) => checkRemovable(context, state.find(idOrName)),
+    // Whoever asks until the networks come free goes along.
+    remove: (taken) =>
+      lock.run('networks', () =>
+        removeNetworks(context, bridges, [...new Set(taken().map((idOrName) => state.find(idOrName)))]),
+      ),
+  });
   return {
     create: (spec) => lock.run('networks', () => createNetwork(context, bridges, spec)),
     inspect: (idOrName) => state.view(state.find(idOrName)),
     list: () => [...state.networks.values()].map((network) => state.view(network)),
-    remove: (idOrName) => removeAll([idOrName]),
+    remove: (idOrName) => batch.add(idOrName),
     removeAll,
     prune: (wanted = () => true) =>
       lock.run('networks', async () => {

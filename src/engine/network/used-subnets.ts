@@ -1,6 +1,6 @@
 import { TscError } from '../../core/index.ts';
 import type { NetworkContext } from './context.ts';
-import { type HostNetwork, hostSeed, readHostNetwork, usedSubnets } from './host-network.ts';
+import { type HostNetwork, hostSeed, readForeignNetwork, readHostNetwork, usedSubnets } from './host-network.ts';
 import type { NetworkRecord } from './network.ts';
 import { conflictsWith, type PoolSeed, type UsedSubnet } from './pools.ts';
 import { formatSubnet, knownSubnet } from './subnet.ts';
@@ -21,9 +21,12 @@ export function subnetsOfNetworks(context: NetworkContext): readonly UsedSubnet[
 }
 
 /** What networks of ours and the host's interfaces and routes use; `known`: the host as it was just read. */
-export async function subnetsInUse(context: NetworkContext, known?: HostNetwork): Promise<readonly UsedSubnet[]> {
-  const host = known ?? (await readHostNetwork(context.keeper));
+export async function subnetsInUse(
+  context: NetworkContext,
+  known?: Omit<HostNetwork, 'links'>,
+): Promise<readonly UsedSubnet[]> {
   const bridges = [...context.state.networks.values()].flatMap((network) => network.bridge ?? []);
+  const host = known ?? (await readForeignNetwork(context.keeper, bridges));
   return [...subnetsOfNetworks(context), ...usedSubnets(host, new Set(bridges))];
 }
 
