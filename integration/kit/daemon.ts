@@ -36,6 +36,8 @@ export interface TestDaemon {
   call(method: string, path: string, body?: object | Uint8Array | Readable): Promise<Answer>;
   /** Imports the busybox test image; names it `busybox:latest` unless told. */
   importBusybox(name?: string): Promise<void>;
+  /** Waits until the daemon answers, and starts keeper and daemon again when the keeper has ended. */
+  revive(): Promise<void>;
   /** What keeper and daemon wrote. */
   log(): string;
   /** What is there of it now. */
@@ -65,7 +67,6 @@ export async function startTestDaemon(options: TestDaemonOptions = {}): Promise<
   const run = options.runDirectory ?? join(directory, 'run');
   const socket = join(run, 'tscompose.sock');
   const logFile = join(directory, 'log');
-  const log = openSync(logFile, 'a');
   const native = join(ROOT, 'dist/native');
   const flags = [
     ...[`--data-dir=${directory}/data`, `--run-dir=${run}`, `--instance=${instance}`],
@@ -78,42 +79,53 @@ export async function startTestDaemon(options: TestDaemonOptions = {}): Promise<
       ? [runtime]
       : ['/usr/bin/nsenter', `--net=${options.networkNamespace}`, runtime];
   const [program = '', ...leading] = inside;
-  const keeper = spawnProgram(
-    program,
-    [
-      ...leading,
-      ...['keeper', '--run-dir', run, '--instance', instance, '--socket', socket, '--foreground', '--'],
-      ...[join(ROOT, 'src/launch/node'), entryFile(), '--daemon', ...flags],
-    ],
-    { stdio: ['ignore', log, log], detached: true },
-  );
-  closeSync(log);
+  const words = [
+    ...leading,
+    ...['keeper', '--run-dir', run, '--instance', instance, '--socket', socket, '--foreground', '--'],
+    ...[join(ROOT, 'src/launch/node'), entryFile(), '--daemon', ...flags],
+  ];
   let ended = false;
-  keeper.on('exit', () => {
-    ended = true;
-  });
+  const launch = () => {
+    const log = openSync(logFile, 'a');
+    const child = spawnProgram(program, words, { stdio: ['ignore', log, log], detached: true });
+    closeSync(log);
+    ended = false;
+    child.on('exit', () => {
+      ended = true;
+    });
+    return child;
+  };
+  let keeper = launch();
   const readLog = () => readFileSync(logFile, 'utf8');
   const call = (method: string, path: string, body?: object | Uint8Array | Readable) =>
     callApi(socket, method, path, body);
-  await waitUntil(START_MS, async () => {
-    if (ended) throw new Error(`the keeper ended:\n${readLog()}`);
-    return (
-      existsSync(socket) &&
-      (await call('GET', '/_ping').then(
-        ({ status }) => status === 200,
-        () => false,
-      ))
-    );
-  }).catch((error: unknown) => {
-    keeper.kill('SIGKILL');
-    throw new Error(`the daemon did not start: ${error}\n${readLog().slice(-4000)}`);
-  });
+  const answers = () =>
+    waitUntil(START_MS, async () => {
+      if (ended) throw new Error(`the keeper ended:\n${readLog()}`);
+      return (
+        existsSync(socket) &&
+        (await call('GET', '/_ping').then(
+          ({ status }) => status === 200,
+          () => false,
+        ))
+      );
+    }).catch((error: unknown) => {
+      keeper.kill('SIGKILL');
+      throw new Error(`the daemon did not start: ${error}\n${readLog().slice(-4000)}`);
+    });
+  await answers();
   return {
     instance,
     directory,
     socket,
     host: `unix://${socket}`,
-    keeperPid: keeper.pid ?? 0,
+    get keeperPid() {
+      return keeper.pid ?? 0;
+    },
+    revive: async () => {
+      if (ended) keeper = launch();
+      await answers();
+    },
     daemonPid: async () => (await call('GET', '/tscompose/info')).json<{ pid: number }>().pid,
     call,
     importBusybox: async (name = 'busybox:latest') => {

@@ -1,0 +1,124 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { runProgram } from '../../src/host/index.ts';
+import { type TestDaemon, waitUntil } from '../kit/daemon.ts';
+import { isAlive } from '../kit/keeper.ts';
+import { leftovers } from '../kit/ledger.ts';
+
+/** Who is killed, and how long after the work began. */
+export interface Blow {
+  readonly who: 'daemon' | 'keeper';
+  readonly afterMs: number;
+}
+
+const NETWORKS = ['one', 'two', 'three'];
+/** Twice the time that one round of the work takes on an idle machine. */
+const ROUND_MS = 600;
+
+/** `count` blows spread evenly over the work, every fourth of them at the keeper; the seed moves them a little. */
+export function blows(count: number, seed: number): readonly Blow[] {
+  return Array.from({ length: count }, (_, index) => ({
+    who: index % 4 === 3 ? 'keeper' : 'daemon',
+    afterMs: Math.round(((index + ((seed * 7919) % 1000) / 1000) * ROUND_MS) / count),
+  }));
+}
+
+/**
+ * Networks and containers with published ports made and taken away, until the blow falls; then daemon (and keeper) come back and
+ * everything is removed. Returns what is left of it in the kernel.
+ */
+export async function strike(daemon: TestDaemon, { who, afterMs }: Blow): Promise<readonly string[]> {
+  const victim = who === 'keeper' ? daemon.keeperPid : await daemon.daemonPid();
+  const over = new AbortController();
+  const work = keepBusy(daemon, over.signal);
+  await delay(afterMs);
+  process.kill(victim, 'SIGKILL');
+  await waitUntil(20_000, async () => !(await isAlive(victim)));
+  over.abort();
+  await work;
+  await daemon.revive();
+  await removeAll(daemon);
+  return remains(daemon);
+}
+
+/** Rounds of work; calls that the blow cuts short or that fail for what it left are none of this test's business. */
+async function keepBusy(daemon: TestDaemon, signal: AbortSignal): Promise<void> {
+  const ask = (method: string, path: string, body?: object) =>
+    signal.aborted ? Promise.resolve() : daemon.call(method, path, body).catch(() => undefined);
+  while (!signal.aborted) {
+    await Promise.all(NETWORKS.map((Name) => ask('POST', '/networks/create', { Name, EnableIPv6: true })));
+    await Promise.all(
+      NETWORKS.map(async (network, index) => {
+        const container = `c-${network}`;
+        await ask('POST', `/containers/create?name=${container}`, {
+          Image: 'busybox:latest',
+          Cmd: ['sleep', '1000'],
+          ExposedPorts: { '80/tcp': {}, '53/udp': {} },
+          HostConfig: { NetworkMode: network, PublishAllPorts: true, Init: true },
+        });
+        await ask('POST', `/containers/${container}/start`);
+        const other = NETWORKS[(index + 1) % NETWORKS.length];
+        await ask('POST', `/networks/${other}/connect`, { Container: container });
+        await ask('POST', `/networks/${other}/disconnect`, { Container: container });
+        await ask('DELETE', `/containers/${container}?force=1`);
+        await ask('DELETE', `/networks/${network}`);
+      }),
+    );
+  }
+}
+
+/** What a `down` does. Every answer counts now. */
+async function removeAll(daemon: TestDaemon): Promise<void> {
+  const containers = (await daemon.call('GET', '/containers/json?all=1')).json<readonly { Id: string }[]>();
+  const networks = (await daemon.call('GET', '/networks?filters={"type":["custom"]}')).json<
+    readonly { Id: string }[]
+  >();
+  const expectGone = async (path: string): Promise<void> => {
+    const answer = await daemon.call('DELETE', path);
+    if (answer.status !== 204) throw new Error(`DELETE ${path}: ${answer.status} ${answer.text()}`);
+  };
+  await Promise.all(containers.map(({ Id }) => expectGone(`/containers/${Id}?force=1`)));
+  await Promise.all(networks.map(({ Id }) => expectGone(`/networks/${Id}`)));
+}
+
+/** Links, firewall elements of ports and networks, containers' processes and cgroups, records; the kernel takes links apart in its own time. */
+async function remains(daemon: TestDaemon): Promise<readonly string[]> {
+  let left: readonly string[] = [];
+  const look = async (): Promise<boolean> => {
+    const ledger = await daemon.ledger();
+    const records = ledger.files.filter((file) => /\/(networks|endpoints|containers)\/[0-9a-f]{64}/.test(file));
+    const custom = (await daemon.call('GET', '/networks')).json<
+      readonly { Id: string; Driver: string; Name: string }[]
+    >();
+    const kept = custom.map(({ Id }) => Id);
+    const parts = {
+      links: ledger.links.filter((name) => !name.endsWith('-default0')),
+      namespaces: [],
+      mounts: ledger.mounts,
+      processes: ledger.processes.filter((line) => / (sleep|monitor) /.test(line)),
+      cgroups: [],
+      tables: await elements(daemon.instance),
+      files: records.filter((file) => !kept.some((id) => file.includes(id))),
+    };
+    left = leftovers(parts);
+    return left.length === 0;
+  };
+  await waitUntil(20_000, look).catch(() => undefined);
+  return left;
+}
+
+/** Elements of the instance's table that belong to a network or a port; the default bridge's own are left out. */
+async function elements(instance: string): Promise<readonly string[]> {
+  const { status, stdout } = await runProgram('/usr/sbin/nft', ['-j', 'list', 'table', 'inet', instance]);
+  if (status !== 0) return [];
+  const items: readonly { set?: Listed; map?: Listed }[] = JSON.parse(stdout).nftables;
+  return items.flatMap(({ set, map }) => {
+    const listed = set ?? map;
+    const values = (listed?.elem ?? []).map((element) => JSON.stringify(element));
+    return values.length > 1 || map ? values.map((value) => `${listed?.name} ${value}`) : [];
+  });
+}
+
+interface Listed {
+  readonly name: string;
+  readonly elem?: readonly unknown[];
+}
