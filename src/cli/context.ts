@@ -11,6 +11,7 @@ import {
 import { isKind, TscError } from '../core/index.ts';
 import { readBytesIfExists } from '../host/index.ts';
 import type { AnsiMode, Output } from './output.ts';
+import { published } from './published.ts';
 import { remoteFiles } from './remote/open-remote-files.ts';
 import { reportError } from './report-error.ts';
 import { printable } from './view/printable.ts';
@@ -86,7 +87,7 @@ export function createContext(
     const result = await loadProject(loadOptions(services, purpose));
     loaded = result;
     if (result.warnings.length > 0) output.note(printable(formatFindings(result.warnings, result.sources)));
-    return result;
+    return purpose === 'show' ? result : { ...result, project: await published(result.project) };
   };
   return {
     root,

@@ -55,6 +55,7 @@ export const VERBS: readonly Verb[] = [
       ['--exit-code-from <service>', 'exit with the status of this service; implies --abort-on-container-exit'],
       TIMEOUT,
       ['-w, --watch', 'watch files as develop.watch says'],
+      ['--loopback', 'publish ports that name no address on this machine only (x-tscompose: {publish: loopback})'],
       ['--no-log-prefix', 'no names in front of log lines'],
       ['--no-color', 'no colours in front of log lines'],
       ['--timestamps', 'times in front of log lines'],

@@ -19,6 +19,7 @@ import { attachProject } from '../attach-project.ts';
 import { lock, noteLeftovers, orphanWarning } from '../carry-out.ts';
 import type { Context } from '../context.ts';
 import { stopOnInterrupt } from '../interrupts.ts';
+import { databaseWarning, published, webAddresses } from '../published.ts';
 import { registryAuthentication } from '../registry-login.ts';
 import { printable } from '../view/printable.ts';
 import { createProgressView } from '../view/progress.ts';
@@ -45,13 +46,14 @@ export interface Options {
   readonly logPrefix: boolean;
   readonly color: boolean;
   readonly timestamps?: boolean;
+  readonly loopback?: boolean;
 }
 
 /** `tscompose up` */
 export async function run(context: Context, services: readonly string[], options: Options): Promise<number> {
   checkOptions(options);
   const loaded = await context.load(services);
-  const { project } = loaded;
+  const project = options.loopback ? await published(loaded.project, 'loopback') : loaded.project;
   await warnOfAbsentBinds(context, loaded);
   if (options.exitCodeFrom !== undefined) selectServices(project, [options.exitCodeFrom], true);
   const upOptions = toUpOptions(project, services, options);
@@ -126,6 +128,12 @@ function report(context: Context, project: Project, result: BringUpResult): void
   for (const text of result.warnings) output.note(` warning: ${printable(text)}`);
   if (result.orphans.length > 0) output.note(orphanWarning(result.orphans));
   const changes = result.plan.operations.filter(({ kind }) => kind !== 'wait');
+  const started = new Set(
+    result.plan.operations.flatMap((step) => (step.kind === 'start-container' ? step.service : [])),
+  );
+  const warning = databaseWarning(project, started);
+  if (warning) output.note(` warning: ${printable(warning)}`);
+  for (const line of webAddresses(project.name, result.now.containers, started)) output.note(` ${printable(line)}`);
   if (changes.length === 0) {
     const running = result.now.containers.filter((item) => isUp(item) && !item.oneoff).length;
     output.note(` ${project.name} is up to date, nothing to do (${running} running)`);

@@ -1,5 +1,6 @@
 import { parseImageRef } from '../../core/index.ts';
 import { child, childMap, type Node } from '../node.ts';
+import { exposedDatabases, isEveryAddress, publishingOf } from '../publishing.ts';
 import type { Service } from '../service.ts';
 import { referencesIn } from '../template-references.ts';
 import type { Breach, LintRule, LintSubject } from './lint-rule.ts';
@@ -7,26 +8,6 @@ import { unusedRules } from './unused-rules.ts';
 
 const SECRET_NAME =
   /(?:^|_)(?:PASS|PASSWD|PASSWORD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|(?:API|ACCESS|PRIVATE|SECRET|ENCRYPTION)_?KEY)(?:_|$)/i;
-
-/** Ports of databases and caches that trust whoever reaches them. */
-const DATABASE_PORTS: ReadonlyMap<number, string> = new Map([
-  [1433, 'SQL Server'],
-  [1521, 'Oracle'],
-  [2379, 'etcd'],
-  [3306, 'MySQL'],
-  [5432, 'PostgreSQL'],
-  [5984, 'CouchDB'],
-  [6379, 'Redis'],
-  [7687, 'Neo4j'],
-  [8086, 'InfluxDB'],
-  [9042, 'Cassandra'],
-  [9200, 'Elasticsearch'],
-  [11211, 'Memcached'],
-  [26257, 'CockroachDB'],
-  [27017, 'MongoDB'],
-]);
-
-const EVERY_ADDRESS = new Set([undefined, '', '0.0.0.0', '::', '[::]']);
 
 /** A rule that looks at each service alone. */
 function perService(
@@ -103,10 +84,9 @@ function isWrittenOut(node: Node): boolean {
 
 const exposedDatabase = perService(
   { name: 'exposed-database', level: 'warning', summary: 'a database port published on all addresses' },
-  function* (service) {
-    for (const [index, port] of service.ports.entries()) {
-      const database = DATABASE_PORTS.get(port.target);
-      if (database === undefined || port.published === undefined || !EVERY_ADDRESS.has(port.hostIp)) continue;
+  function* (service, { project }) {
+    if (publishingOf(project) === 'loopback') return;
+    for (const { index, port, database } of exposedDatabases(service)) {
       const message = `${service.name} publishes port ${port.target} (${database}) on all addresses of this machine`;
       const hint = `bind it to this machine: "127.0.0.1:${port.published}:${port.target}", or drop it: services reach each other without`;
       yield { path: below(service, 'ports', index), message, hint };
@@ -195,7 +175,7 @@ const portClash: LintRule = {
     for (const service of project.services.values()) {
       for (const [index, port] of service.ports.entries()) {
         if (port.published === undefined || /-/.test(port.published)) continue;
-        const address = EVERY_ADDRESS.has(port.hostIp) ? '' : port.hostIp;
+        const address = isEveryAddress(port.hostIp) ? '' : port.hostIp;
         const key = `${address} ${port.published}/${port.protocol ?? 'tcp'}`;
         const owner = owners.get(key);
         owners.set(key, service.name);

@@ -51,7 +51,12 @@ const CASES: readonly (readonly [rule: string, bad: string, at: string, good: re
     'exposed-database',
     a('ports: ["5432:5432"]'),
     '4:13',
-    [a('ports: ["127.0.0.1:5432:5432"]'), a('ports: ["5432"]'), a('ports: ["80:80"]')],
+    [
+      a('ports: ["127.0.0.1:5432:5432"]'),
+      a('ports: ["5432"]'),
+      a('ports: ["80:80"]'),
+      `x-tscompose: {publish: loopback}\n${a('ports: ["5432:5432"]')}`,
+    ],
   ],
   [
     'missing-healthcheck',
