@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     return 0;
   }
   if (server == NULL) {
-    must(server_new(&server, &err) == 0);
+    must(server_new(&server, -1, &err) == 0);
   }
   (void)server_message(server, (const char *)data, size, NULL, 0, &err);
   (void)server_turn(server, 0, &err);

@@ -251,7 +251,7 @@ int keeper_main(int argc, char **argv) {
       .signals = {.fd = -1},
       .watchdog = {.fd = -1},
       .daemon = {.control = {.fd = -1}, .timer = {.fd = -1}},
-      .names = {.control = -1, .timer = {.fd = -1}},
+      .names = {.control = -1, .timer = {.fd = -1}, .gate = {.fd = -1}},
   };
   struct err err = ERR_INIT;
   long long resume_fd = -1;

@@ -67,7 +67,8 @@ int names_start(struct keeper *keeper, struct err *err) {
   struct names *names = &keeper->names;
   char *const args[] = {"tscompose-runtime", "names", NULL};
   cleanup_close int theirs = -1;
-  int r = 0;
+  cleanup_close int their_gate = -1;
+  int r = 0, gate = -1;
   if (names->timer.fd < 0) {
     int timer = -1;
     r = loop_timer(&timer, err);
@@ -75,6 +76,13 @@ int names_start(struct keeper *keeper, struct err *err) {
   }
   r = r < 0 ? r : names_control_pair(&names->control, &theirs, err);
   if (r < 0) {
+    return r;
+  }
+  loop_drop(&keeper->loop, &names->gate);
+  r = names_gate_pair(&gate, &their_gate, err);
+  r = r < 0 ? r : keeper_watch(keeper, &names->gate, gate, EPOLLIN, gate_ready, keeper, err);
+  if (r < 0) {
+    close(take_fd(&names->control));
     return r;
   }
   struct timeval patience = {.tv_sec = SEND_SECONDS};
@@ -85,6 +93,7 @@ int names_start(struct keeper *keeper, struct err *err) {
   plan.environment = place_bare_environment;
   plan.fds[2] = CHILD_INHERIT;
   plan.fds[NAMES_CONTROL_FD] = theirs;
+  plan.fds[NAMES_GATE_FD] = their_gate;
   plan.session = true;
   names->backoff.started = now_ms();
   r = child_start(&plan, &names->pid, err);
@@ -253,6 +262,7 @@ void names_release(struct keeper *keeper) {
   if (names->control >= 0) {
     close(take_fd(&names->control)); /* its end ends the process */
   }
+  loop_drop(&keeper->loop, &names->gate);
   while (names->zones != NULL) {
     zone_remove(keeper, names->zones->name);
   }

@@ -106,6 +106,7 @@ struct names {
   bool waiting; /* for its restart */
   struct backoff backoff;
   struct watch timer;
+  struct watch gate; /* its wishes for the firewall */
   struct zone *zones;
 };
 
@@ -218,6 +219,9 @@ void names_drop(struct keeper *keeper, const char *sandbox);
 int names_start(struct keeper *keeper, struct err *err);
 bool names_reaped(struct keeper *keeper, pid_t pid);
 void names_release(struct keeper *keeper);
+
+/* gate.c: the name server asks for changes of the firewall. */
+void gate_ready(struct watch *watch, uint32_t events);
 
 /* list.c */
 operation list_op;

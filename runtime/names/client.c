@@ -83,6 +83,9 @@ static size_t answer_here(struct server *server, const struct sandbox *sandbox, 
       return dns_write_addresses(query, question, &addresses, first, server->answer, limit);
     }
   }
+  if (!gate_allows(server, sandbox, question)) {
+    return dns_write_code(query, size, question, DNS_REFUSED, server->answer);
+  }
   if (sandbox->internal || sandbox->upstream_count == 0 || sandbox->questions >= QUESTIONS_MAX) {
     return dns_write_code(query, size, question, DNS_FAILED, server->answer);
   }

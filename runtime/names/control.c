@@ -1,6 +1,7 @@
 /* The keeper's side of the control socket. */
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 #include "base/fd.h"
 #include "names/names.h"
@@ -16,6 +17,19 @@ int names_control_pair(int *ret_ours, int *ret_theirs, struct err *err) {
   if (setsockopt(pair[0], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)) < 0) {
     (void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
   }
+  *ret_ours = pair[0];
+  *ret_theirs = pair[1];
+  return 0;
+}
+
+int names_gate_pair(int *ret_ours, int *ret_theirs, struct err *err) {
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+    return err_errno(err, "cannot make a socket pair");
+  }
+  struct timeval patience = {.tv_sec = NAMES_GATE_MILLISECONDS / 1000};
+  (void)setsockopt(pair[1], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+  (void)setsockopt(pair[1], SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
   *ret_ours = pair[0];
   *ret_theirs = pair[1];
   return 0;

@@ -19,9 +19,10 @@ static void ask_for_short_slices(void) {
 }
 
 static int start(struct server **ret_server, struct err *err) {
-  int r = fd_close_from(NAMES_CONTROL_FD + 1, err);
+  int r = fd_close_from(NAMES_GATE_FD + 1, err);
   r = r < 0 ? r : fd_set_cloexec(NAMES_CONTROL_FD, true, err);
-  r = r < 0 ? r : server_new(ret_server, err);
+  r = r < 0 ? r : fd_set_cloexec(NAMES_GATE_FD, true, err);
+  r = r < 0 ? r : server_new(ret_server, NAMES_GATE_FD, err);
   r = r < 0 ? r : server_watch_control(*ret_server, NAMES_CONTROL_FD, err);
   return r < 0 ? r : confine(err);
 }
@@ -31,7 +32,7 @@ int names_main(int argc, char **argv) {
   struct err err = ERR_INIT;
   struct server *server = NULL;
   if (argc != 1) {
-    fputs("usage: tscompose-runtime names (control socket on descriptor 3)\n", stderr);
+    fputs("usage: tscompose-runtime names (control socket on descriptor 3, gate on 4)\n", stderr);
     return 2;
   }
   (void)signal(SIGPIPE, SIG_IGN);

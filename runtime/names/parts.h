@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "base/err.h"
+#include "base/json.h"
 #include "names/wire.h"
 #include "names/zone.h"
 
@@ -74,6 +75,13 @@ struct zone_ref {
   const struct zone *zone; /* NULL: not published (yet) */
 };
 
+/* A name that a limited sandbox may ask for. */
+struct egress_rule {
+  char *name;    /* lower case, no dot at the end */
+  bool below;    /* every name below it, not itself */
+  uint16_t port; /* 0: any */
+};
+
 struct sandbox {
   char *name;
   struct source clients;
@@ -85,6 +93,9 @@ struct sandbox {
   struct upstream upstreams[UPSTREAMS_MAX];
   size_t upstream_count;
   bool internal;
+  bool limited; /* only names of `rules` are relayed, and the gate opens for their addresses first */
+  struct egress_rule *rules;
+  size_t rule_count;
   bool dead;
   unsigned questions;
   unsigned connections;
@@ -127,6 +138,7 @@ struct relay {
 struct server {
   int epoll;
   bool ended;
+  int gate; /* to whoever opens the firewall; -1: nobody, and limited sandboxes get no outside names */
   struct source control;
   struct pool host;
   struct zone *zones;
@@ -146,6 +158,15 @@ struct server {
 int64_t now_milliseconds(void);
 uint16_t random16(struct server *server);
 int watch(struct server *server, struct source *source, uint32_t events, struct err *err);
+
+/* gate.c: what limited sandboxes may reach */
+int gate_read(struct sandbox *sandbox, const struct json *message, struct err *err);
+void gate_forget(struct sandbox *sandbox);
+/* Whether the name may be asked for; a refusal is reported. */
+bool gate_allows(const struct server *server, const struct sandbox *sandbox, const struct dns_question *question);
+/* Opens the way to the addresses of an answer and waits until it is open. False: the answer must not be given. */
+bool gate_admit(const struct server *server, const struct sandbox *sandbox, const struct relay *relay,
+                const uint8_t *packet, size_t size);
 
 /* client.c: those who ask */
 void clients_ready(struct server *server, struct sandbox *sandbox);

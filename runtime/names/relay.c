@@ -13,7 +13,6 @@
 #include "names/parts.h"
 
 #define PACKETS_PER_TURN 64
-#define CODE_REFUSED 5
 
 static void attempt(struct server *server, struct relay *relay);
 
@@ -305,7 +304,7 @@ void relays_drop(struct server *server, const struct sandbox *sandbox) {
 /* Another server may know better; the last one's answer stands whatever it is. */
 static bool worth_another(const struct relay *relay, const uint8_t *packet) {
   int code = dns_code_of(packet);
-  return (code == DNS_FAILED || code == DNS_NOT_DONE || code == CODE_REFUSED) && relay->sandbox->upstream_count > 1 &&
+  return (code == DNS_FAILED || code == DNS_NOT_DONE || code == DNS_REFUSED) && relay->sandbox->upstream_count > 1 &&
          relay->attempt + 1 < attempts_of(relay);
 }
 
@@ -318,6 +317,10 @@ static void answered(struct server *server, struct relay *relay, uint8_t *packet
     let_go(server, relay);
     relay->by_tcp = true;
     attempt(server, relay);
+    return;
+  }
+  if (!gate_admit(server, relay->sandbox, relay, packet, size)) {
+    give_up(server, relay);
     return;
   }
   finish(server, relay, packet, size);

@@ -102,12 +102,13 @@ static int open_host_pool(struct server *server, struct err *err) {
   return watch_channels(server, &server->host, err);
 }
 
-int server_new(struct server **ret_server, struct err *err) {
+int server_new(struct server **ret_server, int gate, struct err *err) {
   struct server *server = calloc(1, sizeof(*server));
   if (server == NULL) {
     return err_oom(err);
   }
   server->control.fd = -1;
+  server->gate = gate;
   server->epoll = epoll_create1(EPOLL_CLOEXEC);
   int r = server->epoll < 0 ? err_errno(err, "cannot create an epoll") : open_host_pool(server, err);
   if (r < 0) {
@@ -146,6 +147,7 @@ static void bury(struct server *server) {
     struct sandbox *sandbox = server->dead_sandboxes;
     server->dead_sandboxes = sandbox->next;
     forget_zones(sandbox);
+    gate_forget(sandbox);
     zone_free(sandbox->extra);
     free(sandbox->name);
     free(sandbox);
@@ -367,6 +369,7 @@ static int take_sandbox(struct server *server, const struct json *message, int *
   r = r < 0 ? r : read_upstreams(sandbox, message, err);
   r = r < 0 ? r : read_extra(sandbox, message, err);
   r = r < 0 ? r : json_bool_at(message, "internal", &sandbox->internal, err);
+  r = r < 0 ? r : gate_read(sandbox, message, err);
   resolve_zones(server, sandbox);
   if (r >= 0 && count == SANDBOX_FDS) {
     r = take_sockets(server, sandbox, fds, err);

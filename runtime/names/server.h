@@ -8,7 +8,8 @@
 
 struct server;
 
-int server_new(struct server **ret_server, struct err *err);
+/* `gate` (names.h) is not closed; -1: there is none. */
+int server_new(struct server **ret_server, int gate, struct err *err);
 void server_free(struct server *server);
 
 /* One control packet (names.h). Owns the descriptors from now on, whatever the result. */

@@ -95,6 +95,57 @@ bool dns_answers(const uint8_t *answer, size_t answer_size, const uint8_t *query
   return true;
 }
 
+/* The offset behind a name, its labels not looked at; 0 when it runs out of the packet. */
+static size_t skip_name(const uint8_t *packet, size_t size, size_t at) {
+  while (at < size) {
+    uint8_t length = packet[at];
+    if (length == 0) {
+      return at + 1;
+    }
+    if ((length & 0xc0) == 0xc0) {
+      return at + 2; /* the rest lies elsewhere */
+    }
+    if ((length & 0xc0) != 0) {
+      return 0;
+    }
+    at += (size_t)length + 1;
+  }
+  return 0;
+}
+
+#define RECORD_FIXED 10
+#define CLASS_INTERNET 1
+
+int dns_read_addresses(const uint8_t *packet, size_t size, size_t question_end, struct dns_address *ret_addresses,
+                       size_t limit) {
+  size_t at = question_end, found = 0;
+  if (size < DNS_HEADER || question_end < DNS_HEADER) {
+    return -1;
+  }
+  for (unsigned left = dns_get16(packet + 6); left > 0 && found < limit; left--) {
+    at = skip_name(packet, size, at);
+    if (at == 0 || at > size || size - at < RECORD_FIXED) {
+      return -1;
+    }
+    const uint8_t *fixed = packet + at;
+    size_t length = dns_get16(fixed + 8);
+    at += RECORD_FIXED;
+    if (size - at < length) {
+      return -1;
+    }
+    uint16_t type = dns_get16(fixed);
+    size_t wanted = type == DNS_A ? 4 : type == DNS_AAAA ? 16 : 0;
+    if (wanted > 0 && length == wanted && dns_get16(fixed + 2) == CLASS_INTERNET) {
+      struct dns_address *address = &ret_addresses[found++];
+      *address = (struct dns_address){.family = type == DNS_A ? AF_INET : AF_INET6,
+                                      .ttl = (uint32_t)dns_get16(fixed + 4) << 16 | dns_get16(fixed + 6)};
+      memcpy(&address->address, packet + at, length);
+    }
+    at += length;
+  }
+  return (int)found;
+}
+
 #define NIBBLES 32
 
 /* "b.a.9.8." …, lowest digit first. */

@@ -15,7 +15,7 @@
 /* Seconds an answer may be kept: containers come and go. */
 #define DNS_TTL 5
 
-enum dns_code { DNS_OK = 0, DNS_FORMAT = 1, DNS_FAILED = 2, DNS_NO_NAME = 3, DNS_NOT_DONE = 4 };
+enum dns_code { DNS_OK = 0, DNS_FORMAT = 1, DNS_FAILED = 2, DNS_NO_NAME = 3, DNS_NOT_DONE = 4, DNS_REFUSED = 5 };
 enum dns_type { DNS_A = 1, DNS_PTR = 12, DNS_AAAA = 28, DNS_ANY = 255 };
 
 struct dns_question {
@@ -30,6 +30,18 @@ struct dns_question {
 
 /* Reads a query. Returns DNS_OK, a code to refuse it with, or -1 when it deserves no answer. */
 int dns_read_query(const uint8_t *packet, size_t size, struct dns_question *ret_question);
+
+/* An address that a name leads to, with the seconds it may be kept. */
+struct dns_address {
+  int family;
+  struct in6_addr address; /* AF_INET: its first four bytes */
+  uint32_t ttl;
+};
+
+/* The addresses among the answers of a response whose question ends at `question_end`; at most `limit`. Returns their
+   number, or -1 when the packet is not well-formed. */
+int dns_read_addresses(const uint8_t *packet, size_t size, size_t question_end, struct dns_address *ret_addresses,
+                       size_t limit);
 
 /* Whether `answer` repeats id and question of `query` (letters in either case) and is a response. */
 bool dns_answers(const uint8_t *answer, size_t answer_size, const uint8_t *query, size_t question_end);

@@ -375,7 +375,7 @@ int main(void) {
   require(connect(world.client, (struct sockaddr *)&server, sizeof(server)) == 0);
   require(connect(world.stream, (struct sockaddr *)&server, sizeof(server)) == 0);
   require(setns(world.home, CLONE_NEWNET) == 0);
-  require(server_new(&world.server, &err) == 0);
+  require(server_new(&world.server, -1, &err) == 0);
   cleanup_free char *sandbox =
       str_format("{\"op\":\"sandbox\",\"name\":\"s1\",\"zones\":[\"n1\"],\"extra\":{\"only-me\":[\"172.20.0.9\"]},"
                  "\"upstreams\":[{\"address\":\"127.0.0.1\",\"port\":%u}]}",

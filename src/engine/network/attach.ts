@@ -139,6 +139,7 @@ export function decideAttachment(context: NetworkContext, spec: AttachmentSpec):
     active: false,
     ...(spec.dns && { dns: spec.dns }),
     ...(spec.sysctls && { sysctls: spec.sysctls }),
+    ...(spec.egress && { egress: spec.egress }),
   };
   let attachment: Attachment = { ...base, endpoints: [] };
   try {

@@ -3,6 +3,7 @@
  * to act; the kernel objects all carry the instance's name. Refuses: drivers other than bridge, macvlan,
  * ipvlan, host and none, networks without IPv4, and touching any table, bridge or route it did not make.
  */
+export { parseEgressLabel } from './egress/egress.ts';
 export type {
   KeeperPort,
   PortHold,

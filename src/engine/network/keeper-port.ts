@@ -59,6 +59,11 @@ export interface SandboxNames {
   readonly upstreams: readonly { readonly address: string; readonly host: boolean }[];
   readonly internal: boolean;
   readonly search: readonly string[];
+  /** Only these names are asked for outside, and their addresses go into the sets of `gate_sets` before they are answered. */
+  readonly limited: boolean;
+  readonly allow: readonly { readonly name: string; readonly below: boolean; readonly port: number }[];
+  readonly gate_table: string;
+  readonly gate_sets: string;
 }
 
 export interface ProgramRequest {

@@ -195,6 +195,8 @@ export interface AttachmentSpec {
   readonly dns?: DnsSettings;
   /** `net.*` settings written inside the namespace. */
   readonly sysctls?: Readonly<Record<string, string>>;
+  /** All it may reach outside its networks (see egress/); absent: everything. */
+  readonly egress?: readonly string[];
 }
 
 /** What is known of a container's health: names that several containers share lead to the best of them. */

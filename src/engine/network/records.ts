@@ -13,7 +13,7 @@ import type { AttachmentSpec, BoundPort, Endpoint, NetworkRecord, Readiness } fr
 import { type Family, parseAddress, parseSubnet } from './subnet.ts';
 
 /** A container's networking as it is recorded: what it asked for, what it got, and what is published now. */
-export interface Attachment extends Pick<AttachmentSpec, 'containerId' | 'name' | 'dns' | 'sysctls'> {
+export interface Attachment extends Pick<AttachmentSpec, 'containerId' | 'name' | 'dns' | 'sysctls' | 'egress'> {
   readonly endpoints: readonly Endpoint[];
   readonly bound: readonly BoundPort[];
   /** Names are visible and ports reachable (between publish and withdraw). */

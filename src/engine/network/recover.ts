@@ -1,6 +1,7 @@
 import { applyFirewall, type Bridges, isBridged, setRouteLocalnet } from './bridges.ts';
 import type { NetworkContext } from './context.ts';
 import { ensurePredefined } from './create-network.ts';
+import { applyEgress } from './egress/apply-egress.ts';
 import { type HostNetwork, readHostNetwork, runNet } from './host-network.ts';
 import type { RecoveryReport } from './network.ts';
 import { portKey } from './port-map.ts';
@@ -127,6 +128,7 @@ export async function recover(
   await removeStrayBridges(context, host, notes);
   await removeStrayParents(context, host, notes);
   await guardAgain(context, bridges, host);
+  await applyEgress(context);
   for (const network of context.state.networks.values()) {
     if (context.state.membersOf(network.id).some(({ attachment }) => attachment.active))
       await publishZone(context, network);

@@ -3,6 +3,7 @@ import { readTextIfExists } from '../../host/index.ts';
 import { newHostInterface } from './attach.ts';
 import { type Bridges, isBridged } from './bridges.ts';
 import type { NetworkContext } from './context.ts';
+import { applyEgress, egressNames } from './egress/apply-egress.ts';
 import type { SandboxConfig, SandboxLink, SandboxNames, SandboxRoute } from './keeper-port.ts';
 import { chooseUpstreams, parseResolvConf, type ResolvConf } from './names/resolver.ts';
 import { buildZone } from './names/zone.ts';
@@ -132,9 +133,13 @@ export function sandboxNames(context: NetworkContext, attachment: Attachment, ho
     name: attachment.containerId,
     zones: networks.filter((network) => network.pool && !network.isDefault).map((network) => network.id),
     extra: linkedNames(context, attachment),
-    upstreams: chooseUpstreams(attachment.dns, host),
+    // The questions of a limited container are asked by the host: the container itself reaches no name server.
+    upstreams: chooseUpstreams(attachment.dns, host).map((server) =>
+      attachment.egress ? { ...server, host: true } : server,
+    ),
     internal: networks.every((network) => network.internal),
     search: attachment.dns?.search ?? host.search,
+    ...egressNames(context, attachment),
   };
 }
 
@@ -181,6 +186,7 @@ export async function openSandbox(context: NetworkContext, bridges: Bridges, con
     if (isBridged(network)) await bridges.guard(network);
     else if (isStacked(network)) await makeParent(context, network);
   }
+  if (attachment.egress) await applyEgress(context);
   const { path } = await context.keeper.createSandbox(containerId, sandboxConfig(context, attachment));
   try {
     await publishNames(context, attachment);

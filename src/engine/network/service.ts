@@ -5,6 +5,7 @@ import { applyFirewall, Bridges, isBridged, passOthers, setRouteLocalnet, unpass
 import { connectContainer, disconnectContainer } from './change-attachment.ts';
 import type { HostFiles, NetworkContext } from './context.ts';
 import { checkRemovable, createNetwork, PREDEFINED, removeNetworks, settleDefault } from './create-network.ts';
+import { applyEgress, removeEgress } from './egress/apply-egress.ts';
 import { createNftFirewall } from './firewall/firewall.ts';
 import { adviseUfw } from './firewall/ufw.ts';
 import { runNet } from './host-network.ts';
@@ -129,7 +130,9 @@ function containerActs(context: NetworkContext, bridges: Bridges): ContainerActs
     closeSandbox,
     async release(containerId) {
       await closeSandbox(containerId);
+      const limited = state.attachments.get(containerId)?.egress !== undefined;
       state.attachments.delete(containerId);
+      if (limited) await applyEgress(context);
       await records.removeAttachment(containerId);
     },
     async rename(containerId, name) {
@@ -238,6 +241,7 @@ function upkeepActs(context: NetworkContext, bridges: Bridges): UpkeepActs {
       await setRouteLocalnet(context, standing, false).catch(() => undefined);
       context.firewall.forget();
       await applyFirewall(context);
+      await applyEgress(context);
       await setRouteLocalnet(context, standing, true);
       await passOthers(context);
       return true;
@@ -257,6 +261,7 @@ function upkeepActs(context: NetworkContext, bridges: Bridges): UpkeepActs {
       await dismantleParents(context);
       if (context.firewall.isApplied() || (await context.firewall.isLoaded())) await context.firewall.remove();
       await unpassOthers(context);
+      await removeEgress(context);
       bridges.forget();
     },
   };
