@@ -30,7 +30,9 @@ export async function takeLedger(instance: string, directory: string): Promise<L
       .map((line) => line.split(': ')[1] ?? '')
       .filter((name) => name.startsWith(`${instance}-`) || name.startsWith(`${instance}v`))
       .sort(),
-    tables: (await lines('/usr/sbin/nft', ['list', 'tables'])).filter((line) => line.split(' ')[2] === instance),
+    tables: (await lines('/usr/sbin/nft', ['list', 'tables'])).filter((line) =>
+      [instance, `${instance}_egress`].includes(line.split(' ')[2] ?? ''),
+    ),
     cgroups,
     files: listFiles(directory),
   };

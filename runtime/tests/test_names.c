@@ -107,6 +107,40 @@ static void test_many_addresses(void) {
           out[answer - 1] == 1);
 }
 
+/* Behind a question: a record of one of the types, pointing to the name. Returns the size of the packet. */
+static size_t add_record(uint8_t *packet, size_t size, uint16_t type, const void *data, uint16_t length) {
+  static const uint8_t pointer[2] = {0xc0, DNS_HEADER};
+  memcpy(packet + size, pointer, 2);
+  dns_put16(packet + size + 2, type);
+  dns_put16(packet + size + 4, 1);
+  dns_put16(packet + size + 6, 0);
+  dns_put16(packet + size + 8, 90);
+  dns_put16(packet + size + 10, length);
+  memcpy(packet + size + 12, data, length);
+  dns_put16(packet + 6, (uint16_t)(dns_get16(packet + 6) + 1));
+  return size + 12 + length;
+}
+
+static void test_answers(void) {
+  uint8_t packet[600];
+  struct dns_address found[4];
+  size_t question = make_query("a.example", DNS_A, 7, packet);
+  size_t size = add_record(packet, question, 5, "\1b\xc0\x0e", 4); /* CNAME b.example */
+  size = add_record(packet, size, DNS_A, "\xc0\0\2\7", 4);
+  size = add_record(packet, size, DNS_AAAA, "\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\7", 16);
+  size = add_record(packet, size, DNS_A, "\xc0\0\2", 3); /* no address */
+  require(dns_read_addresses(packet, size, question, found, 4) == 2);
+  require(found[0].family == AF_INET && memcmp(&found[0].address, "\xc0\0\2\7", 4) == 0 && found[0].ttl == 90);
+  require(found[1].family == AF_INET6 && found[1].address.s6_addr[15] == 7);
+  require(dns_read_addresses(packet, size, question, found, 1) == 1);
+  for (size_t cut = 0; cut < size; cut++) {
+    uint8_t *copy = malloc(cut + 1);
+    memcpy(copy, packet, cut);
+    require(dns_read_addresses(copy, cut, question, found, 4) == -1);
+    free(copy);
+  }
+}
+
 /* Random bytes and damaged queries: nothing may be read or written beyond the packet (run under the sanitizers). */
 static void test_hostile(void) {
   uint32_t state = 12345;
@@ -125,6 +159,8 @@ static void test_hostile(void) {
     if (code >= 0) {
       require(dns_write_code(packet, cut, &question, DNS_FAILED, out) <= DNS_UDP_PLAIN);
       (void)dns_answers(out, cut, packet, question.end);
+      struct dns_address found[4];
+      (void)dns_read_addresses(packet, cut, question.end, found, 4);
     }
     free(packet);
   }
@@ -325,6 +361,67 @@ static void test_truncation(struct world *world) {
   close(accepted);
 }
 
+/* Answers wishes in the keeper's place, each by the letter its first address asks for, and repeats them for the test.
+ */
+static pid_t start_gatekeeper(int gate, int their_gate, int copies) {
+  pid_t pid = fork();
+  require(pid >= 0);
+  if (pid != 0) {
+    return pid;
+  }
+  close(their_gate); /* its end there ends us */
+  char text[NAMES_GATE_MESSAGE_MAX + 1];
+  for (ssize_t n; (n = recv(gate, text, sizeof(text) - 1, 0)) > 0;) {
+    text[n] = '\0';
+    require(send(copies, text, (size_t)n + 1, 0) > 0);
+    if (strstr(text, "\"admit\"") != NULL) {
+      char word = strstr(text, "192.0.2.7") != NULL ? NAMES_GATE_OPEN : NAMES_GATE_SHUT;
+      require(send(gate, &word, 1, 0) == 1);
+    }
+  }
+  _exit(0);
+}
+
+/* The answer that arrives when `name` leads to this address. */
+static int answer_with(struct world *world, const char *name, const char *address, uint8_t *out) {
+  uint8_t query[600], seen[DNS_PACKET_MAX];
+  struct sockaddr_in from;
+  size_t size = make_query(name, DNS_A, 99, query);
+  require(send(world->client, query, size, 0) == (ssize_t)size);
+  require(receive(world, world->upstream, seen, &from) == (ssize_t)size);
+  seen[2] |= 0x80;
+  size = add_record(seen, size, DNS_A, address, 4);
+  require(sendto(world->upstream, seen, size, 0, (struct sockaddr *)&from, sizeof(from)) == (ssize_t)size);
+  require(receive(world, world->client, out, NULL) > 0);
+  return dns_code_of(out);
+}
+
+static void test_gate(struct world *world, int copies) {
+  uint8_t out[DNS_PACKET_MAX];
+  char text[NAMES_GATE_MESSAGE_MAX];
+  tell(world,
+       "{\"op\":\"sandbox\",\"name\":\"s1\",\"limited\":true,\"allow\":[{\"name\":\"ok.example\"},"
+       "{\"name\":\"wild.example\",\"below\":true,\"port\":443},{\"name\":\"a.wild.example\",\"port\":22}]}",
+       NULL, 0);
+  static const char *const refused[] = {"no.example", "x.ok.example", "wild.example", "notwild.example",
+                                        "7.2.0.192.in-addr.arpa"};
+  for (size_t i = 0; i < array_length(refused); i++) {
+    require(ask(world, refused[i], DNS_A, out) > 0 && dns_code_of(out) == DNS_REFUSED);
+    require(recv(copies, text, sizeof(text), 0) > 0 && strstr(text, "\"refused\"") && strstr(text, refused[i]));
+  }
+  require(recv(world->upstream, out, sizeof(out), MSG_DONTWAIT) < 0); /* nobody was asked */
+  require(ask(world, "web", DNS_A, out) > 0 && dns_code_of(out) == DNS_OK);
+  require(answer_with(world, "ok.example", "\xc0\0\2\7", out) == DNS_OK && dns_get16(out + 6) == 1);
+  require(recv(copies, text, sizeof(text), 0) > 0 && strstr(text, "\"ports\":[0],\"addresses\":[\"192.0.2.7\"]"));
+  require(answer_with(world, "a.wild.example", "\xc0\0\2\7", out) == DNS_OK);
+  require(recv(copies, text, sizeof(text), 0) > 0 && strstr(text, "\"ports\":[443,22]"));
+  /* What the keeper does not let through is not told. */
+  require(answer_with(world, "ok.example", "\xc0\0\2\x08", out) == DNS_FAILED && dns_get16(out + 6) == 0);
+  require(recv(copies, text, sizeof(text), 0) > 0);
+  tell(world, "{\"op\":\"sandbox\",\"name\":\"s1\",\"limited\":false,\"allow\":[]}", NULL, 0);
+  require(answer_with(world, "no.example", "\xc0\0\2\x09", out) == DNS_OK);
+}
+
 static void test_refusals(struct world *world) {
   uint8_t out[DNS_PACKET_MAX];
   struct err err = ERR_INIT;
@@ -359,6 +456,7 @@ int main(void) {
   uint16_t port = 0;
   test_wire();
   test_many_addresses();
+  test_answers();
   test_hostile();
   if (unshare(CLONE_NEWNET) < 0) {
     fprintf(stderr, "test_names needs root\n");
@@ -375,7 +473,12 @@ int main(void) {
   require(connect(world.client, (struct sockaddr *)&server, sizeof(server)) == 0);
   require(connect(world.stream, (struct sockaddr *)&server, sizeof(server)) == 0);
   require(setns(world.home, CLONE_NEWNET) == 0);
-  require(server_new(&world.server, -1, &err) == 0);
+  int gate = -1, their_gate = -1, copies[2];
+  require(names_gate_pair(&gate, &their_gate, &err) == 0);
+  require(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, copies) == 0);
+  pid_t gatekeeper = start_gatekeeper(gate, their_gate, copies[1]);
+  close(gate);
+  require(server_new(&world.server, their_gate, &err) == 0);
   cleanup_free char *sandbox =
       str_format("{\"op\":\"sandbox\",\"name\":\"s1\",\"zones\":[\"n1\"],\"extra\":{\"only-me\":[\"172.20.0.9\"]},"
                  "\"upstreams\":[{\"address\":\"127.0.0.1\",\"port\":%u}]}",
@@ -389,7 +492,10 @@ int main(void) {
   test_fail_over(&world, port);
   test_localhost(&world);
   test_truncation(&world);
+  test_gate(&world, copies[0]);
   test_refusals(&world);
+  close(their_gate);
+  require(waitpid(gatekeeper, NULL, 0) == gatekeeper);
   server_free(world.server);
   close(world.fds.netns);
   puts("names: ok");

@@ -1,14 +1,10 @@
 import { exposedDatabases, type Project, type Publishing, publishingOf, publishOnLoopback } from '../compose/index.ts';
-import { TscError } from '../core/index.ts';
 import { readTextIfExists } from '../host/index.ts';
 import { isUp, type ObservedContainer } from '../stack/index.ts';
 
 /** The project as its ports are really published: as the project says, or the command. */
 export async function published(project: Project, wanted?: Publishing): Promise<Project> {
-  const own = publishingOf(project);
-  if (own !== undefined && own !== 'all' && own !== 'loopback')
-    throw new TscError('cli/invalid', `x-tscompose: publish is ${JSON.stringify(own)}, not all or loopback`);
-  if ((wanted ?? own) !== 'loopback') return project;
+  if ((wanted ?? publishingOf(project)) !== 'loopback') return project;
   const interfaces = (await readTextIfExists('/proc/net/if_inet6')) ?? '';
   return publishOnLoopback(project, / lo$/m.test(interfaces));
 }

@@ -1,3 +1,4 @@
+import { isKind } from '../core/index.ts';
 import { readJsonLines } from './demultiplex.ts';
 import { dockerodeContainers } from './dockerode-containers.ts';
 import { dockerodeExecs, dockerodeImages, dockerodeNetworks, dockerodeVolumes } from './dockerode-objects.ts';
@@ -25,6 +26,15 @@ function dockerodeSystem(call: EngineCall, endpoint: string): SystemApi {
   return {
     endpoint,
     version: async () => readVersion(await call('GET', '/version')),
+    isOurs: async () => {
+      try {
+        await call('GET', '/tscompose/info');
+        return true;
+      } catch (error) {
+        if (isKind(error, 'not-found')) return false;
+        throw error;
+      }
+    },
     events: async (options) => {
       const controller = new AbortController();
       controllers.add(controller);

@@ -309,6 +309,8 @@ export interface SystemApi {
   /** Where the engine is, for messages. */
   readonly endpoint: string;
   version(): Promise<EngineVersion>;
+  /** Whether it is our own engine, which carries out what the Engine API has no words for. */
+  isOurs(): Promise<boolean>;
   /** Resolves once the engine is subscribed; the iteration ends when the signal fires, and throws when the engine goes away. */
   events(options: EventOptions): Promise<AsyncIterable<EngineEvent>>;
   /** Gives up idle connections. */

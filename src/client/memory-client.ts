@@ -20,6 +20,7 @@ export function createMemoryClient(behaviours: Readonly<Record<string, MemoryBeh
     endpoint: 'memory://',
     version: () =>
       Promise.resolve({ version: '0', apiVersion: '1.47', os: 'linux', arch: 'amd64', platform: 'memory engine' }),
+    isOurs: () => Promise.resolve(true),
     events: ({ signal }) => Promise.resolve(state.subscribe(signal) as AsyncIterable<EngineEvent>),
     close: () => undefined,
     ...memoryContainers(state),

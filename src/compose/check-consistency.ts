@@ -1,6 +1,7 @@
 import { type DiagnosticCollector, type Position, type Severity, sortTopologically } from '../core/index.ts';
 import { child, childItems, childMap, childText, type Mapping, type Node, positionOf, type Span } from './node.ts';
 import { RESOURCE_RULES, SERVICE_RULES } from './rules/consistency-rules.ts';
+import { checkEgress, checkSettings } from './rules/extension-rules.ts';
 import { implicitDependencies } from './rules/implicit-dependencies.ts';
 import type { RuleContext } from './rules/rule-context.ts';
 import { isCrowded } from './suggest.ts';
@@ -22,6 +23,7 @@ export function checkConsistency(tree: Mapping, active: Mapping, findings: Diagn
     if (value.kind !== 'map') continue;
     const troubled = () => earlier.some(({ at }) => at !== undefined && isWithin(at, key, value));
     for (const rule of SERVICE_RULES) rule(value, { tree, name, key, report, warn, crowded, troubled });
+    checkEgress(value, { name, report });
   }
   const troubled = () => false;
   for (const section of ['networks', 'volumes', 'secrets', 'configs']) {
@@ -30,6 +32,7 @@ export function checkConsistency(tree: Mapping, active: Mapping, findings: Diagn
       for (const rule of RESOURCE_RULES) rule(value, section, { tree, name, key, report, warn, crowded, troubled });
     }
   }
+  checkSettings(tree, report);
   checkContainerNames(active, report);
   warnHostPorts(active, warn);
   checkCycles(active, report);

@@ -38,7 +38,7 @@ export type { OptionalStage } from './load-tree.ts';
 export { memoryReader } from './memory-reader.ts';
 export { narrowProject } from './narrow.ts';
 export type { FileObject, Ipam, IpamPool, Model, Network, Project, Volume } from './project.ts';
-export { exposedDatabases, type Publishing, publishingOf, publishOnLoopback } from './publishing.ts';
+export { egressOf, exposedDatabases, type Publishing, publishingOf, publishOnLoopback } from './publishing.ts';
 export {
   type GitAddress,
   isCommit,

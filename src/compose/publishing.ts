@@ -1,4 +1,3 @@
-import type { PlainValue } from './extension.ts';
 import type { Project } from './project.ts';
 import type { Port, Service } from './service.ts';
 
@@ -30,10 +29,11 @@ export function isEveryAddress(hostIp: string | undefined): boolean {
   return EVERY_ADDRESS.has(hostIp);
 }
 
-/** What a project says by `x-tscompose: {publish: …}`; undefined: nothing. Any other text is returned as it is, to be refused. */
-export function publishingOf(project: Pick<Project, 'extensions'>): PlainValue | undefined {
+/** What a project says by `x-tscompose: {publish: …}`; undefined: nothing. */
+export function publishingOf(project: Pick<Project, 'extensions'>): Publishing | undefined {
   const settings = project.extensions?.get('x-tscompose');
-  return settings instanceof Map ? settings.get('publish') : undefined;
+  const value: unknown = settings instanceof Map ? settings.get('publish') : undefined;
+  return value === 'all' || value === 'loopback' ? value : undefined;
 }
 
 /**
@@ -53,6 +53,12 @@ function onLoopback(port: Port, withIpv6: boolean): readonly Port[] {
   const addresses =
     withIpv6 && port.published !== undefined && /^\d+$/.test(port.published) ? ['127.0.0.1', '::1'] : ['127.0.0.1'];
   return addresses.map((hostIp) => ({ ...port, hostIp }));
+}
+
+/** What a service may reach outside its networks (`x-egress`); undefined: everything. */
+export function egressOf(service: Pick<Service, 'extensions'>): readonly string[] | undefined {
+  const list = service.extensions?.get('x-egress');
+  return Array.isArray(list) ? list.map(String) : undefined;
 }
 
 /** A port of a database that everyone who reaches this machine reaches too. */

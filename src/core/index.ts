@@ -7,6 +7,7 @@ export { formatByteSize, parseByteSize } from './byte-size.ts';
 export { type Diagnostic, DiagnosticCollector, formatDiagnostic, type Position, type Severity } from './diagnostics.ts';
 export { type Digest, digestHex, isDigest, parseDigest } from './digest.ts';
 export { formatDuration, parseDuration } from './duration.ts';
+export { EGRESS_EXAMPLES, type EgressEntry, parseEgressEntry } from './egress-entry.ts';
 export {
   describeError,
   type ErrorCode,

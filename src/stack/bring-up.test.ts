@@ -27,6 +27,29 @@ const CHAIN = `
 `;
 
 describe('bringing a project up', () => {
+  it('says that a foreign engine does not limit what a service reaches', async () => {
+    const client = { ...createMemoryClient(), isOurs: () => Promise.resolve(false) };
+    const project = await sampleProject('services: {web: {image: web, x-egress: [a.org]}}');
+    await expect(bringUp(client, project, OPTIONS)).rejects.toMatchObject({
+      code: 'stack/unsupported',
+      message: expect.stringContaining('service web: x-egress'),
+    });
+    expect(client.records.acts).toEqual([]);
+  });
+
+  it('replaces a container whose egress list changed, whoever made it', async () => {
+    const client = createMemoryClient();
+    const upWith = async (egress: string) =>
+      bringUp(client, await sampleProject(`name: demo\nservices: {web: {image: web${egress}}}`), OPTIONS);
+    const kinds = async (egress: string) => (await upWith(egress)).plan.operations.map(({ kind }) => kind);
+    await upWith(', x-egress: [a.org]');
+    expect(client.records.containers[0]?.spec.labels).toMatchObject({ 'dev.tscompose.egress': '["a.org"]' });
+    expect(await kinds(', x-egress: [a.org]')).toEqual([]);
+    expect(await kinds(', x-egress: [b.org]')).toContain('create-container');
+    expect(await kinds(', x-egress: []')).toContain('create-container');
+    expect(await kinds('')).toContain('create-container');
+  });
+
   it('starts dependents after their dependency is healthy', async () => {
     const { client } = await up(CHAIN, {});
     expect(client.records.acts.filter((act) => act.startsWith('start'))).toEqual([

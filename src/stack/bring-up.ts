@@ -8,6 +8,7 @@ import type { ObservedState } from './observed-state.ts';
 import type { Plan } from './plan.ts';
 import { findOrphans, planUp, selectServices, type UpOptions } from './plan-up.ts';
 import { type ImageOptions, prepareImages } from './prepare-images.ts';
+import { refuseForeignEngine } from './refuse-foreign-engine.ts';
 import { ServiceWatch } from './service-watch.ts';
 
 export interface BringUpOptions extends UpOptions {
@@ -33,6 +34,10 @@ export interface BringUpResult {
 /** Images, then observe, plan and execute: the whole of `up` up to running containers. */
 export async function bringUp(client: EngineClient, project: Project, options: BringUpOptions): Promise<BringUpResult> {
   const names = selectServices(project, options.services, options.noDeps);
+  await refuseForeignEngine(
+    client,
+    names.map((name) => project.services.get(name)),
+  );
   const opening = ServiceWatch.open(client, project.name, {
     ...(options.waitTimeout !== undefined && { timeoutSeconds: options.waitTimeout }),
   });

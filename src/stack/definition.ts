@@ -119,7 +119,9 @@ export function readDefinition(labels: Labels): Definition | undefined {
 
 function userLabels(labels: Labels): Labels {
   return Object.fromEntries(
-    Object.entries(labels).filter(([key]) => !key.startsWith('com.docker.compose.') && key !== LABEL.definition),
+    Object.entries(labels).filter(
+      ([key]) => !key.startsWith('com.docker.compose.') && key !== LABEL.definition && key !== LABEL.egress,
+    ),
   );
 }
 

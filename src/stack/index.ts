@@ -33,6 +33,7 @@ export {
   prepareImages,
 } from './prepare-images.ts';
 export { lockProject } from './project-lock.ts';
+export { refuseForeignEngine } from './refuse-foreign-engine.ts';
 export { type OneOffOptions, toOneOffSpec } from './run-one-off.ts';
 export { describeExit } from './service-failure.ts';
 export { imageOf, replicaName, replicasOf, toContainerSpec } from './service-spec.ts';

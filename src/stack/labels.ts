@@ -1,5 +1,5 @@
 import type { Labels } from '../client/index.ts';
-import type { Project, Service } from '../compose/index.ts';
+import { egressOf, type Project, type Service } from '../compose/index.ts';
 
 /** The label set of docker compose, byte for byte: that is how both commands see each other's projects. */
 export const LABEL = {
@@ -20,6 +20,8 @@ export const LABEL = {
   replace: 'com.docker.compose.replace',
   /** Ours: short digests per attribute, so that a change can be named. Values themselves are not kept. */
   definition: 'dev.tscompose.definition',
+  /** Ours, and read by our engine: what the container may reach outside its networks, a JSON list. */
+  egress: 'dev.tscompose.egress',
 } as const;
 
 /** Version written to objects: that of the label set, which tools compare. */
@@ -27,8 +29,10 @@ export const LABEL_VERSION = '2.40.0';
 
 /** Labels of every container of a service. */
 export function containerLabels(project: Project, service: Service, number: number, oneoff: boolean): Labels {
+  const egress = egressOf(service);
   return {
     ...Object.fromEntries(service.labels),
+    ...(egress && { [LABEL.egress]: JSON.stringify(egress) }),
     [LABEL.project]: project.name,
     [LABEL.service]: service.name,
     [LABEL.oneoff]: oneoff ? 'True' : 'False',

@@ -238,6 +238,8 @@ function recreateCause(
 ): string | undefined {
   if (input.options.recreate === 'never') return undefined;
   if (input.options.recreate === 'always') return 'forced';
+  // No part of the hash, as docker compose leaves every x- key out of it; a connection made under other rules must end.
+  if (old.labels[LABEL.egress] !== spec.labels[LABEL.egress]) return 'x-egress changed';
   const have = readDefinition(old.labels);
   const differences = have && compareDefinitions(have, defineContainer(spec));
   if (differences && differences.length > 0) return differences.join(', ');

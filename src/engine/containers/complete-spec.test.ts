@@ -13,6 +13,7 @@ const IMAGE: ImageRunConfig = {
   labels: new Map([
     ['maker', 'me'],
     ['com.docker.compose.project', 'prod'],
+    ['dev.tscompose.egress', '[]'],
   ]),
   stopSignal: 'SIGQUIT',
   shell: undefined,
@@ -45,7 +46,7 @@ describe('what runs', () => {
     });
   });
 
-  it('never takes ownership labels from an image', () => {
+  it('never takes ownership labels from an image, nor those the engine reads', () => {
     expect(complete({ labels: { own: '1' } }).labels).toEqual({ maker: 'me', own: '1' });
     expect(complete({ labels: { 'com.docker.compose.project': 'x' } }).labels).toHaveProperty(
       ['com.docker.compose.project'],

@@ -2,8 +2,8 @@ import { TscError } from '../../core/index.ts';
 import type { ImageRunConfig } from '../images/index.ts';
 import type { ContainerConfig, ContainerSpec, EndpointSettings, Healthcheck, HostConfig } from './container.ts';
 
-/** Labels by which clients recognise ownership; an image may not set them. */
-const OWNERSHIP_PREFIX = 'com.docker.compose.';
+/** Labels by which clients recognise ownership, and those that we read ourselves; an image may not set them. */
+const RESERVED_PREFIXES = ['com.docker.compose.', 'dev.tscompose.'];
 
 /** What runs: the spec over what the image says. Throws `container/invalid` when there is no command at all. */
 export function completeConfig(spec: ContainerSpec['config'], image: ImageRunConfig): ContainerConfig {
@@ -65,7 +65,9 @@ function chooseCommand(
 }
 
 function imageLabels(image: ImageRunConfig): Record<string, string> {
-  return Object.fromEntries([...image.labels].filter(([key]) => !key.startsWith(OWNERSHIP_PREFIX)));
+  return Object.fromEntries(
+    [...image.labels].filter(([key]) => !RESERVED_PREFIXES.some((prefix) => key.startsWith(prefix))),
+  );
 }
 
 /** The spec's variables, then those of the image it does not name; a bare `KEY` removes. */

@@ -1,6 +1,6 @@
 import { shortId, TscError, UndoList } from '../../core/index.ts';
 import { newObjectId, timestamp } from '../../host/index.ts';
-import type { EndpointSpec } from '../network/index.ts';
+import { type EndpointSpec, parseEgressLabel } from '../network/index.ts';
 import { chooseCapabilities } from '../runtime/index.ts';
 import { apparmorProfileOf } from './apparmor.ts';
 import { completeConfig, completeHost, completeNetworks } from './complete-spec.ts';
@@ -143,6 +143,7 @@ async function checkHost(host: HostConfig, networkDisabled: boolean): Promise<vo
 /** Records the container's place on its networks; nothing for one that lives in the network of another. */
 export async function prepareNetwork(context: ContainerContext, record: ContainerRecord): Promise<void> {
   const { host } = record;
+  const egress = egressOf(record);
   if (host.networkMode.startsWith('container:')) return;
   const special = new Set(['none', 'host', 'bridge']);
   const main = host.networkMode === 'default' ? 'bridge' : host.networkMode;
@@ -164,6 +165,7 @@ export async function prepareNetwork(context: ContainerContext, record: Containe
       ...(host.dnsOptions.length > 0 && { options: host.dnsOptions }),
     },
     sysctls: networkSysctls(host),
+    ...(egress && { egress }),
   });
 }
 
@@ -171,6 +173,19 @@ export async function prepareNetwork(context: ContainerContext, record: Containe
 export function allAliases(record: ContainerRecord, settings: EndpointSettings): readonly string[] {
   const { hostname } = record.config;
   return [...new Set([...settings.aliases, shortId(record.id), ...(hostname === '' ? [] : [hostname])])];
+}
+
+/** Label of what a container may reach outside its networks: a JSON list (README). */
+const EGRESS_LABEL = 'dev.tscompose.egress';
+
+function egressOf({ config, host, name }: ContainerRecord): readonly string[] | undefined {
+  const text = config.labels[EGRESS_LABEL];
+  if (text === undefined) return undefined;
+  if (host.networkMode === 'host' || host.networkMode.startsWith('container:'))
+    throw new TscError('container/invalid', `container ${name} has an egress list and no network of its own`, {
+      hint: `leave the list out, or network mode ${host.networkMode}`,
+    });
+  return parseEgressLabel(text);
 }
 
 /** What a container asks of its place on a network, in the network room's words. */

@@ -14,6 +14,7 @@ import { ExecSessions } from './exec.ts';
 import { createMonitorSpawner } from './monitors.ts';
 import { followHostResolver } from './name-files.ts';
 import { loadContainers, parseStoredContainer, recoverContainers } from './recover.ts';
+import { refusalEvents } from './refusal-events.ts';
 import type { RunStep } from './run-step.ts';
 import { createRunStep } from './run-step-service.ts';
 import { createContainerService } from './service.ts';
@@ -25,7 +26,7 @@ export interface ContainerRoomOptions {
   /** `<data>/containers`. */
   readonly directory: string;
   readonly runDir: string;
-  readonly keeper: Pick<KeeperLink, 'spawn' | 'run' | 'list'>;
+  readonly keeper: Pick<KeeperLink, 'spawn' | 'run' | 'list' | 'onRefusal'>;
   readonly images: ImageStore;
   readonly layers: LayerStore;
   readonly networks: NetworkService;
@@ -84,6 +85,7 @@ export async function openContainers(options: ContainerRoomOptions): Promise<Con
     closing: closing.signal,
   };
   await loadContainers(context);
+  const stopListening = options.keeper.onRefusal(refusalEvents(context));
   const exec = new ExecSessions(context);
   const steps = createRunStep(context);
   const alive = () => table.all.filter((container) => container.isRunning || container.state.status === 'restarting');
@@ -110,6 +112,7 @@ export async function openContainers(options: ContainerRoomOptions): Promise<Con
     },
     async detach() {
       closing.abort();
+      stopListening();
       for (const container of table.all) container.run?.monitor.close();
       // Stays while a container of ours is below it.
       await removeCgroup(`/tscompose-${options.instance}`);

@@ -17,6 +17,12 @@ export interface ChildExit {
   readonly signal: number | null;
 }
 
+/** A name that a limited sandbox asked for and may not have. */
+export interface NameRefusal {
+  readonly sandbox: string;
+  readonly name: string;
+}
+
 /** A short program to run below the keeper. */
 export interface KeeperRun {
   /** Absolute path; absent: the native binary itself, `args` beginning with a verb. */
@@ -77,6 +83,7 @@ export class KeeperLink implements AsyncDisposable {
   readonly #lines = new LineSplitter();
   readonly #pending = new Map<number, Pending>();
   readonly #exitListeners = new Set<(exit: ChildExit) => void>();
+  readonly #refusalListeners = new Set<(refusal: NameRefusal) => void>();
   readonly #closed = Promise.withResolvers<void>();
   #ended: TscError | undefined;
   #next = 1;
@@ -98,6 +105,12 @@ export class KeeperLink implements AsyncDisposable {
   onExit(listener: (exit: ChildExit) => void): () => void {
     this.#exitListeners.add(listener);
     return () => this.#exitListeners.delete(listener);
+  }
+
+  /** Calls `listener` for every name that the name server refuses to a limited sandbox; returns the way to stop. */
+  onRefusal(listener: (refusal: NameRefusal) => void): () => void {
+    this.#refusalListeners.add(listener);
+    return () => this.#refusalListeners.delete(listener);
   }
 
   /** Starts a child of the native binary that reports on descriptor 3. A refusal it reports is thrown with room `room`. */
@@ -223,6 +236,11 @@ export class KeeperLink implements AsyncDisposable {
     if (message['event'] === 'exit') {
       const exit = childExit(Number(message['pid']), Number(message['status']));
       for (const listener of this.#exitListeners) listener(exit);
+      return;
+    }
+    if (message['event'] === 'refused') {
+      const refusal = { sandbox: String(message['sandbox']), name: String(message['name']) };
+      for (const listener of this.#refusalListeners) listener(refusal);
       return;
     }
     const id = Number(message['id']);
