@@ -29,7 +29,7 @@ while :; do
   echo $((pid - 1)) >/proc/sys/kernel/ns_last_pid
   sleep 1000 &
   [ $! = $pid ] && break
-  kill -9 $!
+  { kill -9 $!; wait $!; } 2>/dev/null || true
 done
 rt state ${bundle.id} | grep -q '"status": *"stopped"' && echo stopped
 rt kill ${bundle.id} KILL 2>&1 || echo "kill refused"
