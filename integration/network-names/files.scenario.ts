@@ -171,3 +171,16 @@ it('names of replicas lead to the healthy ones; each keeps its own', async () =>
   await test.open();
   expect(await answer('replica')).toBe(first);
 });
+
+it('are there again when a power cut took the record of the container’s networks', async () => {
+  await start('cut', { config: { hostname: 'cut' } });
+  const { id } = await test.engine.containers.inspect('cut');
+  await test.engine.containers.stop('cut', { timeoutSeconds: 0 });
+  await test.engine.detach();
+  await writeFile(join(test.directory, 'data/endpoints', `${id}.json`), '');
+  await test.open();
+  await test.engine.containers.start('cut');
+  const address = await addressOn('cut', 'front');
+  expect(address).not.toBe('');
+  expect(await file('cut', '/etc/hosts')).toContain(`${address}\tcut\n`);
+});

@@ -38,6 +38,7 @@ async function bringUp(context: ContainerContext, container: LiveContainer, undo
   const { record, id } = container;
   const paths = pathsOf(context, id);
   const image = await context.images.resolve(record.imageId);
+  await recallNetwork(context, container);
   const prepare = async () => {
     const lower = await context.images.lowerDirectories(image);
     await removeTree(paths.run);
@@ -89,6 +90,12 @@ async function letRun(context: ContainerContext, container: LiveContainer, monit
   await saveState(context, container);
   publishContainerEvent(context, container, 'start');
   startHealthChecks(context, container);
+}
+
+/** Its place on its networks is not fsynced: what a power cut took is given anew. */
+async function recallNetwork(context: ContainerContext, { id, record }: LiveContainer): Promise<void> {
+  const lost = Object.keys(record.networks).length > 0 && context.networks.endpoints(id).length === 0;
+  if (lost) await prepareNetwork(context, record);
 }
 
 async function openSandbox(context: ContainerContext, container: LiveContainer, undo: UndoList): Promise<Sandbox> {
