@@ -118,6 +118,10 @@ describe.skipIf('reason' in dnsmasq)('questions for the outside', () => {
     expect(await member.lookup('A', 'secret.sealed')).not.toBe(secret.address);
     expect(await member.lookup('PTR', secret.address)).not.toContain('secret');
     expect(await closed.lookup('A', 'shared')).toBe(secret.address);
+    await expect(world.start('taker', [{ network: 'sealed', aliases: ['LocalHost'] }])).rejects.toMatchObject({
+      code: 'network/invalid',
+      message: expect.stringContaining('localhost is reserved'),
+    });
     // The same alias twice leads to both; the end of one to the other.
     const second = await world.start('second', [{ network: 'sealed', aliases: ['shared'] }]);
     const seen = new Set<string>();

@@ -172,7 +172,9 @@ export async function prepareNetwork(context: ContainerContext, record: Containe
 /** Further names of a container on a network of the user's: those given, its short id, its hostname. */
 export function allAliases(record: ContainerRecord, settings: EndpointSettings): readonly string[] {
   const { hostname } = record.config;
-  return [...new Set([...settings.aliases, shortId(record.id), ...(hostname === '' ? [] : [hostname])])];
+  // Some call every container localhost; to the others that is themselves.
+  const own = hostname === '' || hostname === 'localhost' ? [] : [hostname];
+  return [...new Set([...settings.aliases, shortId(record.id), ...own])];
 }
 
 /** Label of what a container may reach outside its networks: a JSON list (README). */

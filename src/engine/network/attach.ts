@@ -29,6 +29,9 @@ export function newHostInterface(instance: string): string {
   return `${instance}v${newObjectId().slice(0, 7)}`;
 }
 
+/** Names that the name server answers by itself, whatever a network says (RFC 6761). */
+const RESERVED = /^localhost\.?$/i;
+
 function checkWishes(network: NetworkRecord, spec: Omit<EndpointSpec, 'network'>): void {
   if (spec.mac && sharesMac(network))
     throw new TscError(
@@ -68,6 +71,8 @@ export function makeEndpoint(
   others: readonly Endpoint[],
 ): Endpoint {
   checkWishes(network, spec);
+  if (spec.aliases?.some((alias) => RESERVED.test(alias)))
+    throw new TscError('network/invalid', 'alias localhost is reserved: to every container it means itself');
   const base = {
     endpointId: newObjectId(),
     networkId: network.id,
