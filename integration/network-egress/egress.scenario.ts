@@ -168,6 +168,16 @@ describe('a container with an egress list', () => {
     expect(await limited.probe('tcp', NEIGHBOUR, 7000)).toBe(`neighbour saw ${HOST}`);
   });
 
+  it('is refused on networks whose packets pass no firewall of this host', async () => {
+    await world.service.create({ name: 'stacked', driver: 'macvlan', options: { parent: 'lan0' } });
+    const refused = { code: 'network/unsupported', message: expect.stringContaining('macvlan') };
+    await expect(world.service.connect('stacked', limited.id, 'limited', {})).rejects.toMatchObject(refused);
+    const endpoints = [{ network: 'stacked' }];
+    const spec = { containerId: newObjectId(), name: 'other', endpoints, egress: [] };
+    await expect(world.service.prepare(spec)).rejects.toMatchObject(refused);
+    await world.service.remove('stacked');
+  });
+
   it('leaves no table behind', async () => {
     await world.service.release(limited.id);
     expect(await world.host.run(NFT, 'list', 'tables')).not.toContain(TABLE);

@@ -1,5 +1,6 @@
 import { TscError } from '../../core/index.ts';
 import { newObjectId } from '../../host/index.ts';
+import { isBridged } from './bridges.ts';
 import type { NetworkContext } from './context.ts';
 import { readEndpointOptions, readLinkLocal, readLinks } from './endpoint-options.ts';
 import { type Allocation, allocateAddress, claimAddress, macOf, parseMac } from './ipam.ts';
@@ -120,7 +121,14 @@ export function makeEndpoint(
 }
 
 /** Whether two endpoints of one container may stand side by side. */
-export function checkTogether(networks: readonly NetworkRecord[], containerName: string): void {
+export function checkTogether(networks: readonly NetworkRecord[], containerName: string, limited = false): void {
+  const unseen = limited && networks.find((network) => network.pool && !isBridged(network));
+  if (unseen)
+    throw new TscError(
+      'network/unsupported',
+      `container ${containerName} has an egress list, and what it sends over ${unseen.driver} network ${unseen.name} passes no firewall of this host`,
+      { hint: 'use a bridge network, or leave the list out' },
+    );
   const alone = networks.find((network) => !network.pool);
   if (alone && networks.length > 1)
     throw new TscError(
@@ -134,7 +142,7 @@ export function checkTogether(networks: readonly NetworkRecord[], containerName:
 /** Decides all endpoints of a container. On failure nothing is kept; on success the attachment is in the state, not yet on disk. */
 export function decideAttachment(context: NetworkContext, spec: AttachmentSpec): Attachment {
   const networks = spec.endpoints.map((endpoint) => context.state.find(endpoint.network));
-  checkTogether(networks, spec.name);
+  checkTogether(networks, spec.name, spec.egress !== undefined);
   const before = context.state.attachments.get(spec.containerId);
   context.state.attachments.delete(spec.containerId);
   const base = {

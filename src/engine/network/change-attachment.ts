@@ -35,7 +35,7 @@ export async function connectContainer(
     (endpoint) => context.state.networks.get(endpoint.networkId)?.driver !== 'null',
   );
   const networks = present.flatMap((endpoint) => context.state.networks.get(endpoint.networkId) ?? []);
-  checkTogether([...networks, network], before.name);
+  checkTogether([...networks, network], before.name, before.egress !== undefined);
   const endpoint = makeEndpoint(context, network, spec, present);
   const after: Attachment = { ...before, endpoints: [...present, endpoint] };
   await store(context, after);
