@@ -1,11 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { runProgram } from '../../src/host/index.ts';
-import { type TestDaemon, waitUntil } from '../kit/daemon.ts';
+import { startTestDaemon, type TestDaemon, waitUntil } from '../kit/daemon.ts';
 import { isAlive } from '../kit/keeper.ts';
 import { leftovers } from '../kit/ledger.ts';
 
 /** Who is killed, and how long after the work began. */
-export interface Blow {
+interface Blow {
   readonly who: 'daemon' | 'keeper';
   readonly afterMs: number;
 }
@@ -15,18 +16,33 @@ const NETWORKS = ['one', 'two', 'three'];
 const ROUND_MS = 600;
 
 /** `count` blows spread evenly over the work, every fourth of them at the keeper; the seed moves them a little. */
-export function blows(count: number, seed: number): readonly Blow[] {
+function blows(count: number, seed: number): readonly Blow[] {
   return Array.from({ length: count }, (_, index) => ({
     who: index % 4 === 3 ? 'keeper' : 'daemon',
     afterMs: Math.round(((index + ((seed * 7919) % 1000) / 1000) * ROUND_MS) / count),
   }));
 }
 
+/** A scenario of its own daemon that takes `count` blows, one after the other. */
+export function takesBlows(count: number, timeout: number): void {
+  let daemon: TestDaemon;
+  beforeAll(async () => {
+    daemon = await startTestDaemon();
+    await daemon.importBusybox();
+  });
+  afterAll(async () => {
+    expect(leftovers(await daemon.stop())).toEqual([]);
+  });
+  it('leaves nothing of networks, whenever daemon or keeper are killed', { timeout }, async () => {
+    for (const blow of blows(count, Date.now())) expect([blow, await strike(daemon, blow)]).toEqual([blow, []]);
+  });
+}
+
 /**
  * Networks and containers with published ports made and taken away, until the blow falls; then daemon (and keeper) come back and
  * everything is removed. Returns what is left of it in the kernel.
  */
-export async function strike(daemon: TestDaemon, { who, afterMs }: Blow): Promise<readonly string[]> {
+async function strike(daemon: TestDaemon, { who, afterMs }: Blow): Promise<readonly string[]> {
   const victim = who === 'keeper' ? daemon.keeperPid : await daemon.daemonPid();
   const over = new AbortController();
   const work = keepBusy(daemon, over.signal);
