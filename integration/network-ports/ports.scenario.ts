@@ -41,6 +41,22 @@ describe('ports that are taken', () => {
     expect(await world.host.probe('tcp', '127.0.0.1', 8088)).toBe('ECONNREFUSED');
   });
 
+  it('are found before anything starts, those of containers that make way apart, and nothing stays taken', async () => {
+    const other = await world.start(
+      'other',
+      [{ network: 'front' }],
+      [{ containerPort: 80, protocol: 'tcp', hostPort: 8070 }],
+    );
+    const wanted = [7001, 8070, 8071].map((hostPort) => ({ containerPort: 80, protocol: 'tcp', hostPort }) as const);
+    const find = async (except: readonly string[]) =>
+      (await world.service.findPortConflicts(wanted, except)).map(({ hostPort, holder }) => [hostPort, holder]);
+    const program = [7001, expect.stringMatching(/^node \(process \d+\)$/)];
+    expect(await find([])).toEqual([program, [8070, 'container other']]);
+    expect(await find([other.id])).toEqual([program]);
+    expect((await world.holds()).filter((key) => !key.startsWith(other.id))).toEqual([]);
+    await world.service.release(other.id);
+  });
+
   it('an address that is not of this host is refused by name', async () => {
     await expect(publish(8089, '203.0.113.77')).rejects.toMatchObject({
       code: 'network/invalid',

@@ -1,5 +1,6 @@
 import type { Duplex, Readable } from 'node:stream';
 import { isKind, TscError } from '../core/index.ts';
+import type { PortPublication } from './container-spec.ts';
 import { readJsonLines } from './demultiplex.ts';
 import type { EngineCall } from './engine-call.ts';
 import type {
@@ -8,6 +9,7 @@ import type {
   ImageApi,
   NetworkApi,
   NetworkSpec,
+  PortConflict,
   ProgressMessage,
   VolumeApi,
 } from './engine-client.ts';
@@ -66,7 +68,37 @@ export function dockerodeNetworks(call: EngineCall): NetworkApi {
     disconnectNetwork: async (network, container) => {
       await call('POST', path(network, '/disconnect'), { body: { Container: container, Force: true } });
     },
+    findPortConflicts: (ports, except) => findPortConflicts(call, ports, except),
   };
+}
+
+/** An extension of our own engine: any other answers 404. */
+async function findPortConflicts(
+  call: EngineCall,
+  ports: readonly PortPublication[],
+  except: readonly string[],
+): Promise<readonly PortConflict[]> {
+  const wanted = ports.map((port) => ({
+    HostIp: port.hostAddress,
+    HostPort: Number(port.hostPort),
+    Protocol: port.protocol,
+  }));
+  try {
+    const answer = record(await call('POST', '/tscompose/ports/check', { body: { Ports: wanted, Except: except } }));
+    return list(answer['Conflicts']).map((item) => {
+      const conflict = record(item);
+      const holder = text(conflict['Holder']);
+      return {
+        hostAddress: text(conflict['HostIp']),
+        hostPort: number(conflict['HostPort']),
+        protocol: text(conflict['Protocol']),
+        ...(holder !== '' && { holder }),
+      };
+    });
+  } catch (error) {
+    if (isKind(error, 'not-found')) return [];
+    throw error;
+  }
 }
 
 function toNetworkBody(spec: NetworkSpec): Record<string, unknown> {

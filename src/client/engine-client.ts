@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import type { ContainerSpec } from './container-spec.ts';
+import type { ContainerSpec, PortPublication } from './container-spec.ts';
 
 export type Labels = Readonly<Record<string, string>>;
 export type ContainerState = 'created' | 'running' | 'paused' | 'restarting' | 'removing' | 'exited' | 'dead';
@@ -202,6 +202,19 @@ export interface NetworkApi {
   removeNetwork(id: string): Promise<void>;
   connectNetwork(network: string, container: string, aliases: readonly string[]): Promise<void>;
   disconnectNetwork(network: string, container: string): Promise<void>;
+  /**
+   * Fixed host ports that could not be published now, those apart that the containers in `except` have; empty from an engine
+   * that cannot tell.
+   */
+  findPortConflicts(ports: readonly PortPublication[], except: readonly string[]): Promise<readonly PortConflict[]>;
+}
+
+/** A host port that is taken; the holder is absent where it does not show. */
+export interface PortConflict {
+  readonly hostAddress: string;
+  readonly hostPort: number;
+  readonly protocol: string;
+  readonly holder?: string;
 }
 
 export interface VolumeSummary {

@@ -45,6 +45,7 @@ export function createMemoryClient(behaviours: Readonly<Record<string, MemoryBeh
     },
     connectNetwork: async () => undefined,
     disconnectNetwork: async () => undefined,
+    findPortConflicts: async () => [],
     listVolumes: ({ labels = [], names = [] }) =>
       Promise.resolve(
         state.volumes.filter(

@@ -1,6 +1,7 @@
 import type { EngineClient } from '../client/index.ts';
 import type { Project } from '../compose/index.ts';
 import type { TscError } from '../core/index.ts';
+import { checkPorts } from './check-ports.ts';
 import { EarlyExits } from './early-exits.ts';
 import { type ExecuteOptions, executePlan } from './execute.ts';
 import { observe } from './observe.ts';
@@ -53,6 +54,7 @@ export async function bringUp(client: EngineClient, project: Project, options: B
   using _watch = watch;
   const plan = planUp({ project, have, imageIds, options });
   options.onPlan?.(plan, have);
+  await checkPorts(client, plan, have);
   const early = new EarlyExits(client, watch, options.wait);
   const result = await executePlan({
     client,

@@ -1,6 +1,6 @@
 import { checkFilters, type Filters, hasLabel, matchesLabels, parseFilters } from '../../api/index.ts';
 import { TscError } from '../../core/index.ts';
-import type { NetworkRecord, NetworkSpec, NetworkView } from '../../engine/index.ts';
+import type { NetworkRecord, NetworkSpec, NetworkView, PortRequest } from '../../engine/index.ts';
 import { empty, json } from '../http-message.ts';
 import { type Route, type RouteCall, route } from '../match-route.ts';
 import { readJsonBody } from '../read-body.ts';
@@ -20,6 +20,7 @@ export const networkRoutes: readonly Route[] = [
   route('DELETE', '/networks/{id}', remove),
   route('POST', '/networks/{id}/connect', connect),
   route('POST', '/networks/{id}/disconnect', disconnect),
+  route('POST', '/tscompose/ports/check', checkPorts),
 ];
 
 function list({ request, services }: RouteCall) {
@@ -114,6 +115,28 @@ async function disconnect({ request, services, param }: RouteCall) {
     force: body.boolean('Force') ?? false,
   });
   return empty(200);
+}
+
+/** Which ports could not be published now: for a client that starts several containers. */
+async function checkPorts({ request, services }: RouteCall) {
+  const body = await readJsonBody(request);
+  const ports = body.objects('Ports').map((port): PortRequest => {
+    const protocol = port.string('Protocol') || 'tcp';
+    if (protocol !== 'tcp' && protocol !== 'udp' && protocol !== 'sctp')
+      throw new TscError('daemon/invalid', `${JSON.stringify(protocol.slice(0, 20))} is not tcp, udp or sctp`);
+    const hostIp = port.string('HostIp');
+    // The container's side does not matter here.
+    return { containerPort: 1, protocol, hostPort: port.integer('HostPort') ?? 0, ...(hostIp && { hostIp }) };
+  });
+  const conflicts = await services.engine.networks.findPortConflicts(ports, body.strings('Except') ?? []);
+  return json({
+    Conflicts: conflicts.map(({ hostIp, hostPort, protocol, holder }) => ({
+      HostIp: hostIp,
+      HostPort: hostPort,
+      Protocol: protocol,
+      Holder: holder ?? '',
+    })),
+  });
 }
 
 function readContainer(body: WireObject): string {

@@ -31,6 +31,7 @@ export type {
   NetworkView,
   Pool,
   PoolSpec,
+  PortConflict,
   PortRequest,
   Protocol,
   Readiness,

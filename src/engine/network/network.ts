@@ -169,6 +169,15 @@ export interface PortRequest {
   readonly hostPort?: number | { readonly first: number; readonly last: number };
 }
 
+/** Why a port cannot be published, found before anything starts. */
+export interface PortConflict {
+  readonly hostIp: string;
+  readonly hostPort: number;
+  readonly protocol: Protocol;
+  /** `container web`, or `nginx (process 12)`; absent when it does not show. */
+  readonly holder?: string;
+}
+
 /** A published port; a request for every address gives one for `0.0.0.0` and one for `::`. */
 export interface BoundPort {
   readonly containerPort: number;
@@ -271,6 +280,11 @@ export interface NetworkService {
   openSandbox(containerId: string): Promise<Sandbox>;
   /** At start, when the process is about to run: names become visible, ports reachable. Nothing stays on failure. */
   publish(containerId: string, ports: readonly PortRequest[]): Promise<readonly BoundPort[]>;
+  /**
+   * Which of these ports could not be taken now, those apart that the containers in `except` hold. Ephemeral ones and ranges
+   * always can. Nothing stays taken.
+   */
+  findPortConflicts(ports: readonly PortRequest[], except: readonly string[]): Promise<readonly PortConflict[]>;
   /** At stop: the inverse of publish; idempotent. */
   withdraw(containerId: string): Promise<void>;
   /** After stop: withdraws and lets the namespace go; idempotent. Addresses stay reserved. */

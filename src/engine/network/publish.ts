@@ -4,6 +4,7 @@ import type { NetworkContext } from './context.ts';
 import { hasIpv6, runNet } from './host-network.ts';
 import type { PortHold } from './keeper-port.ts';
 import type { BoundPort, Endpoint, PortRequest } from './network.ts';
+import { programAt } from './port-conflicts.ts';
 import { findHolder, formatHostIp, type PortPlan, planPorts, portKey } from './port-map.ts';
 import type { Attachment } from './records.ts';
 import { publishZones } from './sandbox.ts';
@@ -78,7 +79,7 @@ async function releaseAll(context: NetworkContext, containerId: string, bound: r
 async function taken(context: NetworkContext, plan: PortPlan, attachment: Attachment, port: number): Promise<TscError> {
   const where = `${formatHostIp(plan.hostIps[0] ?? '')}:${port}/${plan.protocol}`;
   const ours = plan.hostIps.map((ip) => findHolder(context.state.heldPorts(), plan.protocol, ip, port)).find(Boolean);
-  const who = ours ? `container ${ours.containerName}` : await programAt(context, plan, port);
+  const who = ours ? `container ${ours.containerName}` : await programAt(context, plan.protocol, plan.hostIps, port);
   const cause = who
     ? `${where} is already used by ${who}`
     : `${where} is already used by another program of this host that does not show (one of the kernel, or behind another container engine)`;
@@ -87,19 +88,6 @@ async function taken(context: NetworkContext, plan: PortPlan, attachment: Attach
     `cannot publish port ${plan.containerPort} of container ${attachment.name}: ${cause}`,
     { hint: who ? `stop ${who}, or publish another port` : 'publish another port' },
   );
-}
-
-/** `nginx (process 123)` of the programs whose sockets are in the way. */
-async function programAt(context: NetworkContext, plan: PortPlan, port: number): Promise<string | undefined> {
-  const answers = await Promise.all(
-    plan.hostIps.map(async (address) => {
-      const answer = await runNet(context.keeper, 'port-holders', { protocol: plan.protocol, address, port });
-      // Our own binary's answer.
-      return (answer as { holders: { pid: number; name: string }[] }).holders;
-    }),
-  );
-  const named = answers.flat().map(({ pid, name }) => `${name} (process ${pid})`);
-  return named.length > 0 ? [...new Set(named)].join(', ') : undefined;
 }
 
 /** Holds the first host port of the plan that is free. */

@@ -15,6 +15,7 @@ import { renderResolvConf } from './names/resolver.ts';
 import type { NameFiles, NameFilesSpec, NetworkService, Sandbox } from './network.ts';
 import { dismantleParents, unstack } from './parents.ts';
 import { type AddressPool, checkAddressPools } from './pools.ts';
+import { findPortConflicts } from './port-conflicts.ts';
 import { holdAgain, publish, withdraw } from './publish.ts';
 import { type Attachment, openRecords } from './records.ts';
 import { recover } from './recover.ts';
@@ -126,6 +127,7 @@ function containerActs(context: NetworkContext, bridges: Bridges): ContainerActs
     isPrepared: (containerId) => state.attachments.has(containerId),
     openSandbox: (containerId) => openSandbox(context, bridges, containerId),
     publish: (containerId, ports) => publish(context, containerId, ports),
+    findPortConflicts: (ports, except) => findPortConflicts(context, ports, except),
     withdraw: (containerId) => withdraw(context, containerId),
     closeSandbox,
     async release(containerId) {
