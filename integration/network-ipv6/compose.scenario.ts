@@ -94,7 +94,7 @@ it('refuses by name what is not carried out', async () => {
     expect([network, up.status]).toEqual([network, 1]);
     expect(up.stderr).toContain(text);
   };
-  await refused('{ enable_ipv4: false }', 'EnableIPv4');
+  await refused('{ enable_ipv4: false }', 'IPv4 or IPv6 must be enabled');
   await refused('{ ipam: { config: [{ subnet: "fd00:d0c5:8::/64" }] } }', 'enable_ipv6');
   await refused('{ driver_opts: { com.docker.network.bridge.gateway_mode_ipv6: open } }', 'gateway_mode_ipv6=open');
 });

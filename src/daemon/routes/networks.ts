@@ -66,15 +66,13 @@ function readNetworkSpec(body: WireObject): NetworkSpec {
   if (!['', 'local'].includes(scope)) {
     throw new TscError('daemon/unsupported', `network scope ${JSON.stringify(scope.slice(0, 40))} is not supported`);
   }
-  if (body.boolean('EnableIPv4') === false) {
-    throw new TscError('daemon/unsupported', 'EnableIPv4=false is not supported: every network has IPv4');
-  }
   const ipam = body.object('IPAM');
   return present({
     name,
     driver: body.string('Driver') || undefined,
     internal: body.boolean('Internal'),
     attachable: body.boolean('Attachable'),
+    enableIpv4: body.boolean('EnableIPv4'),
     enableIpv6: body.boolean('EnableIPv6'),
     labels: body.map('Labels'),
     options: body.map('Options'),

@@ -9,7 +9,7 @@ export function networkView(network: NetworkView, withContainers: boolean): Netw
     Created: network.created,
     Scope: 'local',
     Driver: network.driver,
-    EnableIPv4: true,
+    EnableIPv4: network.pool !== undefined || network.pool6 === undefined,
     EnableIPv6: network.pool6 !== undefined,
     IPAM: {
       Driver: 'default',

@@ -1,6 +1,6 @@
 import { TscError } from '../../core/index.ts';
 import { newObjectId } from '../../host/index.ts';
-import { isBridged } from './bridges.ts';
+import { isAddressed, isBridged } from './bridges.ts';
 import type { NetworkContext } from './context.ts';
 import { readEndpointOptions, readLinkLocal, readLinks } from './endpoint-options.ts';
 import { type Allocation, allocateAddress, claimAddress, macOf, parseMac } from './ipam.ts';
@@ -42,7 +42,11 @@ function checkWishes(network: NetworkRecord, spec: Omit<EndpointSpec, 'network'>
         hint: 'leave the MAC address out, or use a macvlan network',
       },
     );
-  if (network.pool) {
+  if (isAddressed(network)) {
+    if (spec.ipv4 && !network.pool)
+      throw new TscError('network/invalid', `network ${network.name} has no IPv4 for address ${spec.ipv4}`, {
+        hint: 'leave the address out, or enable_ipv4 on the network',
+      });
     if (network.isDefault && spec.aliases && spec.aliases.length > 0)
       throw new TscError(
         'network/invalid',
@@ -64,6 +68,33 @@ function sharesMac({ driver, parent }: NetworkRecord): boolean {
   return driver === 'ipvlan' || parent?.mode === 'passthru';
 }
 
+type Addresses = Pick<
+  Endpoint,
+  'address' | 'prefixLength' | 'gateway' | 'address6' | 'prefixLength6' | 'gateway6' | 'direct'
+>;
+
+/** Addresses of the families that the network has, and the gateways where there is a way out over one. */
+function addressesIn(
+  context: NetworkContext,
+  network: NetworkRecord,
+  spec: Pick<EndpointSpec, 'ipv4' | 'ipv6'>,
+): Addresses {
+  const { pool, pool6 } = network;
+  const direct = !network.internal && network.driver === 'ipvlan' && network.parent?.mode !== 'l2';
+  const closed = network.internal || direct;
+  return {
+    address: pool ? addressIn(context, network, pool, spec.ipv4) : '',
+    prefixLength: pool ? prefixOf(pool) : 0,
+    gateway: closed || !pool ? '' : pool.gateway,
+    ...(pool6 && {
+      address6: addressIn(context, network, pool6, spec.ipv6),
+      prefixLength6: prefixOf(pool6),
+      ...(!closed && { gateway6: pool6.gateway }),
+    }),
+    ...(direct && { direct }),
+  };
+}
+
 /** An endpoint with everything decided. Throws network/exhausted, network/conflict, network/invalid. */
 export function makeEndpoint(
   context: NetworkContext,
@@ -82,8 +113,7 @@ export function makeEndpoint(
     gatewayPriority: spec.gatewayPriority ?? 0,
     ...(spec.links?.length && { links: readLinks(spec.links) }),
   };
-  const { pool, pool6 } = network;
-  if (!pool) {
+  if (!isAddressed(network)) {
     return {
       ...base,
       address: '',
@@ -98,22 +128,12 @@ export function makeEndpoint(
   const options = readEndpointOptions(network, spec.driverOptions ?? {}, others);
   const linkLocal = readLinkLocal(network, spec.linkLocal ?? []);
   const mac = spec.mac && parseMac(spec.mac);
-  const address = addressIn(context, network, pool, spec.ipv4);
-  const direct = !network.internal && network.driver === 'ipvlan' && network.parent?.mode !== 'l2';
-  const closed = network.internal || direct;
+  const addresses = addressesIn(context, network, spec);
   return {
     ...base,
-    address,
-    prefixLength: prefixOf(pool),
-    gateway: closed ? '' : pool.gateway,
-    ...(pool6 && {
-      address6: addressIn(context, network, pool6, spec.ipv6),
-      prefixLength6: prefixOf(pool6),
-      ...(!closed && { gateway6: pool6.gateway }),
-    }),
-    ...(direct && { direct }),
+    ...addresses,
     ...(linkLocal.length > 0 && { linkLocal }),
-    mac: sharesMac(network) ? '' : mac || macOf(address),
+    mac: sharesMac(network) ? '' : mac || macOf(addresses.address || (addresses.address6 ?? '')),
     ...options,
     hostInterface: network.parent ? '' : newHostInterface(context.instance),
     fixedAddress: Boolean(spec.ipv4),
@@ -122,14 +142,14 @@ export function makeEndpoint(
 
 /** Whether two endpoints of one container may stand side by side. */
 export function checkTogether(networks: readonly NetworkRecord[], containerName: string, limited = false): void {
-  const unseen = limited && networks.find((network) => network.pool && !isBridged(network));
+  const unseen = limited && networks.find((network) => isAddressed(network) && !isBridged(network));
   if (unseen)
     throw new TscError(
       'network/unsupported',
       `container ${containerName} has an egress list, and what it sends over ${unseen.driver} network ${unseen.name} passes no firewall of this host`,
       { hint: 'use a bridge network, or leave the list out' },
     );
-  const alone = networks.find((network) => !network.pool);
+  const alone = networks.find((network) => !isAddressed(network));
   if (alone && networks.length > 1)
     throw new TscError(
       'network/conflict',

@@ -8,10 +8,15 @@ import type { NetworkRecord } from './network.ts';
 import { checkStillFree } from './used-subnets.ts';
 
 /** A network that has a bridge. */
-export type BridgedNetwork = NetworkRecord & Required<Pick<NetworkRecord, 'bridge' | 'pool'>>;
+export type BridgedNetwork = NetworkRecord & Required<Pick<NetworkRecord, 'bridge'>>;
+
+/** Whether containers have links and addresses on it: all but `host` and `none`. */
+export function isAddressed(network: NetworkRecord): boolean {
+  return network.pool !== undefined || network.pool6 !== undefined;
+}
 
 export function isBridged(network: NetworkRecord): network is BridgedNetwork {
-  return network.bridge !== undefined && network.pool !== undefined;
+  return network.bridge !== undefined && isAddressed(network);
 }
 
 /** Brings the kernel's table to the present state. */
@@ -68,7 +73,7 @@ export class Bridges {
         name: network.bridge,
         addresses: gatewayAddresses(network),
         mtu: network.mtu,
-        mac: macOf(network.pool.gateway),
+        mac: macOf(network.pool?.gateway ?? network.pool6?.gateway ?? ''),
       });
     });
   }
@@ -138,10 +143,13 @@ export class Bridges {
 
 /** What the bridge carries: the gateways, for the families that have one on the host. */
 function gatewayAddresses(network: BridgedNetwork): readonly string[] {
-  const pools = [network.pool, ...(network.pool6 ? [network.pool6] : [])];
-  return pools
-    .filter((_, index) => !network.withoutGateway?.includes(index === 0 ? 4 : 6))
-    .map((pool) => `${pool.gateway}/${pool.subnet.split('/')[1]}`);
+  const pools = [
+    [4, network.pool],
+    [6, network.pool6],
+  ] as const;
+  return pools.flatMap(([family, pool]) =>
+    pool && !network.withoutGateway?.includes(family) ? [`${pool.gateway}/${pool.subnet.split('/')[1]}`] : [],
+  );
 }
 
 /** Runs `work` once per key, also for callers at the same moment; a failure is forgotten. */

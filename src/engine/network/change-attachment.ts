@@ -1,6 +1,6 @@
 import { TscError } from '../../core/index.ts';
 import { checkTogether, makeEndpoint } from './attach.ts';
-import { type Bridges, isBridged } from './bridges.ts';
+import { type Bridges, isAddressed, isBridged } from './bridges.ts';
 import type { NetworkContext } from './context.ts';
 import { applyEgress } from './egress/apply-egress.ts';
 import type { Endpoint, EndpointSpec } from './network.ts';
@@ -41,7 +41,8 @@ export async function connectContainer(
   await store(context, after);
   try {
     if (after.egress) await applyEgress(context);
-    if (context.state.sandboxes.has(containerId) && network.pool) await linkLive(context, bridges, after, endpoint);
+    if (context.state.sandboxes.has(containerId) && isAddressed(network))
+      await linkLive(context, bridges, after, endpoint);
     if (after.active) await publishZones(context, after);
   } catch (error) {
     await store(context, before);

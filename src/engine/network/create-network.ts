@@ -32,6 +32,11 @@ function checkSpec(context: NetworkContext, spec: NetworkSpec): void {
     if ((spec.pools ?? []).filter((pool) => familyOf(pool) === family).length > 1)
       throw unsupported(`network ${spec.name}: more than one IPv${family} subnet is not supported`);
   }
+  if (spec.enableIpv4 === false && !spec.enableIpv6)
+    throw new TscError('network/invalid', `network ${spec.name}: IPv4 or IPv6 must be enabled`);
+  const four = spec.pools?.find((pool) => familyOf(pool) === 4 && pool.subnet);
+  if (four && spec.enableIpv4 === false)
+    throw new TscError('network/invalid', `network ${spec.name} has an IPv4 subnet (${four.subnet}) but no IPv4`);
   const six = spec.pools?.find((pool) => familyOf(pool) === 6);
   if (six && !spec.enableIpv6)
     throw new TscError('network/invalid', `network ${spec.name} has an IPv6 subnet (${six.subnet}) but no IPv6`, {
@@ -40,19 +45,19 @@ function checkSpec(context: NetworkContext, spec: NetworkSpec): void {
 }
 
 interface Pools {
-  readonly pool: Pool;
+  readonly pool?: Pool;
   readonly pool6?: Pool;
 }
 
 async function choosePools(context: NetworkContext, spec: NetworkSpec, used: readonly UsedSubnet[]): Promise<Pools> {
   const seed = await seedOf(context);
   const specOf = (family: number): PoolSpec | undefined => spec.pools?.find((pool) => familyOf(pool) === family);
-  const pool = readPool(specOf(4) ?? {}, used, seed);
-  if (!spec.enableIpv6) return { pool };
+  const four = spec.enableIpv4 === false ? {} : { pool: readPool(specOf(4) ?? {}, used, seed) };
+  if (!spec.enableIpv6) return four;
   if (!(await hasIpv6()))
     throw unsupported(`network ${spec.name}: this host has no IPv6`, 'leave enable_ipv6 out or load the ipv6 module');
   const six = specOf(6);
-  return { pool, pool6: six ? readPool(six, used, seed) : choosePool6(used, seed) };
+  return { ...four, pool6: six ? readPool(six, used, seed) : choosePool6(used, seed) };
 }
 
 function newRecord(context: NetworkContext, spec: NetworkSpec): Omit<NetworkRecord, 'driver' | 'mtu' | 'masquerade'> {

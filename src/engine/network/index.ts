@@ -1,7 +1,7 @@
 /**
  * network: networks, addresses, sandboxes, published ports, firewall and names of containers. It decides and asks the keeper
  * to act; the kernel objects all carry the instance's name. Refuses: drivers other than bridge, macvlan,
- * ipvlan, host and none, networks without IPv4, and touching any table, bridge or route it did not make.
+ * ipvlan, host and none, and touching any table, bridge or route it did not make.
  */
 export { parseEgressLabel } from './egress/egress.ts';
 export type {

@@ -47,9 +47,10 @@ export function claimAddress(allocation: Allocation, wanted: string): string {
   return text;
 }
 
-/** The hardware address that belongs to an IPv4 address: stable, so neighbours' caches stay true. */
+/** The hardware address that belongs to an address, by its last 32 bits: stable, so neighbours' caches stay true. */
 export function macOf(address: string): string {
-  const octets = address.split('.').map((octet) => Number(octet).toString(16).padStart(2, '0'));
+  const last = (parseAddress(address)?.value ?? 0n) & 0xffffffffn;
+  const octets = last.toString(16).padStart(8, '0').match(/../g) ?? [];
   return ['02', '42', ...octets].join(':');
 }
 

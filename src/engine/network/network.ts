@@ -21,6 +21,8 @@ export interface NetworkSpec {
   /** No way out and no way in except from its own members. */
   readonly internal?: boolean;
   readonly attachable?: boolean;
+  /** Default true; without it IPv6 is needed. */
+  readonly enableIpv4?: boolean;
   readonly enableIpv6?: boolean;
   readonly labels?: Readonly<Record<string, string>>;
   /** Driver options: `com.docker.network.driver.mtu`, `com.docker.network.bridge.name` and others; unknown ones are refused. */
@@ -62,7 +64,7 @@ export interface NetworkRecord {
   readonly attachable: boolean;
   readonly labels: Readonly<Record<string, string>>;
   readonly options: Readonly<Record<string, string>>;
-  /** IPv4; absent for `host` and `none`. */
+  /** IPv4; absent for `host` and `none`, and on networks of IPv6 alone. */
   readonly pool?: Pool;
   /** Present when the network has IPv6. */
   readonly pool6?: Pool;
@@ -121,7 +123,7 @@ export interface Endpoint {
   readonly aliases: readonly string[];
   /** Names this container alone has for others of the network, by their container names. */
   readonly links?: readonly Link[];
-  /** Address without prefix length; empty on `host` and `none`. */
+  /** IPv4 address without prefix length; empty where the network has none. */
   readonly address: string;
   readonly prefixLength: number;
   /** Gateway of the network; empty when internal, `host`, `none` or direct. */

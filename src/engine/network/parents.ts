@@ -3,10 +3,10 @@ import { runNet } from './host-network.ts';
 import type { NetworkRecord, ParentLink } from './network.ts';
 
 /** A network whose links stand on an interface of the host. */
-export type StackedNetwork = NetworkRecord & Required<Pick<NetworkRecord, 'parent' | 'pool'>>;
+export type StackedNetwork = NetworkRecord & Required<Pick<NetworkRecord, 'parent'>>;
 
 export function isStacked(network: NetworkRecord): network is StackedNetwork {
-  return network.parent !== undefined && network.pool !== undefined;
+  return network.parent !== undefined;
 }
 
 /** The parent exists; one of ours is made where it is missing. */

@@ -18,9 +18,11 @@ const TRIES = 2000;
  */
 function proxyOf(context: NetworkContext, endpoints: readonly Endpoint[], port: BoundPort): PortHold['proxy'] {
   const { ipv4, ipv6 } = context.state.publishedTo(endpoints);
-  if (!port.hostIp.includes(':') || !ipv4 || port.protocol === 'sctp') return null;
-  const rewritten = ipv6 && !['::', '::1'].includes(port.hostIp);
-  return rewritten ? null : { address: ipv4, port: port.containerPort };
+  if (port.protocol === 'sctp') return null;
+  const isSix = port.hostIp.includes(':');
+  const rewritten = isSix ? ipv6 && !['::', '::1'].includes(port.hostIp) : ipv4;
+  const address = ipv4 ?? ipv6;
+  return rewritten || !address ? null : { address, port: port.containerPort };
 }
 
 /** Families of the container whose published ports are reached at its own address. */
@@ -154,7 +156,7 @@ export async function publish(
     container: familiesOf(context, attachment.endpoints),
     routed: routedOf(context, attachment.endpoints),
   });
-  if (plans.length > 0 && !context.state.publishedTo(attachment.endpoints).ipv4) {
+  if (plans.length > 0 && familiesOf(context, attachment.endpoints).length === 0) {
     throw new TscError(
       'network/unsupported',
       `cannot publish ports of container ${attachment.name}: none of its networks can be reached from outside`,
@@ -204,7 +206,10 @@ export async function withdraw(context: NetworkContext, containerId: string): Pr
 /** The container's main endpoint changed: proxies and rules lead to the new one. */
 export async function redirect(context: NetworkContext, attachment: Attachment): Promise<void> {
   if (attachment.bound.length === 0) return;
-  for (const port of attachment.bound.filter(({ hostIp, hostPort }) => hostIp.includes(':') && hostPort > 0)) {
+  const { ipv4 } = context.state.publishedTo(attachment.endpoints);
+  for (const port of attachment.bound.filter(
+    ({ hostIp, hostPort }) => hostPort > 0 && (!ipv4 || hostIp.includes(':')),
+  )) {
     const key = portKey(attachment.containerId, port);
     await context.keeper.releasePort(key);
     const proxy = proxyOf(context, attachment.endpoints, port);

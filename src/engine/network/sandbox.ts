@@ -1,7 +1,7 @@
 import { shortId, TscError } from '../../core/index.ts';
 import { readTextIfExists } from '../../host/index.ts';
 import { newHostInterface } from './attach.ts';
-import { type Bridges, isBridged } from './bridges.ts';
+import { type Bridges, isAddressed, isBridged } from './bridges.ts';
 import type { NetworkContext } from './context.ts';
 import { applyEgress, egressNames } from './egress/apply-egress.ts';
 import type { SandboxConfig, SandboxLink, SandboxNames, SandboxRoute } from './keeper-port.ts';
@@ -33,7 +33,7 @@ export function usesHostNetwork(context: NetworkContext, attachment: Attachment)
 /** The link of one endpoint in the keeper's words. */
 export function linkOf(endpoint: Endpoint, network: NetworkRecord): SandboxLink | undefined {
   const addresses = [
-    `${endpoint.address}/${endpoint.prefixLength}`,
+    ...(endpoint.address ? [`${endpoint.address}/${endpoint.prefixLength}`] : []),
     ...(endpoint.address6 ? [`${endpoint.address6}/${endpoint.prefixLength6 ?? 128}`] : []),
     ...(endpoint.linkLocal ?? []),
   ];
@@ -93,7 +93,7 @@ export async function readHostResolver(context: NetworkContext): Promise<ResolvC
 
 /** What the names of an endpoint lead to. */
 function addressesOf(endpoint: Endpoint): readonly string[] {
-  return endpoint.address6 ? [endpoint.address, endpoint.address6] : [endpoint.address];
+  return [endpoint.address, endpoint.address6 ?? ''].filter((address) => address !== '');
 }
 
 /**
@@ -131,7 +131,7 @@ export function sandboxNames(context: NetworkContext, attachment: Attachment, ho
   const networks = attachment.endpoints.map((endpoint) => networkOf(context, endpoint));
   return {
     name: attachment.containerId,
-    zones: networks.filter((network) => network.pool && !network.isDefault).map((network) => network.id),
+    zones: networks.filter((network) => isAddressed(network) && !network.isDefault).map((network) => network.id),
     extra: linkedNames(context, attachment),
     // The questions of a limited container are asked by the host: the container itself reaches no name server.
     upstreams: chooseUpstreams(attachment.dns, host).map((server) =>
@@ -144,13 +144,13 @@ export function sandboxNames(context: NetworkContext, attachment: Attachment, ho
 }
 
 export async function publishNames(context: NetworkContext, attachment: Attachment): Promise<void> {
-  if (!attachment.endpoints.some((endpoint) => endpoint.address !== '')) return;
+  if (!attachment.endpoints.some((endpoint) => endpoint.interface !== '')) return;
   await context.keeper.publishNames(sandboxNames(context, attachment, await readHostResolver(context)));
 }
 
 /** The zone of a network as its active members make it. */
 export async function publishZone(context: NetworkContext, network: NetworkRecord): Promise<void> {
-  if (!network.pool || network.isDefault) return;
+  if (!isAddressed(network) || network.isDefault) return;
   const members = context.state
     .membersOf(network.id)
     .filter(({ attachment }) => attachment.active)

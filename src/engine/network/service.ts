@@ -1,7 +1,15 @@
 import { type Clock, readTextIfExists, systemClock } from '../../host/index.ts';
 import { createKeyedLock } from '../state/index.ts';
 import { decideAttachment } from './attach.ts';
-import { applyFirewall, Bridges, isBridged, passOthers, setRouteLocalnet, unpassOthers } from './bridges.ts';
+import {
+  applyFirewall,
+  Bridges,
+  isAddressed,
+  isBridged,
+  passOthers,
+  setRouteLocalnet,
+  unpassOthers,
+} from './bridges.ts';
 import { connectContainer, disconnectContainer } from './change-attachment.ts';
 import type { HostFiles, NetworkContext } from './context.ts';
 import { checkRemovable, createNetwork, PREDEFINED, removeNetworks, settleDefault } from './create-network.ts';
@@ -177,7 +185,7 @@ async function adopt(context: NetworkContext, bridges: Bridges, containerId: str
   if (usesHostNetwork(context, attachment)) return { path: null, endpoints: attachment.endpoints };
   const networks = attachment.endpoints.flatMap((endpoint) => context.state.networks.get(endpoint.networkId) ?? []);
   for (const network of networks.filter(isBridged)) await bridges.guard(network);
-  const hasNames = networks.some((network) => network.pool);
+  const hasNames = networks.some(isAddressed);
   const { path } = await context.keeper.adoptSandbox(containerId, pid, hasNames);
   context.state.sandboxes.set(containerId, path);
   const adopted = { ...attachment, bound: await holdAgain(context, attachment) };
@@ -208,7 +216,7 @@ async function nameFiles(context: NetworkContext, containerId: string, spec: Nam
 }
 
 async function resolvConfOf(context: NetworkContext, attachment: Attachment): Promise<string> {
-  const ownNames = attachment.endpoints.some((endpoint) => endpoint.address !== '');
+  const ownNames = attachment.endpoints.some((endpoint) => endpoint.interface !== '');
   return renderResolvConf(attachment.dns, await readHostResolver(context), ownNames);
 }
 

@@ -62,7 +62,7 @@ export class NetworkState {
 
   /** The endpoint that gives the default route and receives published ports; none when every network is internal. */
   mainEndpoint(endpoints: readonly Endpoint[]): Endpoint | undefined {
-    return foremost(endpoints.filter((endpoint) => endpoint.gateway !== '' || endpoint.direct));
+    return foremost(endpoints.filter((endpoint) => endpoint.address && (endpoint.gateway || endpoint.direct)));
   }
 
   /** The same for IPv6: it need not be the same one, as not every network has it. */

@@ -107,9 +107,7 @@ function poolElements(networks: readonly (NetworkRecord & { readonly bridge: str
 /** Decides the table. Sorted, so that equal states give equal text. */
 export function buildRuleset(state: FirewallState): Ruleset {
   const bridged = state.networks
-    .flatMap((network) =>
-      network.bridge && network.pool ? [{ ...network, bridge: network.bridge, pool: network.pool }] : [],
-    )
+    .flatMap((network) => (network.bridge ? [{ ...network, bridge: network.bridge }] : []))
     .sort((a, b) => (a.bridge < b.bridge ? -1 : 1));
   const ports = state.published
     .map((port) => ({
