@@ -124,7 +124,7 @@ const report =
         ],
         modules: [...ENGINE_MODULES, 'macvlan', 'ipvlan', '8021q', 'sctp'],
         memoryMiB: 1536,
-        deadlineMs: 400_000,
+        deadlineMs: 560_000,
       });
 
 describe.skipIf(!report)('networks on a kernel with VLAN, ipvlan, dummy and SCTP', () => {

@@ -17,6 +17,8 @@ import { watchResolver } from './watch-resolver.ts';
 
 /** How often the firewall table is looked after while containers run. */
 const FIREWALL_CHECK_MS = 1_000;
+/** The same, when it cannot be looked at. */
+const FIREWALL_RETRY_MS = 10_000;
 
 /**
  * Opens the engine on its directories. Order matters: networks first learn which namespaces are alive, then containers are
@@ -55,7 +57,7 @@ export const createEngine: CreateEngine = async (options) => {
   await room.recover(report.alive);
   const id = await readEngineId(dataDir);
   const stop = new AbortController();
-  void watchFirewall(networks, room, logger, { clock, signal: stop.signal });
+  const findings = watchFirewall(networks, room, logger, { clock, signal: stop.signal });
   void watchResolver({ networks, room, logger, clock }, stop.signal);
 
   const engine: Engine = {
@@ -72,8 +74,8 @@ export const createEngine: CreateEngine = async (options) => {
     events,
     runStep: room.runStep,
     info: async () => {
-      const [known, armor, advice] = await Promise.all([images.list(), appArmor(), networks.advice()]);
-      return gatherInfo({ id, options, clock, counts: room.counts(), images: known.length, appArmor: armor, advice });
+      const [{ length }, armor] = await Promise.all([images.list(), appArmor()]);
+      return gatherInfo({ id, options, clock, counts: room.counts(), images: length, appArmor: armor, ...findings });
     },
     isBusy: () => room.isBusy(),
     async detach() {
@@ -103,30 +105,52 @@ function openNetworks(
   );
 }
 
-/**
- * Somebody else's firewall reload may take our table away; until it is back, nothing of ours may be open.
- */
-async function watchFirewall(
+/** What the last look at other firewalls found; nothing is known before the first container runs. */
+interface Findings {
+  advice: readonly string[];
+}
+
+/** Somebody else's firewall reload may take our table away; until it is back, nothing of ours may be open. */
+function watchFirewall(
   networks: NetworkService,
   room: ContainerRoom,
   logger: EngineLogger,
-  { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
-): Promise<void> {
+  until: { readonly clock: Clock; readonly signal: AbortSignal },
+): Findings {
+  const found: Findings = { advice: [] };
+  void keepFirewall({ networks, room, logger, found, ...until });
+  return found;
+}
+
+async function keepFirewall({
+  networks,
+  room,
+  logger,
+  found,
+  clock,
+  signal,
+}: {
+  readonly networks: NetworkService;
+  readonly room: ContainerRoom;
+  readonly logger: EngineLogger;
+  readonly found: Findings;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}): Promise<void> {
   let next = FIREWALL_CHECK_MS;
-  let advice = '';
   while (!signal.aborted) {
     if (next > 0) await clock.sleep(next, signal).catch(() => undefined);
     next = FIREWALL_CHECK_MS;
     if (!room.isBusy()) continue;
     try {
-      const lines = (await networks.advice()).join('; ');
-      if (lines !== advice && lines !== '') logger.warn({}, lines);
-      advice = lines;
+      const advice = await networks.advice();
+      for (const line of advice) if (!found.advice.includes(line)) logger.warn({}, line);
+      found.advice = advice;
       next = (await networks.watchFirewall()) === 'idle' ? FIREWALL_CHECK_MS : 0;
       if (await networks.checkFirewall()) logger.warn({}, 'the firewall table was changed by somebody; it is back');
     } catch (error) {
       if (isKind(error, 'unavailable')) return;
-      next = FIREWALL_CHECK_MS;
+      next = FIREWALL_RETRY_MS;
       logger.error({ error: describeError(error) }, 'cannot check the firewall table');
     }
   }
