@@ -132,8 +132,14 @@ describe.skipIf('reason' in dnsmasq)('questions for the outside', () => {
     expect(await closed.lookup('A', 'secret')).toBe('ESERVFAIL');
   });
 
-  it('names and name servers are the same to a daemon that comes back', async () => {
+  it('names, health and name servers are the same to a daemon that comes back', async () => {
+    const pair = [];
+    for (const name of ['sick', 'well']) pair.push(await world.start(name, [{ network: 'front', aliases: ['pair'] }]));
+    const [sick, well] = pair;
+    await world.service.setReadiness(sick?.id ?? '', 'unhealthy');
+    expect(await member.lookup('A', 'pair')).toBe(well?.address);
     await world.restartService();
+    expect(await member.lookup('A', 'pair')).toBe(well?.address);
     expect(await closed.lookup('A', 'second')).toMatch(/^\d/);
     expect(await member.lookup('A', 'outside.example')).toBe('203.0.113.53');
   });
