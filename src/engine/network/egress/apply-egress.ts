@@ -28,7 +28,10 @@ function limitedContainers(context: NetworkContext): readonly LimitedContainer[]
           bridge: network.bridge,
           hostInterface: endpoint.hostInterface,
           mac: endpoint.mac,
-          addresses4: [endpoint.address, ...linkLocal.filter((address) => !address.includes(':'))],
+          addresses4: [
+            ...(endpoint.address ? [endpoint.address] : []),
+            ...linkLocal.filter((address) => !address.includes(':')),
+          ],
           addresses6: [
             ...(endpoint.address6 ? [endpoint.address6] : []),
             ...linkLocal.filter((address) => address.includes(':')),
