@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { loadProject, memoryReader, type Project } from '../compose/index.ts';
-import { databaseWarning, published, webAddresses } from './published.ts';
+import { published } from './published.ts';
+import { databaseWarning, webAddresses } from './view/reached-ports.ts';
 
 const load = async (text: string): Promise<Project> => {
   const reader = memoryReader({ '/p/compose.yaml': text });

@@ -19,10 +19,11 @@ import { attachProject } from '../attach-project.ts';
 import { lock, noteLeftovers, orphanWarning } from '../carry-out.ts';
 import type { Context } from '../context.ts';
 import { stopOnInterrupt } from '../interrupts.ts';
-import { databaseWarning, published, webAddresses } from '../published.ts';
+import { published } from '../published.ts';
 import { registryAuthentication } from '../registry-login.ts';
 import { printable } from '../view/printable.ts';
 import { createProgressView } from '../view/progress.ts';
+import { databaseWarning, webAddresses } from '../view/reached-ports.ts';
 
 export interface Options {
   readonly detach?: boolean;
