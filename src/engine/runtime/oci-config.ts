@@ -208,7 +208,8 @@ function standardMounts(input: OciConfigInput): OciMount[] {
     },
     { destination: '/sys', type: 'sysfs', source: 'sysfs', options: kernel },
     { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: [...kernel, 'relatime'] },
-    hostIpc ? bind('/dev/mqueue') : { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: safe },
+    // It shows the queues of the ipc namespace it is mounted in, the host's too.
+    { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: safe },
     hostIpc
       ? bind('/dev/shm')
       : {
