@@ -174,7 +174,7 @@ describe('the command ends clearly', () => {
     expect(status).toBe(1);
   });
 
-  it('on a port in use, and says what is left', async () => {
+  it('on a port in use, before anything is made', async () => {
     const server = createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => server.once('listening', resolve));
     const { port } = server.address() as { port: number };
@@ -186,8 +186,8 @@ describe('the command ends clearly', () => {
     expect(status).toBe(1);
     expect(stderr).toContain(String(port));
     expect(stderr).toContain('publish another one');
-    expect(stderr).toContain('Done before the failure, and left as it is');
-    await project.run(['down', '-v']);
+    expect(stderr).toMatch(/compose\.yaml:\d+:\d+: error: .* is already used by \S+ \(process \d+\)/);
+    expect(stderr).not.toContain('Created');
   });
 
   it('on an engine that is not there', async () => {

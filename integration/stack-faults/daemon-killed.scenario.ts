@@ -83,7 +83,7 @@ async function pages(port: number, until: AbortSignal): Promise<{ readonly asked
 
 /** One message: each line of the error is either progress, the summary of what is left, or one error with its hint. */
 function expectOneMessage(stderr: string): void {
-  expect(stderr.match(/^tscompose: /gm) ?? [], stderr).toHaveLength(1);
+  expect(stderr.match(/^(tscompose|\S+:\d+:\d+: error): /gm) ?? [], stderr).toHaveLength(1);
   expect(stderr).not.toMatch(/internal error|\bat .*\.js:\d+/);
 }
 

@@ -178,7 +178,7 @@ services:
   using project = cliProject(daemon.host, { 'compose.yaml': compose(`"127.0.0.1:${port}:7/udp"`) });
   const taken = await project.run(['up', '-d', 'one']);
   expect(taken.status).toBe(1);
-  expect(taken.stderr).toMatch(new RegExp(`service one: cannot start .*${port}`));
+  expect(taken.stderr).toMatch(new RegExp(`service one: .*:${port}/udp is already used by`));
   expect(taken.stderr).toContain('publish another one');
   socket.close();
   await once(socket, 'close');

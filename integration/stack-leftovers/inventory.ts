@@ -9,8 +9,13 @@ export type Inventory = Readonly<Record<string, readonly string[]>>;
 
 const NAMESPACES = ['net', 'mnt', 'pid', 'ipc', 'uts', 'cgroup'];
 
-/** What is there now. The keeper is a subreaper, so that every process of the daemon is below it, whoever died between. */
+/** Milliseconds that a look at the firewall may still take once no container runs. */
+const LAST_LOOK_MS = 10_000;
+
+/** What is there now, once the daemon has ended what it only runs beside containers. The keeper is a subreaper, so that every process of the daemon is below it, whoever died between. */
 export async function takeInventory(daemon: TestDaemon): Promise<Inventory> {
+  const looks = () => processesBelow(daemon.keeperPid).some((pid) => commandLine(pid).includes(' net watch-firewall '));
+  for (const limit = performance.now() + LAST_LOOK_MS; looks() && performance.now() < limit; ) await delay(50);
   const pids = processesBelow(daemon.keeperPid);
   const daemonPid = String(await daemon.daemonPid());
   const own = pids.filter((pid) => pid !== daemonPid);

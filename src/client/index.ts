@@ -32,6 +32,7 @@ export type {
   NetworkSpec,
   NetworkSummary,
   OutputChunk,
+  PortConflict,
   PortMapping,
   ProgressMessage,
   StreamSession,

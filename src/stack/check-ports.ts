@@ -1,4 +1,4 @@
-import type { EngineClient, PortPublication } from '../client/index.ts';
+import type { EngineClient, PortConflict, PortPublication } from '../client/index.ts';
 import { TscError } from '../core/index.ts';
 import type { ObservedState } from './observed-state.ts';
 import type { Plan } from './plan.ts';
@@ -31,12 +31,16 @@ export async function checkPorts(client: EngineClient, plan: Plan, have: Observe
   const own = have.containers.map(({ id }) => id);
   const conflicts = await client.findPortConflicts(wanted, own);
   if (conflicts.length === 0) return;
+  const [first] = conflicts;
+  const serviceOf = ({ hostPort, protocol }: Pick<PortConflict, 'hostPort' | 'protocol'>) =>
+    wanted.find((port) => Number(port.hostPort) === hostPort && port.protocol === protocol)?.service;
   const lines = conflicts.map(({ hostAddress, hostPort, protocol, holder }) => {
-    const { service } = wanted.find((port) => Number(port.hostPort) === hostPort && port.protocol === protocol) ?? {};
+    const service = serviceOf({ hostPort, protocol });
     const address = hostAddress.includes(':') ? `[${hostAddress}]` : hostAddress;
     return `service ${service}: ${address}:${hostPort}/${protocol} is already used by ${holder ?? 'another program of this host'}`;
   });
   throw new TscError('stack/conflict', `cannot publish: ${lines.join('; ')}`, {
     hint: 'nothing was started; stop who has the port, or publish another one',
+    ...(first && { subject: ['services', serviceOf(first) ?? '', 'ports'] }),
   });
 }

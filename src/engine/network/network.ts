@@ -325,7 +325,7 @@ export interface NetworkService {
   checkResolver(): Promise<boolean>;
   /**
    * Waits until somebody else touches our firewall table, or a chain of Docker's that our packets pass: then `changed`, or
-   * `quiet` after half a minute. `idle` at once when there is no table yet.
+   * `quiet` after a few seconds. `idle` at once when there is no table yet.
    */
   watchFirewall(): Promise<'changed' | 'idle' | 'quiet'>;
   /** What the administrator has to allow in a firewall that is not ours to change: one line each. */

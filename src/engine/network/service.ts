@@ -75,8 +75,8 @@ type UpkeepActs = Pick<
   'recover' | 'checkFirewall' | 'watchFirewall' | 'checkResolver' | 'advice' | 'dismantle'
 >;
 
-/** How long one look at the firewall lasts; the keeper ends what runs for longer than two minutes. */
-const WATCH_SECONDS = 30;
+/** How long one look at the firewall lasts: so long a process of it may outlive the last container. */
+const WATCH_SECONDS = 5;
 type ContainerActs = Omit<NetworkService, keyof NetworkActs | keyof UpkeepActs>;
 
 /** Networks come and go one after the other: names and subnets are chosen from what is there. */
