@@ -24,7 +24,7 @@ export default defineConfig({
           include: ['integration/**/*.scenario.ts'],
           globalSetup: ['integration/kit/global-setup.ts'],
           pool: 'forks',
-          maxWorkers: 2,
+          maxWorkers: 3,
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

@@ -152,14 +152,19 @@ describe.each(CLIENTS)('unmodified docker CLI %s', (_version, found) => {
       columns: 97,
     });
     await terminal.waitFor(/# /);
-    terminal.type('stty size; tty\n');
-    await terminal.waitFor(/31 97\r\n\/dev\/(pts\/0|console)/);
-    // The client listens for changes of size only some time after the shell's first words.
+    // The client tells the size, and listens for changes of it, only some time after the shell's first words.
+    await waitUntil(20_000, async () => {
+      terminal.type('stty size; tty\n');
+      return /31 97\r\n\/dev\/(pts\/0|console)/.test(terminal.shown());
+    });
     await waitUntil(20_000, async () => {
       terminal.resize(41, 111);
       terminal.type('stty size\n');
       return terminal.shown().includes('41 111');
     });
+    // All that was typed so far is done.
+    terminal.type('echo now $((40 + 2))\n');
+    await terminal.waitFor(/now 42/);
     terminal.type('sleep 100\n');
     await terminal.waitFor(/sleep 100\r\n/);
     // The shell needs a moment to give the terminal to its job: until then the key is its own.
