@@ -29,7 +29,7 @@ function rewriteEntries(map: Mapping, table: PathTable<CanonicalRule>, findings:
   const entries = new Map<string, Entry>();
   let changed = false;
   for (const [key, entry] of map.entries) {
-    const below = key.startsWith('x-') ? undefined : stepDown(table, key);
+    const below = stepDown(table, key);
     const value = below ? rewrite(entry.value, below, findings) : entry.value;
     if (value !== entry.value) changed = true;
     entries.set(key, value === entry.value ? entry : { key: entry.key, value });

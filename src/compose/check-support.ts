@@ -43,7 +43,7 @@ function walk(node: Node, table: PathTable<Support>, path: string, report: Repor
   }
   if (node.kind !== 'map') return;
   for (const [key, { key: span, value }] of node.entries) {
-    const below = key.startsWith('x-') ? undefined : stepDown(table, key);
+    const below = stepDown(table, key);
     if (!below) continue;
     const at = path === '' ? key : `${path}.${key}`;
     if (below.rule !== undefined && !saysNothing(value)) report(below.rule, at, span);

@@ -115,7 +115,7 @@ function unify(node: Node, table: PathTable<UniqueKey>, before?: Node): Node {
   }
   const entries = new Map<string, Entry>();
   for (const [key, entry] of node.entries) {
-    const below = key.startsWith('x-') ? undefined : stepDown(table, key);
+    const below = stepDown(table, key);
     const value = below ? unify(entry.value, below, child(before, key)) : entry.value;
     entries.set(key, value === entry.value ? entry : { key: entry.key, value });
   }

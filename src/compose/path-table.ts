@@ -28,7 +28,7 @@ export function pathTable<T>(rows: readonly (readonly [path: string, rule: T])[]
   return root;
 }
 
-/** One step down; undefined when no rule lies there or below. */
+/** One step down; undefined when no rule lies there or below. Where users choose the keys, an `x-` name is one like any other. */
 export function stepDown<T>(table: PathTable<T> | undefined, key: string): PathTable<T> | undefined {
   return table?.below.get(key) ?? table?.below.get('*');
 }

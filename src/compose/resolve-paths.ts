@@ -79,7 +79,7 @@ function resolve(node: Node, table: PathTable<PathRule>, resolver: Resolver): No
   }
   const entries = new Map<string, Entry>();
   for (const [key, entry] of made.entries) {
-    const below = key.startsWith('x-') ? undefined : stepDown(table, key);
+    const below = stepDown(table, key);
     entries.set(key, below ? { key: entry.key, value: resolve(entry.value, below, resolver) } : entry);
   }
   return { ...made, entries };
