@@ -199,8 +199,9 @@ const hosts: CanonicalRule = (node, findings) => {
 function hostRows(node: Node, findings: DiagnosticCollector): (readonly [string, Node])[] {
   return scalars(node).flatMap((item) => {
     const match = /^([^=:]+)[=:](.+)$/.exec(item.text);
-    if (match?.[1] !== undefined && match[2] !== undefined)
-      return [[match[1].trim(), scalarAt(item, match[2].trim())] as const];
+    const [, name, addresses] = match ?? [];
+    if (name !== undefined && addresses !== undefined)
+      return addresses.split(',').map((address) => [name.trim(), scalarAt(item, address.trim())] as const);
     report(
       item,
       'compose/invalid-host',
@@ -216,6 +217,14 @@ function unbracket(node: Node): Node {
   const inner = /^\[(.*)\]$/.exec(node.text)?.[1];
   return inner === undefined ? node : scalarAt(node, inner);
 }
+
+/** A server that a variable leaves empty is none. */
+const servers: CanonicalRule = (node, findings) => {
+  const made = list(node, findings);
+  return made.kind === 'list'
+    ? { ...made, items: made.items.filter((item) => item.kind !== 'scalar' || item.template || item.text !== '') }
+    : made;
+};
 
 const gpus: CanonicalRule = (node) =>
   node.kind === 'scalar' && node.text === 'all'
@@ -259,7 +268,7 @@ const SERVICE_ROWS: readonly (readonly [string, CanonicalRule])[] = [
   ['develop.watch[].ignore', list],
   ['develop.watch[].include', list],
   ['devices[]', device],
-  ['dns', list],
+  ['dns', servers],
   ['dns_search', list],
   ['env_file', list],
   ['env_file[]', wrap('path')],
