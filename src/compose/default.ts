@@ -12,13 +12,29 @@ import {
 
 /** Stage 9, first half: values that stand for nothing written. */
 export function applyDefaults(tree: Mapping): Mapping {
+  return eachService(tree, defaultService);
+}
+
+/** What an included model builds without naming a folder is its own, whatever is laid on it. */
+export function defaultContexts(tree: Mapping): Mapping {
+  return eachService(tree, defaultContext);
+}
+
+function eachService(tree: Mapping, change: (service: Mapping) => Mapping): Mapping {
   const services = childMap(tree, 'services');
   if (!services) return tree;
   return withEntry(
     tree,
     'services',
-    eachEntry(services, (value) => (value.kind === 'map' ? defaultService(value) : value)),
+    eachEntry(services, (value) => (value.kind === 'map' ? change(value) : value)),
   );
+}
+
+/** The folder of the file that has the service is built, not that of a file it extends. */
+function defaultContext(service: Mapping): Mapping {
+  const build = childMap(service, 'build');
+  if (!build || childText(build, 'context') !== undefined) return service;
+  return withEntry(service, 'build', withEntry(build, 'context', scalarAt(service, '.')));
 }
 
 function defaultService(service: Mapping): Mapping {
@@ -30,9 +46,7 @@ function defaultService(service: Mapping): Mapping {
       'depends_on',
       eachEntry(edges, (edge) => withDefault(edge, 'required', true)),
     );
-  const build = childMap(made, 'build');
-  if (build && childText(build, 'context') === undefined)
-    made = withEntry(made, 'build', withEntry(build, 'context', scalarAt(build, '.')));
+  made = defaultContext(made);
   made = eachItem(made, 'secrets', defaultSecret);
   made = eachItem(made, 'env_file', (item) => withDefault(item, 'required', true));
   return eachItem(made, 'ports', (item) => withDefault(withDefault(item, 'mode', 'ingress'), 'protocol', 'tcp'));

@@ -3,7 +3,7 @@ import type { ProjectFacts } from './bind.ts';
 import { checkConsistency } from './check-consistency.ts';
 import { checkRequired } from './check-shape.ts';
 import { checkSupport } from './check-support.ts';
-import { applyDefaults } from './default.ts';
+import { applyDefaults, defaultContexts } from './default.ts';
 import { dropUnused } from './drop-unused.ts';
 import { extend } from './extend.ts';
 import { include, type LoadFiles } from './include.ts';
@@ -119,6 +119,8 @@ async function mergeFiles(run: LoadRun, located: Located): Promise<MergedFiles |
   const documents = (
     await Promise.all(files.map(({ file, origin }) => parseFile(file, folder, { reader, findings, sources, origin })))
   ).flat();
+  const [first] = documents;
+  if (first && documents.every((document) => document.entries.size === 0)) reportEmpty(first, findings);
   const asked = options.projectName ?? variables.get('COMPOSE_PROJECT_NAME');
   const name = projectName({ asked, documents, folder: namingFolder, lookup: (key) => variables.get(key) }, findings);
   if (name !== undefined) variables.set('COMPOSE_PROJECT_NAME', name);
@@ -144,6 +146,17 @@ async function mergeFiles(run: LoadRun, located: Located): Promise<MergedFiles |
   if (!tree || name === undefined) return undefined;
   warnVersion(tree, findings);
   return { tree, name, variables, context };
+}
+
+/** An override, or a file that is included, may say nothing; a project may not. */
+function reportEmpty(document: Mapping, findings: DiagnosticCollector): void {
+  findings.add({
+    code: 'compose/empty-file',
+    severity: 'error',
+    message: 'the file is empty',
+    at: positionOf(document),
+    hint: 'describe at least one service under `services:`',
+  });
 }
 
 async function parseFile(
@@ -182,7 +195,8 @@ async function loadIncluded(
   for (const { file, from, origin } of files) {
     layers.push(...((await loadLayer(file, base, positionOf(from), { ...context, origin })) ?? []));
   }
-  return mergeDocuments(layers, context, [...trail, ...files.map(({ file }) => file)], files[0]?.from);
+  const merged = await mergeDocuments(layers, context, [...trail, ...files.map(({ file }) => file)], files[0]?.from);
+  return merged && defaultContexts(merged);
 }
 
 function askedProfiles(options: LoadOptions, variables: ReadonlyMap<string, string>): readonly string[] {

@@ -55,15 +55,8 @@ export function parse(source: Source, findings: DiagnosticCollector): Mapping[] 
       if (tree) reportTop(tree, findings);
     }
   }
-  if (sound && trees.length === 0) {
-    findings.add({
-      code: 'compose/empty-file',
-      severity: 'error',
-      message: 'the file is empty',
-      at: positionOf({ source, start: 0, end: 0 }),
-      hint: 'describe at least one service under `services:`',
-    });
-  }
+  // A file that says nothing still takes part: it is for the reader of all files to ask whether any says something.
+  if (sound && trees.length === 0) trees.push({ kind: 'map', source, start: 0, end: 0, entries: new Map() });
   return trees;
 }
 
