@@ -75,6 +75,8 @@ export const UNIQUE_RULES = pathTable<UniqueKey>([
   ...['label_file', 'links', 'networks.*.aliases', 'networks.*.link_local_ips', 'profiles', 'security_opt'].map(
     (path) => [`services.*.${path}`, byText] as const,
   ),
+  ['services.*.build.extra_hosts.*', byText],
+  ['services.*.extra_hosts.*', byText],
   ['services.*.configs', bySource('/')],
   ['services.*.secrets', bySource('/run/secrets/')],
   ['services.*.devices', byTarget],
