@@ -2,7 +2,7 @@ import type { Diagnostic } from '../core/index.ts';
 import { bind } from './bind.ts';
 import { loadOrThrow } from './load.ts';
 import type { LoadOptions } from './load-options.ts';
-import { ALL_STAGES, type OptionalStage } from './load-tree.ts';
+import { type OptionalStage, stagesWithout } from './load-tree.ts';
 import { narrowProject } from './narrow.ts';
 import { child, childItems, childText, type Node } from './node.ts';
 import { renderProject } from './render.ts';
@@ -24,10 +24,8 @@ export interface Model {
  * reference means, so all services are kept and nothing is checked across them. Throws `ComposeError`.
  */
 export async function loadModel(options: LoadOptions, without: readonly OptionalStage[]): Promise<Model> {
-  const stages = new Set(ALL_STAGES);
-  for (const stage of without) stages.delete(stage);
-  const keepsTemplates = !stages.has('interpolate');
-  if (keepsTemplates) stages.delete('select-profiles');
+  const keepsTemplates = without.includes('interpolate');
+  const stages = stagesWithout(keepsTemplates ? [...without, 'select-profiles'] : without);
   const { loaded, warnings, run } = await loadOrThrow({ ...options, purpose: 'show' }, stages);
   const services = [...loaded.active.entries.keys()];
   const imageOf = (name: string) => childText(child(loaded.active, name), 'image') ?? `${loaded.facts.name}-${name}`;

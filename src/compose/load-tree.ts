@@ -40,6 +40,11 @@ export const ALL_STAGES: ReadonlySet<OptionalStage> = new Set<OptionalStage>([
   'resolve-environment',
 ]);
 
+/** The whole pipeline but for some of its stages. */
+export function stagesWithout(left: readonly OptionalStage[]): ReadonlySet<OptionalStage> {
+  return new Set([...ALL_STAGES].filter((stage) => !left.includes(stage)));
+}
+
 /** One load: its input, the stages that run, and what it finds. */
 export interface LoadRun {
   readonly options: LoadOptions;

@@ -112,6 +112,26 @@ describe('profiles', () => {
   });
 });
 
+it('names what is unfinished when asked not to check it', async () => {
+  const text = 'services: {a: {environment: [A=1], volumes: ["data:/data"]}}\nvolumes: {data: {}}';
+  const reader = memoryReader({ '/home/ann/app/compose.yaml': text });
+  const options = { currentDirectory: '/home/ann/app', environment: {}, reader };
+  await expect(loadProject(options)).rejects.toThrow('neither image nor build');
+  const { project } = await loadProject(options, ['check-consistency']);
+  expect([...project.services.keys(), ...project.volumes.keys()]).toEqual(['a', 'data']);
+});
+
+it('lets some of the files say nothing, but not all', async () => {
+  const folder = '/home/ann/app';
+  const files = { [`${folder}/compose.yaml`]: '', [`${folder}/compose.override.yaml`]: '# later\n' };
+  expect(await findings(files)).toEqual(['compose/empty-file 1:1']);
+  expect((await load({ ...files, [`${folder}/compose.override.yaml`]: A })).project.services.has('a')).toBe(true);
+  const extending = 'services: {a: {image: x, extends: {file: base.yaml, service: b}}}';
+  expect(await findings({ [`${folder}/compose.yaml`]: extending, [`${folder}/base.yaml`]: '# later\n' })).toEqual([
+    'compose/unknown-service 1:42',
+  ]);
+});
+
 describe('attributes not carried out', () => {
   const files = {
     '/home/ann/app/compose.yaml': 'services:\n  a:\n    image: x\n    gpus: all\n    isolation: hyperv\n',

@@ -3,7 +3,7 @@ import { bind } from './bind.ts';
 import { ComposeError } from './compose-error.ts';
 import { emptyJournal } from './journal.ts';
 import type { LoadOptions } from './load-options.ts';
-import { ALL_STAGES, type LoadedTree, type LoadRun, loadTree, locateIn, type OptionalStage } from './load-tree.ts';
+import { type LoadedTree, type LoadRun, loadTree, locateIn, type OptionalStage, stagesWithout } from './load-tree.ts';
 import { orderFindings } from './order-findings.ts';
 import type { Project } from './project.ts';
 
@@ -18,9 +18,15 @@ export interface LoadResult {
   readonly locate: (path: readonly string[]) => Position | undefined;
 }
 
-/** Loads an application. Throws only {@link ComposeError}, carrying every problem found in the run. */
-export async function loadProject(options: LoadOptions): Promise<LoadResult> {
-  const { loaded, warnings, run } = await loadOrThrow(options, ALL_STAGES);
+/**
+ * Loads an application. Throws only {@link ComposeError}, carrying every problem found in the run. Lists of an application that is
+ * not finished yet ask for `check-consistency` to be left out.
+ */
+export async function loadProject(
+  options: LoadOptions,
+  without: readonly 'check-consistency'[] = [],
+): Promise<LoadResult> {
+  const { loaded, warnings, run } = await loadOrThrow(options, stagesWithout(without));
   return {
     project: bind(loaded.tree, loaded.active, loaded.inactive, loaded.facts),
     warnings,

@@ -75,7 +75,8 @@ export function renderVariables(
       ]),
     ]),
   );
-  return writeYaml(out);
+  // Two levels, and the lines of a text below them, at four spaces each.
+  return writeYaml(out).replace(/^(?: {2}){1,2}/gm, '$&$&');
 }
 
 /** A literal dollar is written doubled, for reading interpolates again; keys are never interpolated. */

@@ -105,7 +105,8 @@ async function addFile(item: Node, { variables, own }: ServiceVariables, context
   }
   const text = source.text;
   // A file's own lines and bare keys see the caller's variables, then what the service's own environment says.
-  const lookup = (name: string) => context.lookup(name) ?? textOf(own.get(name));
+  const caller = lookupOf(written, context);
+  const lookup = (name: string) => caller(name) ?? textOf(own.get(name));
   const earlier = (name: string) => textOf(variables.get(name));
   const parsed = format === 'raw' ? parseRawEnv(text) : parseDotenv(text, lookup, earlier);
   const entries = reported(path, parsed, context);

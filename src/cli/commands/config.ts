@@ -93,7 +93,8 @@ async function show(context: Context, services: readonly string[], request: Requ
     return { ...model, text };
   }
   const asked = UNNARROWED.some((name) => request[name]) ? [] : services;
-  const { project, ...found } = await loadProject(context.loadOptions(asked, 'show'));
+  const unchecked = request.consistency === false ? (['check-consistency'] as const) : [];
+  const { project, ...found } = await loadProject(context.loadOptions(asked, 'show'), unchecked);
   const text = await showProject(context, narrowProject(project, asked), request);
   return { ...found, text };
 }
