@@ -39,7 +39,7 @@ export const EXCEPTIONS: readonly Exception[] = [
     [/^ports: \[(?:1e3|080)\]$/, 'a whole number in any form'],
     [/^corner explicit doc end$/, 'an empty document says nothing'],
     [/^corner tags$/, 'a tag of YAML 1.1 takes the words of YAML 1.1'],
-    [/^unfinished .* without its dependency$/, 'asked for without checks, a list needs none'],
+    [/^unfinished .* without (?:its dependency|content)$/, 'asked for without checks, a list needs none'],
     [/^variables of a long port$/, 'later versions list them, too'],
     [/^x- names of networks$/, 'a name of a network as good as any: docker compose ends in a message of its inside'],
     [/^include env (?:config|in env_file)$/, 'what an include is given holds in all of it, in later versions too'],
@@ -98,6 +98,8 @@ export const EXCEPTIONS: readonly Exception[] = [
     [/^extra hosts merged across forms$/, 'an address written twice is one, in whatever form'],
     [/^hosts in the order given$/, 'the first address is the one that most programs take'],
     [/^include env in mapping$/, 'a variable without a value is the same in a mapping and a list'],
+    [/^environment of x- names$/, 'a variable as good as any: docker compose makes one named #extensions of it'],
+    [/^json (?:limits of devices|models)$/, 'written so that it can be read again'],
     [/^extends service without body$/, 'what was extended is done with'],
   ]),
 ];

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ComposeError, formatFindings, type LoadOptions, loadProject, memoryReader } from './index.ts';
+import { ComposeError, formatFindings, type LoadOptions, loadProject, memoryReader, renderForHash } from './index.ts';
 
 const A = 'services: {a: {image: x}}\n';
 
@@ -119,6 +119,16 @@ it('names what is unfinished when asked not to check it', async () => {
   await expect(loadProject(options)).rejects.toThrow('neither image nor build');
   const { project } = await loadProject(options, ['check-consistency']);
   expect([...project.services.keys(), ...project.volumes.keys()]).toEqual(['a', 'data']);
+});
+
+it('hashes limits of devices under the names they have in docker compose', async () => {
+  const limits = '{device_read_bps: [{path: /dev/a, rate: 1mb}], weight_device: [{path: /dev/b, weight: 400}]}';
+  const text = `services: {a: {image: x, blkio_config: ${limits}}}`;
+  const { project } = await load({ '/home/ann/app/compose.yaml': text }, { purpose: 'show' });
+  const service = project.services.get('a');
+  expect(service && renderForHash(service)).toContain(
+    '{"weight_device":[{"Path":"/dev/b","Weight":400}],"device_read_bps":[{"Path":"/dev/a","Rate":"1048576"}]}',
+  );
 });
 
 it('lets some of the files say nothing, but not all', async () => {

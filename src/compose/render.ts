@@ -34,12 +34,35 @@ const UNHASHED: readonly string[] = ['build', 'depends_on', 'profiles', 'pull_po
 export function renderForHash(value: Service): string {
   const written = service.write(value);
   const entries = [...(written as ReadonlyMap<string, Out>)].filter(([key]) => !UNHASHED.includes(key));
-  const kept = entries.map(([key, item]) => [key, key === 'deploy' ? withoutReplicas(item) : item] as const);
-  return writeCompactJson(new Map(kept));
+  return writeCompactJson(withoutExtensions(new Map(entries.map(([key, item]) => [key, hashed(key, item)]))));
 }
 
-function withoutReplicas(deploy: Out): Out {
-  return deploy instanceof Map ? new Map([...deploy].filter(([key]) => key !== 'replicas')) : deploy;
+/** What the hashed text writes in another way than `config` does. */
+function hashed(key: string, value: Out): Out {
+  if (key === 'extra_hosts' && Array.isArray(value)) return [...(value as readonly string[])].sort();
+  if (!(value instanceof Map)) return value;
+  const entries = [...(value as ReadonlyMap<string, Out>)];
+  if (key === 'deploy') return new Map(entries.filter(([name]) => name !== 'replicas'));
+  return key === 'blkio_config' ? new Map(entries.map(([name, item]) => [name, capitalised(item)])) : value;
+}
+
+/** Limits of devices carry the names that they have inside docker compose. */
+function capitalised(limits: Out): Out {
+  if (!Array.isArray(limits)) return limits;
+  const rename = ([key, item]: readonly [string, Out]) => [key.charAt(0).toUpperCase() + key.slice(1), item] as const;
+  return (limits as readonly Out[]).map((limit) =>
+    limit instanceof Map ? new Map([...(limit as ReadonlyMap<string, Out>)].map(rename)) : limit,
+  );
+}
+
+/** `x-` keys are no part of a container, but among keys that users choose they are names. */
+function withoutExtensions(value: Out): Out {
+  if (Array.isArray(value)) return (value as readonly Out[]).map(withoutExtensions);
+  if (!(value instanceof Map)) return value;
+  const isFree = value instanceof FreeKeys;
+  const entries = [...(value as ReadonlyMap<string, Out>)].filter(([key]) => isFree || !key.startsWith('x-'));
+  const kept = entries.map(([key, item]) => [key, withoutExtensions(item)] as const);
+  return isFree ? new FreeKeys(kept) : new Map(kept);
 }
 
 /** Writes an override file that says nothing but which image each service has. */

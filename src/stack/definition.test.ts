@@ -45,6 +45,10 @@ describe('what makes a container differ', () => {
       '{ image: "a", command: ["b <c> & d", "$$e"], environment: { B: x, A: "1" }, deploy: { replicas: 3 } }',
       '32e28b31ce43ebb385bd6fab19358d09b049383ed959f9233e9ce616c4a6bcab',
     ],
+    [
+      '{ image: a, x-own: 1, environment: [x-name=kept], extra_hosts: ["b=10.0.0.2,10.0.0.1"], logging: { driver: none, x-own: 1 } }',
+      'c3834383817aa6523cbce0322960bcb74a7798f60bc5e5c725b5248e972ac83f',
+    ],
   ])('has the hash of docker compose: %s', async (text, hash) => {
     const project = await sampleProject(`name: demo\nservices:\n  db: ${text}\n`);
     const service = project.services.get('db');
