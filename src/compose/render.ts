@@ -40,10 +40,18 @@ export function renderForHash(value: Service): string {
 /** What the hashed text writes in another way than `config` does. */
 function hashed(key: string, value: Out): Out {
   if (key === 'extra_hosts' && Array.isArray(value)) return [...(value as readonly string[])].sort();
+  if (key === 'volumes' && Array.isArray(value)) return (value as readonly Out[]).map(withoutRefusal);
   if (!(value instanceof Map)) return value;
   const entries = [...(value as ReadonlyMap<string, Out>)];
   if (key === 'deploy') return new Map(entries.filter(([name]) => name !== 'replicas'));
   return key === 'blkio_config' ? new Map(entries.map(([name, item]) => [name, capitalised(item)])) : value;
+}
+
+/** That a missing folder is not to be made, which `config` has to say, is what the hashed text says by saying nothing. */
+function withoutRefusal(mount: Out): Out {
+  const bind = mount instanceof Map ? (mount as ReadonlyMap<string, Out>).get('bind') : undefined;
+  if (!(mount instanceof Map) || !(bind instanceof Map) || bind.get('create_host_path') !== false) return mount;
+  return new Map([...mount, ['bind', new Map([...bind].filter(([key]) => key !== 'create_host_path'))]]);
 }
 
 /** Limits of devices carry the names that they have inside docker compose. */

@@ -49,6 +49,10 @@ describe('what makes a container differ', () => {
       '{ image: a, x-own: 1, environment: [x-name=kept], extra_hosts: ["b=10.0.0.2,10.0.0.1"], logging: { driver: none, x-own: 1 } }',
       'c3834383817aa6523cbce0322960bcb74a7798f60bc5e5c725b5248e972ac83f',
     ],
+    [
+      '{ image: x, volumes: [{ type: bind, source: /a, target: /b, bind: { create_host_path: false } }, { type: bind, source: /c, target: /d, bind: { create_host_path: false, propagation: rslave } }] }',
+      '7ec9334c1459592061a393e41020f748c514d6c5a3755aa2db8291fb3692a538',
+    ],
   ])('has the hash of docker compose: %s', async (text, hash) => {
     const project = await sampleProject(`name: demo\nservices:\n  db: ${text}\n`);
     const service = project.services.get('db');
