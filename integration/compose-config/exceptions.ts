@@ -59,7 +59,7 @@ export const EXCEPTIONS: readonly Exception[] = [
       'the engine would refuse it; an empty path is a variable unset',
     ],
     [/^blkio_config: /, 'a limit of no device, or of no size'],
-    [/^extra_hosts: \["a:"\]$/, 'a name without an address'],
+    [/^extra_hosts: \["a:"\]$|^extra host with an empty address$/, 'a name without an address'],
     [/^ulimits: \{FOO/, 'no limit has such a name'],
     [/^extends: .*foo: 1/, 'an unknown key, here as elsewhere'],
     [/^healthcheck: .*\[CMD-SHELL\]/, 'a shell without a command'],

@@ -199,9 +199,10 @@ const hosts: CanonicalRule = (node, findings) => {
 function hostRows(node: Node, findings: DiagnosticCollector): (readonly [string, Node])[] {
   return scalars(node).flatMap((item) => {
     const match = /^([^=:]+)[=:](.+)$/.exec(item.text);
-    const [, name, addresses] = match ?? [];
-    if (name !== undefined && addresses !== undefined)
-      return addresses.split(',').map((address) => [name.trim(), scalarAt(item, address.trim())] as const);
+    const addresses = match?.[2]?.split(',').map((address) => address.trim()) ?? [''];
+    const name = match?.[1]?.trim();
+    if (name !== undefined && !addresses.includes(''))
+      return addresses.map((address) => [name, scalarAt(item, address)] as const);
     report(
       item,
       'compose/invalid-host',
