@@ -109,7 +109,7 @@ describe('config prints one part alone', () => {
     const { out } = await run(project(FILES), 'config', '--variables', '--format', 'json');
     expect(JSON.parse(out)).toMatchObject({ TAG: { Name: 'TAG', DefaultValue: '1.0', Required: false } });
     const yaml = await run(project(FILES), 'config', '--variables', '--format', 'yaml');
-    expect(yaml.out).toContain('PASS:\n  name: PASS\n');
+    expect(yaml.out).toContain('PASS:\n    name: PASS\n');
   });
 
   it('definition hashes of all or some services', async () => {
