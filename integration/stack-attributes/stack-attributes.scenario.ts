@@ -138,9 +138,9 @@ beforeAll(async () => {
 
 afterAll(async () => {
   const down = await project.run(['down', '-v']);
-  expect(down.status, down.stderr).toBe(0);
   project[Symbol.dispose]();
   await daemon.stop();
+  expect(down.status, down.stderr).toBe(0);
 });
 
 const detailsOf = async (attribute: string) =>
