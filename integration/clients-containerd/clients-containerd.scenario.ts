@@ -93,8 +93,10 @@ describe.skipIf(programs === '')('containerd 1.6', () => {
       { environment, rows: 30, columns: 90 },
     );
     await session.waitFor(/tty 1 1 1 /);
-    session.type('word\n\x04');
+    // Read before the end: the shim closes its side of the terminal when the process ends, with what is still in it.
+    session.type('word\n');
+    await session.waitFor(/word\r+\nword/);
+    session.type('\x04');
     expect(await session.ended).toBe(3);
-    expect(session.shown()).toMatch(/word\r+\nword/);
   });
 });
