@@ -1,77 +1,24 @@
-import { randomBytes } from 'node:crypto';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type RunResult, runProgram, spawnProgram } from '../../src/host/index.ts';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { runProgram, spawnProgram } from '../../src/host/index.ts';
 import { waitUntil } from '../kit/daemon.ts';
-import { leftovers, takeLedger } from '../kit/ledger.ts';
+import { Example } from '../kit/example.ts';
+import { freePort } from '../kit/free-port.ts';
+import { takeLedger } from '../kit/ledger.ts';
 import { type PeerName, peer } from '../kit/peers.ts';
 
 // The first hour of a new user, on an instance of its own: `npm start`, other clients on the same file, edits under watch, the end.
-const ROOT = resolve(import.meta.dirname, '../..');
-const COMMAND = join(ROOT, 'src/launch/tscompose');
 const MINUTES = 60_000;
+const port = await freePort();
+const example = new Example('quickstart', { QUICKSTART_PORT: String(port) });
+const { tscompose, folder } = example;
 
-const directory = mkdtempSync('/tmp/tsc-');
-const instance = `t${randomBytes(3).toString('hex').slice(0, 5)}`;
-const socket = join(directory, 'run/tscompose.sock');
-const folder = join(directory, 'quickstart');
-let port = 0;
-
-const environment = () => ({
-  PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
-  HOME: directory,
-  LANG: 'C.UTF-8',
-  TSCOMPOSE_RUN_DIR: join(directory, 'run'),
-  TSCOMPOSE_DATA_DIR: join(directory, 'data'),
-  TSCOMPOSE_INSTANCE: instance,
-  QUICKSTART_PORT: String(port),
-});
-
-function run(file: string, args: readonly string[], more: Readonly<Record<string, string>> = {}): Promise<RunResult> {
-  return runProgram(file, args, { cwd: folder, environment: { ...environment(), ...more } });
-}
-
-async function succeed(
-  file: string,
-  args: readonly string[],
-  more: Readonly<Record<string, string>> = {},
-): Promise<string> {
-  const { status, stdout, stderr } = await run(file, args, more);
-  expect(status, `${file} ${args.join(' ')}\n${stdout}\n${stderr}`).toBe(0);
-  return stdout + stderr;
-}
-
-const tscompose = (...args: string[]) => succeed(COMMAND, args);
-const start = () => succeed(join(ROOT, 'src/launch/node'), [join(ROOT, 'examples/quickstart/start.ts')]);
+const start = () => example.script('quickstart/start.ts');
 const page = async (path = '') =>
   (await fetch(`http://127.0.0.1:${port}/${path}`, { signal: AbortSignal.timeout(15_000) })).text();
 
-function freePort(): Promise<number> {
-  const { promise, resolve: done } = Promise.withResolvers<number>();
-  const server = createServer().listen(0, '127.0.0.1', () => {
-    const address = server.address();
-    server.close(() => done(typeof address === 'object' && address ? address.port : 0));
-  });
-  return promise;
-}
-
-beforeAll(async () => {
-  port = await freePort();
-  cpSync(join(ROOT, 'examples/quickstart'), folder, { recursive: true });
-});
-
-afterAll(async () => {
-  await run(COMMAND, ['down', '-v', '-t', '1']);
-  const keeper = (await takeLedger(instance, directory)).processes.find((line) => line.includes(' keeper '));
-  if (keeper) process.kill(Number(keeper.split(' ')[0]), 'SIGTERM');
-  await waitUntil(
-    20_000,
-    async () => leftovers({ ...(await takeLedger(instance, directory)), files: [] }).length === 0,
-  );
-  rmSync(directory, { recursive: true, force: true });
-});
+afterAll(() => example.remove(), MINUTES);
 
 describe('the quickstart', () => {
   it('comes up from nothing and proves itself', { timeout: 10 * MINUTES }, async () => {
@@ -95,9 +42,9 @@ describe('the quickstart', () => {
   });
 
   it('shows edits under up --watch', { timeout: 5 * MINUTES }, async () => {
-    const child = spawnProgram(COMMAND, ['up', '--watch'], {
+    const child = spawnProgram(Example.COMMAND, ['up', '--watch'], {
       cwd: folder,
-      env: environment(),
+      env: example.environment,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let output = '';
@@ -125,7 +72,8 @@ describe('the quickstart', () => {
       await waitUntil(2 * MINUTES, async () => ((await containerOf('worker')) || worker) !== worker);
       await waitUntil(
         20_000,
-        async () => (await run(COMMAND, ['exec', '-T', 'worker', 'printenv', 'EDITED'])).stdout === 'yes\n',
+        async () =>
+          (await example.run(Example.COMMAND, ['exec', '-T', 'worker', 'printenv', 'EDITED'])).stdout === 'yes\n',
       );
     } finally {
       child.kill('SIGINT');
@@ -143,8 +91,8 @@ describe('the quickstart', () => {
       // docker-compose 1.29 would call the docker command for builds and exec.
       const alone = { DOCKER_BUILDKIT: '0', COMPOSE_DOCKER_CLI_BUILD: '0', COMPOSE_INTERACTIVE_NO_CLI: '1' };
       const compose = (...args: string[]) =>
-        succeed(found.path, ['-f', 'compose.yaml', '-p', 'quickstart', ...args], {
-          DOCKER_HOST: `unix://${socket}`,
+        example.succeed(found.path, ['-f', 'compose.yaml', '-p', 'quickstart', ...args], {
+          DOCKER_HOST: `unix://${example.socket}`,
           ...alone,
         });
       await compose('up', '-d');
@@ -160,7 +108,9 @@ describe('the quickstart', () => {
     await tscompose('up', '-d', '--wait');
     await tscompose('down', '-v');
     const docker = async (path: string) =>
-      JSON.parse((await runProgram('/usr/bin/curl', ['-sS', '--unix-socket', socket, `http://d${path}`])).stdout);
+      JSON.parse(
+        (await runProgram('/usr/bin/curl', ['-sS', '--unix-socket', example.socket, `http://d${path}`])).stdout,
+      );
     expect(await docker('/containers/json?all=1')).toEqual([]);
     expect((await docker('/volumes')).Volumes).toEqual([]);
     expect((await docker('/networks')).map((network: { Name: string }) => network.Name).sort()).toEqual([
@@ -168,7 +118,7 @@ describe('the quickstart', () => {
       'host',
       'none',
     ]);
-    const ledger = await takeLedger(instance, directory);
+    const ledger = await takeLedger(example.instance, example.directory);
     expect(ledger.processes.filter((line) => !/ keeper | --daemon | names/.test(line))).toEqual([]);
     expect(ledger.mounts).toEqual([]);
     expect(ledger.links.filter((name) => !name.endsWith('-default0'))).toEqual([]);
