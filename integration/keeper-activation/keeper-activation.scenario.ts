@@ -17,7 +17,7 @@ const MANAGER = `
 import os, select, signal, socket, subprocess, sys
 directory, kind, program, mode = sys.argv[1:5]
 place = os.open('/dev/null', os.O_RDONLY)  # keeps 3 free of what lives on
-api = socket.socket(socket.AF_UNIX); api.bind(directory + '/api.sock'); api.listen(16)
+api = socket.socket(socket.AF_UNIX); api.bind(directory + '/api.sock'); api.listen(16); print('listening', flush=True)
 if mode == 'bound': api = socket.socket(socket.AF_UNIX); api.bind(directory + '/other.sock')
 notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 name = '\\0tsc-notify-%d' % os.getpid() if kind == 'abstract' else directory + '/notify.sock'
@@ -73,7 +73,7 @@ it.each(['path', 'abstract'] as const)(
   async (kind) => {
     const manager = startManager(kind);
     // A connection from before the keeper lives waits and is served.
-    await until('the socket', () => pathExists(join(directory, 'api.sock')));
+    await until('the socket', () => manager.text().startsWith('listening'));
     expect(await greeting()).toMatch(/^served LANG,PATH(,PWD)?$/);
     await until('the notice', () => manager.text().includes('notice READY=1'));
     manager.child.stdin.end();

@@ -38,6 +38,19 @@ const echo: Handler = async (request) => {
       })(),
     );
   }
+  if (request.path === '/stopped') {
+    for await (const _ of request.body) break;
+    return json({ message: 'stopped' }, 404);
+  }
+  if (request.path === '/stopped-stream') {
+    return stream(
+      'text/plain',
+      (async function* () {
+        for await (const _ of request.body) break;
+        yield 'stopped';
+      })(),
+    );
+  }
   if (request.path === '/refused') return json({ message: 'refused' }, 400);
   const body = await readAll(request.body);
   return json({ method: request.method, path: request.path, query: request.query.toString(), size: body.length });
@@ -156,6 +169,15 @@ describe('ordinary requests', () => {
       expect(await talk(text)).toMatch(/^HTTP\/1.1 400 /);
     }
   });
+
+  it.each(['/stopped', '/stopped-stream'])(
+    'that are answered before all was sent get the answer (%s)',
+    async (place) => {
+      const part = `200\r\n${'x'.repeat(512)}\r\n`;
+      const head = `PUT ${place} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n`;
+      expect(await talk(head, part, part, part, '0\r\n\r\n')).toContain('stopped');
+    },
+  );
 
   it('have one per connection, so nothing can be appended', async () => {
     const answer = await talk('GET /a HTTP/1.1\r\nHost: x\r\n\r\nGET /b HTTP/1.1\r\nHost: x\r\n\r\n');

@@ -149,13 +149,17 @@ function createInnerServer(options: ServerOptions): HttpServer {
 async function serveRequest(request: IncomingMessage, response: ServerResponse, options: ServerOptions): Promise<void> {
   const gone = new AbortController();
   response.on('close', () => gone.abort());
-  const answer = await options.handler(readRequest(request, gone.signal)).catch(errorResponse);
+  const body = bodyOf(request);
+  const answer = await options.handler(readRequest(request, body, gone.signal)).catch(errorResponse);
   for (const [name, value] of Object.entries(standardHeaders(options.version))) response.setHeader(name, value);
   response.setHeader('Connection', 'close');
-  await writeAnswer(answer, response, request);
+  await writeAnswer(answer, response, async () => {
+    body.destroy();
+    await drain(request);
+  });
 }
 
-function readRequest(request: IncomingMessage, signal: AbortSignal): ApiRequest {
+function readRequest(request: IncomingMessage, body: Readable, signal: AbortSignal): ApiRequest {
   const url = request.url ?? '/';
   const question = url.indexOf('?');
   const headers: Record<string, string | undefined> = Object.create(null);
@@ -166,9 +170,19 @@ function readRequest(request: IncomingMessage, signal: AbortSignal): ApiRequest 
     path: question < 0 ? url : url.slice(0, question),
     query: new URLSearchParams(question < 0 ? '' : url.slice(question + 1)),
     headers,
-    body: request,
+    body,
     signal,
   };
+}
+
+// A stream of its own: whoever ends it before the client has sent all would else end the connection, and the answer with it.
+function bodyOf(request: IncomingMessage): Readable {
+  const body = new Readable({ read: () => void request.resume() });
+  const take = (chunk: Buffer) => void (body.push(chunk) || request.pause());
+  request.on('data', take).pause();
+  request.on('end', () => body.push(null)).on('error', (error) => body.destroy(error));
+  body.on('close', () => request.off('data', take)).on('error', () => undefined);
+  return body;
 }
 
 // A client that is still sending must be able to finish: closing under it would cost it the answer.
@@ -182,15 +196,15 @@ async function drain(request: IncomingMessage): Promise<void> {
   clearTimeout(timer);
 }
 
-async function writeAnswer(answer: ApiResponse, response: ServerResponse, request: IncomingMessage): Promise<void> {
+async function writeAnswer(answer: ApiResponse, response: ServerResponse, rest: () => Promise<void>): Promise<void> {
   switch (answer.kind) {
     case 'whole': {
       const body = Buffer.from(answer.body);
       const bare = answer.status === 204 || answer.status === 304;
       response.writeHead(answer.status, bare ? answer.headers : { ...answer.headers, 'Content-Length': body.length });
-      if (bare || request.method === 'HEAD') response.flushHeaders();
+      if (bare || response.req.method === 'HEAD') response.flushHeaders();
       else response.write(body);
-      await drain(request);
+      await rest();
       response.end();
       return;
     }
@@ -198,7 +212,11 @@ async function writeAnswer(answer: ApiResponse, response: ServerResponse, reques
       response.writeHead(answer.status, answer.headers);
       response.flushHeaders();
       try {
-        await pipeline(Readable.from(answer.chunks, { objectMode: false, highWaterMark: 64 << 10 }), response);
+        await pipeline(Readable.from(answer.chunks, { objectMode: false, highWaterMark: 64 << 10 }), response, {
+          end: false,
+        });
+        await rest();
+        response.end();
       } catch {
         // The head is gone: a cut connection is the only way left to say that it failed.
         response.destroy();
