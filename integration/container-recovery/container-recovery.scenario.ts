@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TestEngine } from '../kit/engine.ts';
 import { until } from '../kit/keeper.ts';
@@ -58,6 +59,21 @@ describe('a restarted engine', () => {
     expect(await state('leaves')).toMatchObject({ status: 'exited', exitCode: 137 });
     await until('a restart', async () => (await state('returns')).restartCount > 0);
     await test.engine.containers.remove('returns', { force: true });
+  });
+
+  it('leaves alone what a user stopped, until the machine starts again', async () => {
+    for (const name of ['always', 'unless-stopped'] as const) {
+      await test.create(name, ['sleep', '1000'], { host: { restartPolicy: { name, maximumRetries: 0 } } });
+      await test.engine.containers.start(name);
+      await test.engine.containers.stop(name, { timeoutSeconds: 0 });
+    }
+    await restartEngine();
+    expect((await state('always')).status).toBe('exited');
+    // What a reboot leaves of /run.
+    await restartEngine(async () => rmSync(join(test.directory, 'run/c'), { recursive: true }));
+    await until('the start', async () => (await state('always')).status === 'running');
+    expect((await state('unless-stopped')).status).toBe('exited');
+    for (const name of ['always', 'unless-stopped']) await test.engine.containers.remove(name, { force: true });
   });
 
   it('ends what has lost its monitor, and says so', async () => {

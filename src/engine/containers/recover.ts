@@ -1,5 +1,5 @@
 import { describeError, TscError } from '../../core/index.ts';
-import { listDirectory, readJsonIfExists, removeTree } from '../../host/index.ts';
+import { listDirectory, pathExists, readJsonIfExists, removeTree } from '../../host/index.ts';
 import type { ContainerRecord, ContainerState } from './container.ts';
 import {
   type ContainerContext,
@@ -114,7 +114,7 @@ async function recoverOne(
     await context.networks.withdraw(container.id);
     if (!context.table.sharing(container.id).some((other) => other.isRunning))
       await context.networks.closeSandbox(container.id);
-    resume(context, container);
+    await resume(context, container);
   }
 }
 
@@ -140,14 +140,22 @@ async function removeAgain(
 }
 
 /** What was going to happen by itself still does: a pending restart, and policies that bring a container up at start. */
-function resume(context: ContainerContext, container: LiveContainer): void {
+async function resume(context: ContainerContext, container: LiveContainer): Promise<void> {
   const { restartPolicy } = container.record.host;
   const { status } = container.state;
   const wasUp = status === 'restarting';
-  const always = restartPolicy.name === 'always' && status === 'exited' && !container.record.stoppedByUser;
-  if (!wasUp && !always) return;
+  const always = restartPolicy.name === 'always' && status === 'exited';
+  if (!wasUp && !(always && (!container.record.stoppedByUser || (await isFirstSinceBoot(context, container))))) return;
   container.setState({ status: 'restarting' });
   scheduleRestart(context, container, 0);
+}
+
+/**
+ * Docker starts with `always` at the start of its daemon also what a user stopped. Our daemon comes and goes by itself, so the start of
+ * the machine takes that place: the run directory of a container that ran since is there.
+ */
+async function isFirstSinceBoot(context: ContainerContext, container: LiveContainer): Promise<boolean> {
+  return !(await pathExists(pathsOf(context, container.id).run));
 }
 
 async function adopt(
