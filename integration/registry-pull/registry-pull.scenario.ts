@@ -308,14 +308,13 @@ describe('registries that misbehave', () => {
     await expect(stores.images.pull(ref)).rejects.toMatchObject({ code: 'registry/corrupt' });
   });
 
-  it('can be given up', async () => {
-    await using server = await startScriptedServer((request, response) => {
-      if (request.url?.includes('/blobs/')) return;
-      serveImage(image, request, response);
-    });
+  it.each(['/manifests/', '/blobs/'])('can be given up, at %s', async (place) => {
     const stop = new AbortController();
+    await using server = await startScriptedServer((request, response) => {
+      if (request.url?.includes(place)) stop.abort();
+      else serveImage(image, request, response);
+    });
     const pulling = pullFrom(server.host, instantClock(), { signal: stop.signal });
-    setTimeout(() => stop.abort(), 200);
     await expect(pulling).rejects.toMatchObject({ code: 'registry/cancelled' });
   });
 });

@@ -22,8 +22,19 @@ interface Pull {
   readonly report: (progress: ImageProgress) => void;
 }
 
-/** Fetches what is missing of an image, unpacks each layer as soon as it is there, then gives the name. */
+/** Fetches what is missing of an image, unpacks each layer as soon as it is there, then gives the name. Given up: `registry/cancelled`. */
 export async function pullImage(catalog: ImageCatalog, wanted: ImageRef, options: PullOptions): Promise<Image> {
+  try {
+    return await fetchImage(catalog, wanted, options);
+  } catch (error) {
+    // Whatever was cut off by it: a question, a transfer, a wait.
+    if (options.signal?.aborted && !(error instanceof TscError))
+      throw new TscError('registry/cancelled', 'cancelled', { cause: error });
+    throw error;
+  }
+}
+
+async function fetchImage(catalog: ImageCatalog, wanted: ImageRef, options: PullOptions): Promise<Image> {
   const ref = withDefaultTag(wanted);
   const report = options.onProgress ?? (() => undefined);
   const pull: Pull = { catalog, ref, options, report };
