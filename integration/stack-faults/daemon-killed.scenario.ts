@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { startTestDaemon, type TestDaemon, waitUntil } from '../kit/daemon.ts';
-import { leftovers } from '../kit/ledger.ts';
 import { freePort } from '../kit/free-port.ts';
+import { leftovers } from '../kit/ledger.ts';
 import { settle, takeInventory } from '../stack-leftovers/inventory.ts';
 import { type CliProject, cliProject } from '../stack-up/run-cli.ts';
 import { killDaemon, randomFrom } from './faults.ts';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { startTestDaemon, type TestDaemon } from '../kit/daemon.ts';
-import { leftovers } from '../kit/ledger.ts';
 import { freePort } from '../kit/free-port.ts';
+import { leftovers } from '../kit/ledger.ts';
 import { type CliProject, cliProject } from '../stack-up/run-cli.ts';
 
 // Another `up` touches what changed, says why, and nothing else.

@@ -3,8 +3,8 @@ import { join, resolve } from 'node:path';
 import { expect, it } from 'vitest';
 import { runProgram } from '../../src/host/index.ts';
 import { waitUntil } from '../kit/daemon.ts';
-import { leftovers, takeLedger } from '../kit/ledger.ts';
 import { freePort } from '../kit/free-port.ts';
+import { leftovers, takeLedger } from '../kit/ledger.ts';
 
 // The command with no daemon there: it starts one, several at once start one only, and the machine is as it was afterwards.
 const COMMAND = resolve(import.meta.dirname, '../../src/launch/tscompose');

@@ -3,10 +3,10 @@ import { createSocket } from 'node:dgram';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startTestDaemon, type TestDaemon } from '../kit/daemon.ts';
+import { freePort } from '../kit/free-port.ts';
 import { leftovers } from '../kit/ledger.ts';
 import { killDaemon } from '../stack-faults/faults.ts';
 import { type CliProject, cliProject } from '../stack-up/run-cli.ts';
-import { freePort } from '../kit/free-port.ts';
 import { commandLine, processesBelow, settle, takeInventory } from './inventory.ts';
 
 // `tscompose down -v` leaves the machine as it was before `up`, whatever happened between the two.

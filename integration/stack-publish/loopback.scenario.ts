@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { runProgram } from '../../src/host/index.ts';
 import { startTestDaemon, type TestDaemon } from '../kit/daemon.ts';
-import { leftovers } from '../kit/ledger.ts';
 import { freePort } from '../kit/free-port.ts';
+import { leftovers } from '../kit/ledger.ts';
 import { cliProject } from '../stack-up/run-cli.ts';
 
 let daemon: TestDaemon;
