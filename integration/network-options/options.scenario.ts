@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { HOST, type Member, NEIGHBOUR, NEIGHBOUR_6, World } from '../network-reach/world.ts';
+import { HOST, type Member, NEIGHBOUR, NEIGHBOUR_6, Place, World } from '../network-reach/world.ts';
 
 const IP = '/usr/sbin/ip';
 const BRIDGE = '/usr/sbin/bridge';
 const OPTION = 'com.docker.network.bridge';
+/** A server behind a router that is not the host. */
+const BEYOND = '198.51.100.9';
 
 describe('driver options of bridge networks', () => {
   let world: World;
@@ -153,6 +155,94 @@ describe('driver options of bridge networks', () => {
     expect(await member.probe('tcp', NEIGHBOUR, 7000)).toBe(`neighbour saw ${HOST}`);
   });
 
+  /** A router behind the bridge: a container's way out that does not lead over the host. */
+  async function addRouter(name: string, gateway: string): Promise<Place> {
+    const router = await Place.make();
+    const ends = ['link', 'add', 'far0', 'type', 'veth', 'peer', 'name', 'far0', 'netns', String(router.pid)];
+    await world.host.run(IP, ...ends);
+    await world.host.run(IP, 'link', 'set', 'far0', 'master', bridge(name), 'up');
+    await router.run(IP, 'addr', 'add', gateway, 'dev', 'far0');
+    await router.run(IP, 'addr', 'add', `${BEYOND}/32`, 'dev', 'lo');
+    await router.run(IP, 'link', 'set', 'far0', 'up');
+    await world.serve('router', router, 7000);
+    return router;
+  }
+
+  it.each([0, 1])(
+    'inhibit_ipv4: the gateway is somebody behind the bridge (bridge netfilter %i)',
+    async (netfilter) => {
+      const settings = '/proc/sys/net/bridge/bridge-nf-call-iptables';
+      await world.host.run('/bin/sh', '-c', `[ ! -e ${settings} ] || echo ${netfilter} > ${settings}`);
+      const pools = [{ subnet: '172.31.77.0/24', gateway: '172.31.77.77' }];
+      await create('inhibited', { [`${OPTION}.inhibit_ipv4`]: 'true' }, { pools });
+      const member = await world.start('inhibited', [{ network: 'inhibited' }]);
+      const router = await addRouter('inhibited', '172.31.77.77/24');
+      try {
+        const [link] = JSON.parse(await world.host.run(IP, '-j', 'addr', 'show', 'dev', bridge('inhibited')));
+        expect(link.addr_info).toEqual([]);
+        expect(await member.run(IP, 'route', 'show', 'default')).toContain('default via 172.31.77.77 dev eth0');
+        expect(await member.probe('tcp', BEYOND, 7000)).toBe(`router saw ${member.address}`);
+        // The other way round under an address that is none of the network's.
+        await router.run(IP, 'route', 'add', `${member.address}/32`, 'dev', 'far0', 'src', BEYOND);
+        expect(await router.probe('tcp', member.address, 80)).toBe(`inhibited saw ${BEYOND}`);
+        // To the host, and past it, nobody gets under such an address.
+        await router.run(IP, 'neigh', 'add', '172.31.77.250', 'lladdr', link.address, 'dev', 'far0');
+        const past = ['via', '172.31.77.250', 'src', BEYOND];
+        for (const target of [HOST, NEIGHBOUR]) await router.run(IP, 'route', 'add', `${target}/32`, ...past);
+        await world.host.run(IP, 'route', 'add', `${BEYOND}/32`, 'dev', bridge('inhibited'));
+        expect(await router.probe('tcp', HOST, 7001)).toBe('timeout');
+        expect(await router.probe('tcp', NEIGHBOUR, 7000)).toBe('timeout');
+      } finally {
+        router.close();
+        await world.host.run(IP, 'link', 'del', 'far0');
+        await world.service.release(member.id);
+        await world.service.remove('inhibited');
+      }
+    },
+  );
+
+  it('auxiliary address DefaultGatewayIPv4: the way out leads there, and the bridge keeps its own', async () => {
+    const auxiliary = { DefaultGatewayIPv4: '172.31.78.254' };
+    await create('second', {}, { pools: [{ subnet: '172.31.78.0/24', auxiliary }] });
+    const member = await world.start('second', [{ network: 'second' }]);
+    const router = await addRouter('second', '172.31.78.254/24');
+    try {
+      const [link] = JSON.parse(await world.host.run(IP, '-j', 'addr', 'show', 'dev', bridge('second')));
+      expect(link.addr_info).toMatchObject([{ local: '172.31.78.1', prefixlen: 24 }]);
+      expect(await member.run(IP, 'route', 'show', 'default')).toContain('default via 172.31.78.254 dev eth0');
+      expect(await member.probe('tcp', BEYOND, 7000)).toBe(`router saw ${member.address}`);
+    } finally {
+      router.close();
+    }
+  });
+
+  it('trusted_host_interfaces: from there published ports, and only they, are reached at the container too', async () => {
+    const trust = (names: string) => ({ [`${OPTION}.trusted_host_interfaces`]: names });
+    await create('trusting', trust('wg0:lan0'), { enableIpv6: true });
+    await create('elsewhere', trust('lan1'), { enableIpv6: true });
+    const ports = (hostPort: number) => [
+      { containerPort: 80, protocol: 'tcp', hostPort, hostIp: '127.0.0.1' } as const,
+    ];
+    const six = [{ containerPort: 80, protocol: 'tcp', hostPort: 8096, hostIp: '2001:db8::1' } as const];
+    const member = await world.start('trusting', [{ network: 'trusting' }], [...ports(8096), ...six]);
+    const other = await world.start('elsewhere', [{ network: 'elsewhere' }], ports(8097));
+    const plain = await world.start('unpublished', [{ network: 'trusting' }]);
+    for (const name of ['trusting', 'elsewhere']) {
+      const { pool, pool6 } = world.service.inspect(name);
+      await world.neighbour.run(IP, 'route', 'add', pool?.subnet ?? '', 'via', HOST);
+      await world.neighbour.run(IP, 'route', 'add', pool6?.subnet ?? '', 'via', '2001:db8::1');
+    }
+    expect(await world.neighbour.probe('tcp', member.address, 80)).toBe(`trusting saw ${NEIGHBOUR}`);
+    expect(await world.neighbour.probe('tcp', member.address6, 80)).toBe(`trusting saw ${NEIGHBOUR_6}`);
+    expect(await world.neighbour.probe('udp', member.address, 80)).toBe('timeout');
+    expect(await world.neighbour.probe('tcp', plain.address, 80)).toBe('timeout');
+    expect(await world.neighbour.probe('tcp', plain.address6, 80)).toBe('timeout');
+    expect(await world.neighbour.probe('tcp', other.address, 80)).toBe('timeout');
+    expect(await one.probe('tcp', member.address, 80)).toBe('timeout');
+    await world.service.withdraw(member.id);
+    expect(await world.neighbour.probe('tcp', member.address, 80)).toBe('timeout');
+  });
+
   it('names of interfaces: a prefix for the network, one for the endpoint', async () => {
     await create('named', { 'com.docker.network.container_iface_prefix': 'lan', [`${OPTION}.name`]: 'tscnet-named' });
     const ifname = (name: string) => ({ driverOptions: { 'com.docker.network.endpoint.ifname': name } });
@@ -184,8 +274,9 @@ describe('driver options of bridge networks', () => {
     const wrong: readonly [string, string, string][] = [
       [`${OPTION}.gateway_mode_ipv4`, 'open', 'network/invalid'],
       [`${OPTION}.gateway_mode_ipv6`, 'route', 'network/invalid'],
-      [`${OPTION}.inhibit_ipv4`, 'true', 'network/unsupported'],
-      [`${OPTION}.trusted_host_interfaces`, 'eth0', 'network/unsupported'],
+      [`${OPTION}.inhibit_ipv4`, 'perhaps', 'network/invalid'],
+      [`${OPTION}.trusted_host_interfaces`, 'eth0:../x', 'network/invalid'],
+      [`${OPTION}.default_bridge`, 'true', 'network/unsupported'],
       [`${OPTION}.host_binding_ipv4`, '::1', 'network/invalid'],
       [`${OPTION}.enable_icc`, 'perhaps', 'network/invalid'],
       ['com.docker.network.container_iface_prefix', 'a/b', 'network/invalid'],
@@ -194,7 +285,7 @@ describe('driver options of bridge networks', () => {
     for (const [key, value, code] of wrong)
       await expect(create('wrong', { [key]: value })).rejects.toMatchObject({
         code,
-        message: expect.stringContaining(key.replace(/.*inhibit/, 'inhibit')),
+        message: expect.stringContaining(key),
       });
     const low = { 'com.docker.network.driver.mtu': '1279' };
     await expect(create('wrong', low, { enableIpv6: true })).rejects.toMatchObject({ code: 'network/invalid' });

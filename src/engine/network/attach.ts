@@ -68,6 +68,11 @@ function sharesMac({ driver, parent }: NetworkRecord): boolean {
   return driver === 'ipvlan' || parent?.mode === 'passthru';
 }
 
+/** Where the way out leads: the bridge, or the auxiliary address with Docker's name for another router on it. */
+function gatewayOf({ driver }: NetworkRecord, pool: Pool, family: 4 | 6): string {
+  return (driver === 'bridge' ? pool.auxiliary[`DefaultGatewayIPv${family}`] : undefined) ?? pool.gateway;
+}
+
 type Addresses = Pick<
   Endpoint,
   'address' | 'prefixLength' | 'gateway' | 'address6' | 'prefixLength6' | 'gateway6' | 'direct'
@@ -85,11 +90,11 @@ function addressesIn(
   return {
     address: pool ? addressIn(context, network, pool, spec.ipv4) : '',
     prefixLength: pool ? prefixOf(pool) : 0,
-    gateway: closed || !pool ? '' : pool.gateway,
+    gateway: closed || !pool ? '' : gatewayOf(network, pool, 4),
     ...(pool6 && {
       address6: addressIn(context, network, pool6, spec.ipv6),
       prefixLength6: prefixOf(pool6),
-      ...(!closed && { gateway6: pool6.gateway }),
+      ...(!closed && { gateway6: gatewayOf(network, pool6, 6) }),
     }),
     ...(direct && { direct }),
   };

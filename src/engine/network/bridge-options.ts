@@ -8,7 +8,16 @@ export const DEFAULT_MTU = 1500;
 export interface BridgeOptions
   extends Pick<
     NetworkRecord,
-    'mtu' | 'masquerade' | 'apart' | 'hostBinding' | 'interfacePrefix' | 'withoutGateway' | 'unprotected' | 'routed'
+    | 'mtu'
+    | 'masquerade'
+    | 'apart'
+    | 'hostBinding'
+    | 'interfacePrefix'
+    | 'withoutGateway'
+    | 'gatewayElsewhere'
+    | 'trusted'
+    | 'unprotected'
+    | 'routed'
   > {
   readonly bridge?: string;
 }
@@ -46,7 +55,7 @@ const gatewayMode =
     if (value !== 'isolated')
       throw invalid(`network option ${key}=${value} is not one of nat, nat-unprotected, routed, isolated`);
     if (!spec.internal) throw invalid(`network option ${key}=isolated needs an internal network`);
-    return { ...options, withoutGateway: [...(options.withoutGateway ?? []), family] };
+    return { ...options, withoutGateway: [...new Set([...(options.withoutGateway ?? []), family])] };
   };
 
 /** An option that may be given with the one value that our bridges have anyway. */
@@ -83,12 +92,28 @@ const READERS: Readonly<Record<string, OptionReader>> = {
   },
   'com.docker.network.bridge.gateway_mode_ipv4': gatewayMode(4),
   'com.docker.network.bridge.gateway_mode_ipv6': gatewayMode(6),
-  'com.docker.network.bridge.default_bridge': only(false, 'another default bridge is not supported'),
-  'com.docker.network.bridge.inhibit_ipv4': only(
+  'com.docker.network.bridge.default_bridge': only(
     false,
-    'a bridge without an IPv4 address (inhibit_ipv4) is not supported',
-    'use gateway_mode_ipv4=isolated on an internal network',
+    'network option com.docker.network.bridge.default_bridge: the default bridge belongs to network bridge, a second network on it would take its address away',
+    'leave the option out, and name the bridge with com.docker.network.bridge.name',
   ),
+  'com.docker.network.bridge.inhibit_ipv4': (options, value, key, spec) =>
+    readBoolean(key, value)
+      ? {
+          ...options,
+          withoutGateway: [...new Set([...(options.withoutGateway ?? []), 4 as const])],
+          ...(!spec.internal && { gatewayElsewhere: true }),
+        }
+      : options,
+  'com.docker.network.bridge.trusted_host_interfaces': (options, value, key) => {
+    const names = [...new Set(value.split(':').filter((name) => name !== ''))];
+    const wrong = names.find((name) => !/^[a-zA-Z0-9_.@-]{1,15}$/.test(name) || ['.', '..', 'lo'].includes(name));
+    if (wrong !== undefined)
+      throw invalid(
+        `network option ${key}: ${JSON.stringify(wrong)} is not an interface of the host (example: eth0:wg0)`,
+      );
+    return names.length > 0 ? { ...options, trusted: names } : options;
+  },
 };
 
 /** Throws network/unsupported, network/invalid. */

@@ -77,11 +77,13 @@ function newRecord(context: NetworkContext, spec: NetworkSpec): Omit<NetworkReco
 async function decideBridged(context: NetworkContext, spec: NetworkSpec): Promise<BridgedNetwork> {
   const options = readBridgeOptions(spec);
   const base = newRecord(context, spec);
+  const pools = await choosePools(context, spec, await subnetsInUse(context));
   const network: BridgedNetwork = {
     ...base,
     driver: 'bridge',
     ...options,
-    ...(await choosePools(context, spec, await subnetsInUse(context))),
+    ...pools,
+    ...(pools.pool?.auxiliary['DefaultGatewayIPv4'] && !base.internal && { gatewayElsewhere: true }),
     bridge: options.bridge ?? `${context.instance}-${base.id.slice(0, 7)}`,
   };
   if ([...context.state.networks.values()].some((other) => other.bridge === network.bridge))

@@ -82,8 +82,12 @@ export interface NetworkRecord {
   readonly hostBinding?: string;
   /** Beginning of interface names inside containers; absent: `eth`. */
   readonly interfacePrefix?: string;
-  /** Families whose gateway address the bridge does not carry (gateway mode `isolated`). */
+  /** Families whose gateway address the bridge does not carry (gateway mode `isolated`, `inhibit_ipv4`). */
   readonly withoutGateway?: readonly (4 | 6)[];
+  /** Present and true: the IPv4 gateway is not the host but something behind the bridge; packets of others come over it. */
+  readonly gatewayElsewhere?: boolean;
+  /** Host interfaces from which published ports are reached at the container's address, too. */
+  readonly trusted?: readonly string[];
   /** Families in which every port is open to whoever has a route (gateway mode `nat-unprotected`). */
   readonly unprotected?: readonly (4 | 6)[];
   /** Families without address translation, whose published ports are reached at the container's address (mode `routed`). */

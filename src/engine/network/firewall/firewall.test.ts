@@ -53,6 +53,9 @@ table inet tsc {
 		type ifname
 		elements = { "tsc-2" }
 	}
+	set elsewhere {
+		type ifname
+	}
 	set same {
 		type ifname . ifname
 		elements = { "tsc-1" . "tsc-1", "tsc-2" . "tsc-2" }
@@ -90,6 +93,13 @@ table inet tsc {
 	set reached {
 		type ipv4_addr . inet_proto . inet_service
 	}
+	set trusted {
+		type ipv4_addr . ifname
+		flags interval
+	}
+	set direct {
+		type ipv4_addr . inet_proto . inet_service
+	}
 	set members6 {
 		type ipv6_addr . ifname
 		flags interval
@@ -115,6 +125,13 @@ table inet tsc {
 		flags interval
 	}
 	set reached6 {
+		type ipv6_addr . inet_proto . inet_service
+	}
+	set trusted6 {
+		type ipv6_addr . ifname
+		flags interval
+	}
+	set direct6 {
 		type ipv6_addr . inet_proto . inet_service
 	}
 	map everywhere {
@@ -167,6 +184,11 @@ table inet tsc {
     ['ipv6', [network(1, six)], [port(8080), port(8080, '::', 'fd00:1::2'), port(8082, '2001:db8::1', 'fd00:1::2')]],
     ['routed', [network(1, { ...six, routed: [4, 6] })], [reached, { ...reached, hostIp: '::', address: 'fd00:1::2' }]],
     ['unprotected', [network(1, { ...six, unprotected: [6] })], []],
+    [
+      'trusted',
+      [network(1, { ...six, trusted: ['eth1', 'wg0'] }), network(2, { gatewayElsewhere: true, withoutGateway: [4] })],
+      [port(8080, '127.0.0.1'), port(8080, '::', 'fd00:1::2'), port(8081, '0.0.0.0', '172.20.2.2')],
+    ],
   ];
 
   it.each(SCENARIOS)('golden: %s', async (name, networks, ports) => {
@@ -182,6 +204,15 @@ table inet tsc {
     expect(elements.reached6).toEqual([{ key: 'fd00:1::2 . tcp . 80' }]);
     expect([elements.everywhere, elements.at_address, elements.masqueraded]).toEqual([[], [], []]);
     expect(elements.answered).toEqual([{ key: '172.20.1.0/24' }]);
+  });
+
+  it('opens published ports of a network to the interfaces it trusts, unless it is internal', () => {
+    const ports = [port(8080), port(8081, '127.0.0.1'), port(8080, '0.0.0.0', '172.20.2.2')];
+    const { elements } = build([network(1, { trusted: ['eth1'] }), network(2)], ports);
+    expect(elements.trusted).toEqual([{ key: '172.20.1.0/24 . "eth1"' }]);
+    expect(elements.direct).toEqual([{ key: '172.20.1.2 . tcp . 80' }]);
+    const closed = build([network(1, { trusted: ['eth1'], internal: true })], ports).elements;
+    expect([closed.trusted, closed.direct]).toEqual([[], []]);
   });
 
   it('rewrites what the container has an address for, and leaves ::1 to a proxy', () => {
@@ -226,7 +257,7 @@ table inet tsc {
       'ip6 saddr fe80::/10 ip6 daddr { fe80::/10, ff00::/8 } accept',
       'ip6 saddr . iifname != @members6 drop',
       'ip6 daddr . iifname @members6 accept',
-      'ip6 daddr @subnets6 drop',
+      'ip6 daddr @subnets6 ip6 daddr . iifname != @trusted6 drop',
     ].map((rule) => guard.indexOf(rule));
     expect(order).not.toContain(-1);
     expect(order.toSorted((a, b) => a - b)).toEqual(order);
@@ -238,7 +269,7 @@ table inet tsc {
     const guard = text.slice(text.indexOf('chain guard'), text.indexOf('chain publish'));
     expect(guard).toMatch(/priority raw/);
     expect(guard.indexOf('iifname "lo" accept')).toBeLessThan(guard.indexOf('ip daddr 127.0.0.0/8 drop'));
-    expect(guard.indexOf('ip daddr . iifname @members accept')).toBeLessThan(guard.indexOf('ip daddr @subnets drop'));
+    expect(guard.indexOf('ip daddr . iifname @members accept')).toBeLessThan(guard.indexOf('ip daddr @subnets '));
     // N04: rewriting only for addresses of this host.
     expect(text.match(/jump publish/g)).toHaveLength(2);
     expect(text.match(/fib daddr type local jump publish/g)).toHaveLength(2);

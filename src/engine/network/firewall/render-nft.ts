@@ -7,12 +7,12 @@ const SET_NAMES = Object.keys(SETS) as SetName[];
  * The rules, the same for every instance; what varies lies in the sets.
  *
  * guard (before connection tracking): nothing from outside reaches the host's loopback or a container's own address, no bridge
- * sends with a source that is not its own, and no container plays router; containers whose address is not hidden get answers
+ * sends with a source that is not its own (where the gateway is behind the bridge, others' packets may cross it, to nowhere else), and no container plays router; containers whose address is not hidden get answers
  * from outside, and what is no answer is dropped in passing (unless the network is open to the outside). publish: published ports, only for addresses of this
  * host (::1 is left to a proxy: the kernel routes nothing from there). leaving: loopback
  * and hairpin connections come back through us; containers go out under the host's address. passing: bridges are closed to each
  * other except for published ports, those of routed networks at the container's own address, which answers pings too; internal ones
- * are closed; where containers are kept apart, their published ports are no way round it (with bridge netfilter on, the bridge would
+ * are closed, trusted interfaces of the host reach published ports at the container's own address too; where containers are kept apart, their published ports are no way round it (with bridge netfilter on, the bridge would
  * drop such packets by itself). entering: internal containers do not reach the host.
  * Protocol 58 is ICMPv6: by name nft would look it up in /etc/protocols, which small systems do not have.
  */
@@ -21,17 +21,17 @@ const CHAINS = `	chain guard {
 		iifname "lo" accept
 		ip daddr 127.0.0.0/8 drop
 		ip saddr 127.0.0.0/8 drop
-		iifname @bridges ip saddr . iifname != @members drop
+		iifname @bridges ip saddr . iifname != @members iifname != @elsewhere drop
 		ip daddr . iifname @members accept
 		ip daddr @answered fib daddr type unicast accept
-		ip daddr @subnets drop
+		ip daddr @subnets ip daddr . iifname != @trusted drop
 		iifname @bridges icmpv6 type { nd-router-advert, nd-redirect } drop
 		iifname @bridges ip6 saddr fe80::/10 ip6 daddr { fe80::/10, ff00::/8 } accept
 		iifname @bridges ip6 saddr :: meta l4proto 58 accept
 		iifname @bridges ip6 saddr . iifname != @members6 drop
 		ip6 daddr . iifname @members6 accept
 		ip6 daddr @answered6 fib daddr type unicast accept
-		ip6 daddr @subnets6 drop
+		ip6 daddr @subnets6 ip6 daddr . iifname != @trusted6 drop
 	}
 	chain publish {
 		dnat ip to ip daddr . meta l4proto . th dport map @at_address
@@ -66,6 +66,7 @@ const CHAINS = `	chain guard {
 	chain out_of_bridge {
 		iifname . oifname @same accept
 		iifname . oifname @apart drop
+		iifname @elsewhere ip saddr . iifname != @members drop
 		ct state invalid drop
 		ct state established,related accept
 		ip6 saddr . iifname != @members6 drop
@@ -77,6 +78,8 @@ const CHAINS = `	chain guard {
 		ct status dnat accept
 		ip daddr . meta l4proto . th dport @reached accept
 		ip6 daddr . meta l4proto . th dport @reached6 accept
+		ip daddr . iifname @trusted ip daddr . meta l4proto . th dport @direct accept
+		ip6 daddr . iifname @trusted6 ip6 daddr . meta l4proto . th dport @direct6 accept
 		ip daddr @routed icmp type echo-request accept
 		ip6 daddr @routed6 icmpv6 type echo-request accept
 		iifname != @bridges ip daddr @open accept
@@ -85,6 +88,7 @@ const CHAINS = `	chain guard {
 	}
 	chain entering {
 		type filter hook input priority filter; policy accept;
+		iifname @elsewhere ip saddr . iifname != @members drop
 		iifname @internal ct state established,related accept
 		iifname @internal icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
 		iifname @internal drop

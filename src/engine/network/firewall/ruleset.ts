@@ -1,5 +1,6 @@
 import { isIPv6 } from 'node:net';
 import type { BoundPort, NetworkRecord, Protocol } from '../network.ts';
+import { contains, knownSubnet, parseAddress } from '../subnet.ts';
 
 /** A published port as the firewall sees it. */
 export interface PublishedPort {
@@ -27,6 +28,7 @@ export interface FirewallState {
 export const SETS = {
   bridges: { kind: 'set', type: 'ifname', interval: false },
   internal: { kind: 'set', type: 'ifname', interval: false },
+  elsewhere: { kind: 'set', type: 'ifname', interval: false },
   same: { kind: 'set', type: 'ifname . ifname', interval: false },
   apart: { kind: 'set', type: 'ifname . ifname', interval: false },
   members: { kind: 'set', type: 'ipv4_addr . ifname', interval: true },
@@ -36,6 +38,8 @@ export const SETS = {
   open: { kind: 'set', type: 'ipv4_addr', interval: true },
   routed: { kind: 'set', type: 'ipv4_addr', interval: true },
   reached: { kind: 'set', type: 'ipv4_addr . inet_proto . inet_service', interval: false },
+  trusted: { kind: 'set', type: 'ipv4_addr . ifname', interval: true },
+  direct: { kind: 'set', type: 'ipv4_addr . inet_proto . inet_service', interval: false },
   members6: { kind: 'set', type: 'ipv6_addr . ifname', interval: true },
   subnets6: { kind: 'set', type: 'ipv6_addr', interval: true },
   masqueraded6: { kind: 'set', type: 'ipv6_addr', interval: true },
@@ -43,6 +47,8 @@ export const SETS = {
   open6: { kind: 'set', type: 'ipv6_addr', interval: true },
   routed6: { kind: 'set', type: 'ipv6_addr', interval: true },
   reached6: { kind: 'set', type: 'ipv6_addr . inet_proto . inet_service', interval: false },
+  trusted6: { kind: 'set', type: 'ipv6_addr . ifname', interval: true },
+  direct6: { kind: 'set', type: 'ipv6_addr . inet_proto . inet_service', interval: false },
   everywhere: { kind: 'map', type: 'inet_proto . inet_service : ipv4_addr . inet_service', interval: false },
   at_address: {
     kind: 'map',
@@ -73,8 +79,13 @@ export interface Ruleset {
 
 const EVERYWHERE: readonly string[] = ['0.0.0.0', '::'];
 
+/** A port at the container's own address. */
+function ownElement(port: PublishedPort): Element {
+  return { key: `${port.address} . ${port.protocol} . ${port.containerPort}` };
+}
+
 function portElement(port: PublishedPort): Element {
-  if (port.hostPort === 0) return { key: `${port.address} . ${port.protocol} . ${port.containerPort}` };
+  if (port.hostPort === 0) return ownElement(port);
   const key = `${port.protocol} . ${port.hostPort}`;
   return {
     key: EVERYWHERE.includes(port.hostIp) ? key : `${port.hostIp} . ${key}`,
@@ -101,7 +112,28 @@ function poolElements(networks: readonly (NetworkRecord & { readonly bridge: str
       .map(({ subnet }) => ({ key: subnet })),
     routed: pools.filter((network) => isRouted(network) && !network.internal).map(({ subnet }) => ({ key: subnet })),
     open: pools.filter((network) => isOpen(network) && !network.internal).map(({ subnet }) => ({ key: subnet })),
+    trusted: pools.flatMap(({ subnet, trusted, internal }) =>
+      internal ? [] : (trusted ?? []).map((name) => ({ key: `${subnet} . "${name}"` })),
+    ),
   };
+}
+
+/** Published ports of the networks of one family that trust interfaces of the host; the same port once, whatever it is published on. */
+function directPorts(
+  networks: readonly NetworkRecord[],
+  published: readonly PublishedPort[],
+  key: 'pool' | 'pool6',
+): readonly Element[] {
+  const subnets = networks.flatMap((network) => {
+    const pool = network[key];
+    return pool && network.trusted && !network.internal ? [knownSubnet(pool.subnet)] : [];
+  });
+  if (subnets.length === 0) return [];
+  const keys = published.flatMap((port) => {
+    const address = parseAddress(port.address);
+    return address && subnets.some((subnet) => contains(subnet, address)) ? [ownElement(port).key] : [];
+  });
+  return [...new Set(keys)].sort().map((each) => ({ key: each }));
 }
 
 /** Decides the table. Sorted, so that equal states give equal text. */
@@ -125,6 +157,7 @@ export function buildRuleset(state: FirewallState): Ruleset {
       ports.filter((port) => port.reached && port.six === six).map(({ element }) => [element.key, element]),
     ).values(),
   ];
+  const directElements = (key: 'pool' | 'pool6') => directPorts(bridged, state.published, key);
   const four = poolElements(bridged, 'pool');
   const six = poolElements(bridged, 'pool6');
   const quoted = (name: string) => `"${name}"`;
@@ -136,6 +169,9 @@ export function buildRuleset(state: FirewallState): Ruleset {
     elements: {
       bridges: bridged.map((network) => ({ key: quoted(network.bridge) })),
       internal: bridged.filter((network) => network.internal).map((network) => ({ key: quoted(network.bridge) })),
+      elsewhere: bridged
+        .filter((network) => network.gatewayElsewhere)
+        .map((network) => ({ key: quoted(network.bridge) })),
       same: bridged.filter((network) => !network.apart).map(withItself),
       apart: bridged.filter((network) => network.apart).map(withItself),
       members: four.members,
@@ -145,6 +181,8 @@ export function buildRuleset(state: FirewallState): Ruleset {
       open: four.open,
       routed: four.routed,
       reached: reachedElements(false),
+      trusted: four.trusted,
+      direct: directElements('pool'),
       members6: six.members,
       subnets6: six.subnets,
       masqueraded6: six.masqueraded,
@@ -152,6 +190,8 @@ export function buildRuleset(state: FirewallState): Ruleset {
       open6: six.open,
       routed6: six.routed,
       reached6: reachedElements(true),
+      trusted6: six.trusted,
+      direct6: directElements('pool6'),
       everywhere: portElements(true, false),
       at_address: portElements(false, false),
       everywhere6: portElements(true, true),
