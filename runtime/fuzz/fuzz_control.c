@@ -26,7 +26,7 @@ static void read_line(const char *text, size_t size) {
     return;
   }
   must(id >= 0);
-  if (json_need_string(&request, "op", &op, &err) == 0) {
+  if (json_need_string(&request, "op", &op, &err) > 0) {
     answer(id, op, 1 + (int)(size % 120));
   }
   (void)json_strings_at(&request, "args", &args, &err);

@@ -3,6 +3,7 @@
  * limited, the sets are those its configuration names, and no address leads back to the host.
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -82,7 +83,12 @@ static int admit(const struct sandbox *sandbox, const struct json *message, stru
   struct opening opening = {0};
   size_t address_count = 0, port_count = 0;
   long long seconds = 0;
-  int r = json_need_string(&config, "gate_table", &opening.table, err);
+  bool limited = false;
+  int r = json_bool_at(&config, "limited", &limited, err);
+  if (r >= 0 && !limited) {
+    return err_set(err, EPERM, "sandbox %s is not limited", sandbox->name);
+  }
+  r = r < 0 ? r : json_need_string(&config, "gate_table", &opening.table, err);
   r = r < 0 ? r : json_need_string(&config, "gate_sets", &opening.prefix, err);
   r = r < 0 ? r : json_array_at(message, "addresses", &addresses, &address_count, err);
   r = r < 0 ? r : json_array_at(message, "ports", &ports, &port_count, err);
