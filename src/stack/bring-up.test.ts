@@ -37,6 +37,17 @@ describe('bringing a project up', () => {
     expect(client.records.acts).toEqual([]);
   });
 
+  it('says that a foreign engine does not know an option of ours', async () => {
+    const client = { ...createMemoryClient(), isOurs: () => Promise.resolve(false) };
+    const option = '{driver_opts: {dev.tscompose.bridge.source_check: "true"}}';
+    const project = await sampleProject(`services: {web: {image: web, networks: [n]}}\nnetworks: {n: ${option}}`);
+    await expect(bringUp(client, project, OPTIONS)).rejects.toMatchObject({
+      code: 'stack/unsupported',
+      message: expect.stringContaining('dev.tscompose.bridge.source_check'),
+    });
+    expect(client.records.acts).toEqual([]);
+  });
+
   it('replaces a container whose egress list changed, whoever made it', async () => {
     const client = createMemoryClient();
     const upWith = async (egress: string) =>

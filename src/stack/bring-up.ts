@@ -38,6 +38,7 @@ export async function bringUp(client: EngineClient, project: Project, options: B
   await refuseForeignEngine(
     client,
     names.map((name) => project.services.get(name)),
+    project.networks.values(),
   );
   const opening = ServiceWatch.open(client, project.name, {
     ...(options.waitTimeout !== undefined && { timeoutSeconds: options.waitTimeout }),

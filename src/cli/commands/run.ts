@@ -59,7 +59,7 @@ export async function run(context: Context, values: readonly string[], options: 
   const terminal = process.stdin.isTTY === true && process.stdout.isTTY === true;
   const tty = !options.detach && options.tty && terminal;
   const stdin = !options.detach && options.interactive !== false;
-  await refuseForeignEngine(client, [service]);
+  await refuseForeignEngine(client, [service], project.networks.values());
   const spec = toOneOffSpec(
     project,
     service,

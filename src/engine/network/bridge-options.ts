@@ -11,6 +11,7 @@ export interface BridgeOptions
     | 'mtu'
     | 'masquerade'
     | 'apart'
+    | 'sourceCheck'
     | 'hostBinding'
     | 'interfacePrefix'
     | 'withoutGateway'
@@ -80,6 +81,8 @@ const READERS: Readonly<Record<string, OptionReader>> = {
   }),
   'com.docker.network.bridge.enable_icc': (options, value, key) =>
     readBoolean(key, value) ? options : { ...options, apart: true },
+  'dev.tscompose.bridge.source_check': (options, value, key) =>
+    readBoolean(key, value) ? { ...options, sourceCheck: true } : options,
   'com.docker.network.bridge.host_binding_ipv4': (options, value, key) => {
     if (parseAddress(value)?.family !== 4) throw invalid(`network option ${key}=${value} is not an IPv4 address`);
     return value === '0.0.0.0' ? options : { ...options, hostBinding: value };

@@ -2,7 +2,7 @@ import { TscError } from '../../core/index.ts';
 import { checkTogether, makeEndpoint } from './attach.ts';
 import { type Bridges, isAddressed, isBridged } from './bridges.ts';
 import type { NetworkContext } from './context.ts';
-import { applyEgress } from './egress/apply-egress.ts';
+import { applyEgress, isWatched } from './egress/apply-egress.ts';
 import type { Endpoint, EndpointSpec } from './network.ts';
 import { isStacked, makeParent } from './parents.ts';
 import { redirect } from './publish.ts';
@@ -40,7 +40,7 @@ export async function connectContainer(
   const after: Attachment = { ...before, endpoints: [...present, endpoint] };
   await store(context, after);
   try {
-    if (after.egress) await applyEgress(context);
+    if (isWatched(context, after)) await applyEgress(context);
     if (context.state.sandboxes.has(containerId) && isAddressed(network))
       await linkLive(context, bridges, after, endpoint);
     if (after.active) await publishZones(context, after);
@@ -101,7 +101,7 @@ export async function disconnectContainer(
   await publishZones(context, after);
   if (!context.state.sandboxes.has(containerId)) return;
   await context.keeper.unlinkSandbox(containerId, endpoint.interface);
-  if (after.egress) await applyEgress(context);
+  if (isWatched(context, before)) await applyEgress(context);
   if (isForemost(context, before, endpoint)) {
     const routes = defaultRoutes(context, after.endpoints);
     if (routes.length > 0) await context.keeper.linkSandbox(containerId, { links: [], routes });

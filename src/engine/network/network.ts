@@ -78,6 +78,8 @@ export interface NetworkRecord {
   readonly masquerade: boolean;
   /** Present and true: its containers do not reach each other. */
   readonly apart?: boolean;
+  /** Present and true: nothing leaves a container's link under an address that is not its own, ARP and neighbour discovery included. */
+  readonly sourceCheck?: boolean;
   /** Host address of published ports that name none. */
   readonly hostBinding?: string;
   /** Beginning of interface names inside containers; absent: `eth`. */

@@ -3,7 +3,7 @@ import { readTextIfExists } from '../../host/index.ts';
 import { newHostInterface } from './attach.ts';
 import { type Bridges, isAddressed, isBridged } from './bridges.ts';
 import type { NetworkContext } from './context.ts';
-import { applyEgress, egressNames } from './egress/apply-egress.ts';
+import { applyEgress, egressNames, isWatched } from './egress/apply-egress.ts';
 import type { SandboxConfig, SandboxLink, SandboxNames, SandboxRoute } from './keeper-port.ts';
 import { chooseUpstreams, parseResolvConf, type ResolvConf } from './names/resolver.ts';
 import { buildZone } from './names/zone.ts';
@@ -186,7 +186,7 @@ export async function openSandbox(context: NetworkContext, bridges: Bridges, con
     if (isBridged(network)) await bridges.guard(network);
     else if (isStacked(network)) await makeParent(context, network);
   }
-  if (attachment.egress) await applyEgress(context);
+  if (isWatched(context, attachment)) await applyEgress(context);
   const { path } = await context.keeper.createSandbox(containerId, sandboxConfig(context, attachment));
   try {
     await publishNames(context, attachment);

@@ -13,7 +13,7 @@ import {
 import { connectContainer, disconnectContainer } from './change-attachment.ts';
 import type { HostFiles, NetworkContext } from './context.ts';
 import { checkRemovable, createNetwork, PREDEFINED, removeNetworks, settleDefault } from './create-network.ts';
-import { applyEgress, removeEgress } from './egress/apply-egress.ts';
+import { applyEgress, isWatched, removeEgress } from './egress/apply-egress.ts';
 import { createNftFirewall } from './firewall/firewall.ts';
 import { adviseUfw } from './firewall/ufw.ts';
 import { runNet } from './host-network.ts';
@@ -140,9 +140,10 @@ function containerActs(context: NetworkContext, bridges: Bridges): ContainerActs
     closeSandbox,
     async release(containerId) {
       await closeSandbox(containerId);
-      const limited = state.attachments.get(containerId)?.egress !== undefined;
+      const attachment = state.attachments.get(containerId);
+      const watched = attachment !== undefined && isWatched(context, attachment);
       state.attachments.delete(containerId);
-      if (limited) await applyEgress(context);
+      if (watched) await applyEgress(context);
       await records.removeAttachment(containerId);
     },
     async rename(containerId, name) {

@@ -3,6 +3,7 @@ import { createKeyedLock } from '../../state/index.ts';
 import { isBridged } from '../bridges.ts';
 import type { NetworkContext } from '../context.ts';
 import type { SandboxNames } from '../keeper-port.ts';
+import type { Endpoint } from '../network.ts';
 import type { Attachment } from '../records.ts';
 import { parseEgress } from './egress.ts';
 import {
@@ -12,8 +13,37 @@ import {
   renderEgress,
   renderEgressRemoval,
 } from './render-egress.ts';
+import { type CheckedPort, renderSenders } from './render-senders.ts';
 
 const lock = createKeyedLock();
+
+function checkedPort(endpoint: Endpoint): CheckedPort {
+  const linkLocal = (endpoint.linkLocal ?? []).map((address) => address.replace(/\/.*/, ''));
+  const own = [endpoint.address, endpoint.address6 ?? '', ...linkLocal].filter((address) => address !== '');
+  return {
+    hostInterface: endpoint.hostInterface,
+    mac: endpoint.mac,
+    addresses4: own.filter((address) => !address.includes(':')),
+    addresses6: own.filter((address) => address.includes(':')),
+  };
+}
+
+/** Whether the firewall has rules for this container alone: it is limited, or on a network that checks its senders. */
+export function isWatched(context: NetworkContext, attachment: Attachment): boolean {
+  const checks = ({ networkId }: Endpoint) => context.state.networks.get(networkId)?.sourceCheck === true;
+  return attachment.egress !== undefined || attachment.endpoints.some(checks);
+}
+
+/** Links whose senders are checked: all of limited containers, and those of networks that ask for it. */
+function checkedPorts(context: NetworkContext): readonly CheckedPort[] {
+  return [...context.state.attachments.values()].flatMap((attachment) =>
+    attachment.endpoints.flatMap((endpoint) => {
+      const network = context.state.networks.get(endpoint.networkId);
+      const isChecked = attachment.egress !== undefined || network?.sourceCheck === true;
+      return network && isBridged(network) && isChecked ? [checkedPort(endpoint)] : [];
+    }),
+  );
+}
 
 /** The limited containers of the state, those whose sandbox is still to be opened too: the rules stand before anything is sent. */
 function limitedContainers(context: NetworkContext): readonly LimitedContainer[] {
@@ -22,22 +52,7 @@ function limitedContainers(context: NetworkContext): readonly LimitedContainer[]
     const endpoints = attachment.endpoints.flatMap((endpoint) => {
       const network = context.state.networks.get(endpoint.networkId);
       if (!network || !isBridged(network)) return [];
-      const linkLocal = (endpoint.linkLocal ?? []).map((address) => address.replace(/\/.*/, ''));
-      return [
-        {
-          bridge: network.bridge,
-          hostInterface: endpoint.hostInterface,
-          mac: endpoint.mac,
-          addresses4: [
-            ...(endpoint.address ? [endpoint.address] : []),
-            ...linkLocal.filter((address) => !address.includes(':')),
-          ],
-          addresses6: [
-            ...(endpoint.address6 ? [endpoint.address6] : []),
-            ...linkLocal.filter((address) => address.includes(':')),
-          ],
-        },
-      ];
+      return [{ bridge: network.bridge, ...checkedPort(endpoint) }];
     });
     return [{ containerId: attachment.containerId, rules: attachment.egress.map(parseEgress), endpoints }];
   });
@@ -53,25 +68,26 @@ async function present(context: NetworkContext): Promise<readonly string[] | und
   return items.flatMap(({ chain }) => (chain?.name.startsWith('c_') ? [chain.name] : []));
 }
 
-/** Brings the kernel in line with the state. Nothing is done where nobody is limited and nobody was. */
+/** Brings the kernel in line with the state. Nothing is done where nobody is watched and nobody was. */
 export function applyEgress(context: NetworkContext): Promise<void> {
   return lock.run(context.instance, async () => {
     const containers = limitedContainers(context);
+    const ports = checkedPorts(context);
     const known = await present(context);
-    if (containers.length === 0 && known === undefined) return;
+    if (ports.length === 0 && known === undefined) return;
     const wanted = new Set(containers.map(({ containerId }) => egressPrefix(containerId)));
     const gone = (known ?? []).filter((prefix) => !wanted.has(prefix));
     const script =
-      containers.length === 0
+      ports.length === 0
         ? renderEgressRemoval(context.instance)
-        : renderEgress(context.instance, containers, gone);
+        : renderEgress(context.instance, containers, gone) + renderSenders(egressTable(context.instance), ports);
     const { status, stderr } = await context.keeper.run({ file: context.nft, args: ['-f', '-'], stdin: script });
     if (status !== 0)
       throw new TscError(
         'network/failed',
         `cannot limit what containers reach: nft: ${stderr.trim().split('\n')[0] ?? ''}`,
         {
-          hint: 'x-egress needs a kernel with nf_tables of the inet and bridge families, reject and timeouts of sets',
+          hint: 'x-egress and source_check need a kernel with nf_tables of the inet and bridge families, reject and timeouts of sets',
         },
       );
   });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { parseEgress, parseEgressLabel } from './egress.ts';
 import { renderEgress, renderEgressRemoval } from './render-egress.ts';
+import { renderSenders } from './render-senders.ts';
 
 describe('the egress label', () => {
   it('is a JSON list of entries', () => {
@@ -53,17 +54,9 @@ delete set inet tsc_egress c_gone_any4
 delete set inet tsc_egress c_gone_port4
 delete set inet tsc_egress c_gone_any6
 delete set inet tsc_egress c_gone_port6
-add table bridge tsc_egress
-add chain bridge tsc_egress leaving { type filter hook prerouting priority -300; policy accept; }
-flush chain bridge tsc_egress leaving
-add rule bridge tsc_egress leaving iifname "tscv1" ether saddr != 02:42:ac:14:01:02 drop
-add rule bridge tsc_egress leaving iifname "tscv1" ether type { vlan, 8021ad } drop
-add rule bridge tsc_egress leaving iifname "tscv1" arp saddr ip != { 172.20.1.2, 0.0.0.0 } drop
-add rule bridge tsc_egress leaving iifname "tscv1" ip saddr != { 172.20.1.2, 0.0.0.0 } drop
-add rule bridge tsc_egress leaving iifname "tscv1" ip6 saddr != { fd00:1::2, ::, fe80::/10 } drop
 `;
 
-it('renders one script for both tables', () => {
+it('renders the table that judges', () => {
   const endpoint = {
     bridge: 'tsc-1',
     hostInterface: 'tscv1',
@@ -74,4 +67,32 @@ it('renders one script for both tables', () => {
   const rules = ['10.0.0.0/8', '[2001:db8::]/32:443', 'api.example.com'].map(parseEgress);
   expect(renderEgress('tsc', [{ containerId: ID, rules, endpoints: [endpoint] }], ['c_gone'])).toBe(SCRIPT);
   expect(renderEgressRemoval('tsc')).toContain('delete table bridge tsc_egress');
+});
+
+it('renders what each port may send under', () => {
+  const port = {
+    hostInterface: 'tscv1',
+    mac: '02:42:ac:14:01:02',
+    addresses4: ['172.20.1.2', '169.254.3.4'],
+    addresses6: ['fd00:1::2'],
+  };
+  expect(renderSenders('tsc_egress', [port])).toBe(`table bridge tsc_egress
+delete table bridge tsc_egress
+table bridge tsc_egress {
+	chain p0 {
+		ether saddr != 02:42:ac:14:01:02 drop
+		ether type { vlan, 8021ad } drop
+		arp saddr ether != 02:42:ac:14:01:02 drop
+		arp saddr ip != { 172.20.1.2, 169.254.3.4, 0.0.0.0 } drop
+		ip saddr != { 172.20.1.2, 169.254.3.4, 0.0.0.0 } drop
+		ip6 saddr != { fd00:1::2, fe80::42:acff:fe14:102, :: } drop
+		icmpv6 type { nd-router-advert, nd-redirect } drop
+		icmpv6 type nd-neighbor-advert @th,64,128 != { 0xfd000001000000000000000000000002, 0xfe800000000000000042acfffe140102 } drop
+	}
+	chain leaving {
+		type filter hook prerouting priority -300; policy accept;
+		iifname vmap { "tscv1" : jump p0 }
+	}
+}
+`);
 });

@@ -1,16 +1,11 @@
 import type { EgressRule } from './egress.ts';
+import type { CheckedPort } from './render-senders.ts';
 
 /** A container whose way out is limited, as the firewall sees it. All text is made by us from checked values (N13). */
 export interface LimitedContainer {
   readonly containerId: string;
   readonly rules: readonly EgressRule[];
-  readonly endpoints: readonly {
-    readonly bridge: string;
-    readonly hostInterface: string;
-    readonly mac: string;
-    readonly addresses4: readonly string[];
-    readonly addresses6: readonly string[];
-  }[];
+  readonly endpoints: readonly (CheckedPort & { readonly bridge: string })[];
 }
 
 /** Name of both tables: one of the inet family that judges, one of the bridge family that keeps senders honest. */
@@ -31,7 +26,7 @@ const SET_TYPES = {
 } as const;
 
 /**
- * The script that makes both tables be these. It may run again and again: chains are written anew, sets stay with what the name
+ * The script that makes the inet table be this. It may run again and again: chains are written anew, sets stay with what the name
  * server's answers have put there. `gone` are prefixes of containers that are not limited any more.
  *
  * Replies pass, so do packets within one network; what a limited container sends elsewhere, to this host included, must be in its
@@ -92,7 +87,7 @@ export function renderEgress(
       ...Object.keys(SET_TYPES).map((kind) => `delete set ${table} ${prefix}_${kind}`),
     ]),
   ];
-  return `${lines.join('\n')}\n${renderSenders(instance, containers)}`;
+  return `${lines.join('\n')}\n`;
 }
 
 const HOOKS: Readonly<Record<string, string>> = {
@@ -115,31 +110,6 @@ function containerRules({ containerId, rules }: LimitedContainer): readonly stri
     `meta l4proto { tcp, udp } ip6 daddr . th dport @${prefix}_port6 accept`,
     'goto refuse',
   ];
-}
-
-/** Raw sockets could send under the name of a neighbour that is not limited: a limited container's port takes its own addresses only. */
-function renderSenders(instance: string, containers: readonly LimitedContainer[]): string {
-  const table = `bridge ${egressTable(instance)}`;
-  const ports = containers.flatMap(({ endpoints }) =>
-    endpoints.flatMap(({ hostInterface, mac, addresses4, addresses6 }) => {
-      const port = `add rule ${table} leaving iifname "${hostInterface}"`;
-      const own4 = [...addresses4, '0.0.0.0'].join(', ');
-      return [
-        `${port} ether saddr != ${mac} drop`,
-        `${port} ether type { vlan, 8021ad } drop`,
-        `${port} arp saddr ip != { ${own4} } drop`,
-        `${port} ip saddr != { ${own4} } drop`,
-        `${port} ip6 saddr != { ${[...addresses6, '::', 'fe80::/10'].join(', ')} } drop`,
-      ];
-    }),
-  );
-  return [
-    `add table ${table}`,
-    `add chain ${table} leaving { type filter hook prerouting priority -300; policy accept; }`,
-    `flush chain ${table} leaving`,
-    ...ports,
-    '',
-  ].join('\n');
 }
 
 /** Takes both tables away; absent ones are fine. */
