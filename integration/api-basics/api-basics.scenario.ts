@@ -144,6 +144,17 @@ describe('networks and volumes', () => {
     });
     expect((await daemon.call('DELETE', '/networks/n1')).status).toBe(204);
     expect((await daemon.call('DELETE', '/networks/bridge')).status).toBe(403);
+    // Programs read its interface and MTU there.
+    expect((await daemon.call('GET', '/networks/bridge')).json()).toMatchObject({
+      Options: {
+        'com.docker.network.bridge.default_bridge': 'true',
+        'com.docker.network.bridge.name': `${daemon.instance}-default0`,
+        'com.docker.network.driver.mtu': '1500',
+      },
+    });
+    expect((await daemon.call('GET', '/networks/none')).json()).toMatchObject({ IPAM: { Config: null } });
+    for (const filter of ['{"type":["x"]}', '{"dangling":["x"]}', '{"nosuch":["x"]}'])
+      expect((await daemon.call('GET', `/networks?filters=${encodeURIComponent(filter)}`)).status).toBe(400);
 
     const volume = await daemon.call('POST', '/volumes/create', { Name: 'v1', ...labels });
     expect([volume.status, volume.json()]).toEqual([

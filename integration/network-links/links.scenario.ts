@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestDaemon, type TestDaemon } from '../kit/daemon.ts';
 import { type Member, NEIGHBOUR, World } from '../network-reach/world.ts';
@@ -132,6 +133,34 @@ networks: { default: { internal: true } }
     expect(again.stderr).toContain('nothing to do');
     await daemon.call('DELETE', `/v1.51/containers/${outsider.Id}?force=1`);
     expect((await project.run(['down'])).status).toBe(0);
+  });
+
+  it('a link on the default network brings the variables of old, at start and in what is run later', async () => {
+    const start = async (name: string, body: object) => {
+      const { Id } = await create(name, { Cmd: ['sleep', '600'], ...body });
+      expect((await daemon.call('POST', `/v1.51/containers/${Id}/start`)).status).toBe(204);
+      return JSON.parse((await daemon.call('GET', `/v1.51/containers/${Id}/json`)).text());
+    };
+    const db = await start('old-db', { Env: ['FOO=bar'], ExposedPorts: { '5432/tcp': {} } });
+    const web = await start('old-web', { Env: ['STORE_ENV_OWN=1'], HostConfig: { Links: ['old-db:store'] } });
+    expect(web.HostConfig.Links).toEqual(['/old-db:/old-web/store']);
+    expect(web.NetworkSettings.Networks.bridge.DNSNames).toBe(null);
+    const at = db.NetworkSettings.Networks.bridge.IPAddress;
+    const wanted = [
+      `STORE_PORT=tcp://${at}:5432`,
+      `STORE_PORT_5432_TCP_ADDR=${at}`,
+      'STORE_NAME=/old-web/store',
+      'STORE_ENV_FOO=bar',
+      'STORE_ENV_OWN=1',
+    ];
+    const env = (pid: number | string) => readFile(`/proc/${pid}/environ`, 'utf8').then((text) => text.split('\0'));
+    expect(await env(web.State.Pid)).toEqual(expect.arrayContaining(wanted));
+    const exec = JSON.parse(
+      (await daemon.call('POST', '/v1.51/containers/old-web/exec', { Cmd: ['env'], AttachStdout: true })).text(),
+    );
+    const ran = (await daemon.call('POST', `/v1.51/exec/${exec.Id}/start`, {})).text();
+    for (const entry of wanted) expect(ran).toContain(`${entry}\n`);
+    for (const name of ['old-web', 'old-db']) await daemon.call('DELETE', `/v1.51/containers/${name}?force=1`);
   });
 
   it('a container that shares the network of another is refused what belongs to that one', async () => {

@@ -254,6 +254,10 @@ describe('driver options of bridge networks', () => {
     await world.service.connect('plain', member.id, 'named', joined);
     const value = await member.run('/bin/cat', '/proc/sys/net/ipv4/conf/late.link/log_martians');
     expect(value).toBe('1\n');
+    // What docker run --network name=…,driver-opt=… makes of it.
+    const small = { 'com.docker.network.endpoint.sysctls': 'net.ipv4.conf.ifname.log_martians=1' };
+    const { interface: name } = await world.service.connect('routed', member.id, 'named', { driverOptions: small });
+    expect(await member.run('/bin/cat', `/proc/sys/net/ipv4/conf/${name}/log_martians`)).toBe('1\n');
     const refused = (options: Record<string, string>) =>
       world.service.connect('apart', member.id, 'named', { driverOptions: options });
     for (const name of ['lan0', 'lo', 'all', '../x', 'sixteen-letters-'])

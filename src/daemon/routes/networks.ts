@@ -26,8 +26,25 @@ export const networkRoutes: readonly Route[] = [
 function list({ request, services }: RouteCall) {
   const filters = parseFilters(request.query.get('filters'));
   checkFilters(filters, ['dangling', 'driver', 'id', 'label', 'name', 'scope', 'type']);
+  checkFilterValues(filters);
   const found = services.engine.networks.list().filter((network) => matchesNetwork(network, filters));
   return json(found.map((network) => networkView(network, false)));
+}
+
+/** Values of filters that have few; another one would find nothing, or too much. */
+const FILTER_VALUES: Readonly<Record<string, readonly string[]>> = {
+  dangling: ['true', '1', 'false', '0'],
+  type: ['builtin', 'custom'],
+};
+
+function checkFilterValues(filters: Filters): void {
+  for (const [key, known] of Object.entries(FILTER_VALUES)) {
+    const wrong = filters[key]?.find((value) => !known.includes(value));
+    if (wrong === undefined) continue;
+    throw new TscError('daemon/invalid', `invalid filter ${key}=${JSON.stringify(wrong.slice(0, 80))}`, {
+      hint: `use one of ${known.join(', ')}`,
+    });
+  }
 }
 
 function matchesNetwork(network: NetworkView, filters: Filters): boolean {

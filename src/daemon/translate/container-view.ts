@@ -40,7 +40,7 @@ export function containerInspect(details: ContainerDetails, endpointIds: Endpoin
     ProcessLabel: '',
     AppArmorProfile: details.apparmorProfile,
     ExecIDs: details.execIds.length === 0 ? null : details.execIds,
-    HostConfig: hostConfigView(host),
+    HostConfig: hostConfigView(host, details.name),
     GraphDriver: {
       Name: 'overlay2',
       Data: {

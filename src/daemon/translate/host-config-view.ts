@@ -4,8 +4,14 @@ import { present } from './present.ts';
 
 type EngineHost = ContainerDetails['host'];
 
-/** `HostConfig` of inspect: every published field, so that a client can send it back to create. */
-export function hostConfigView(host: EngineHost): HostConfig {
+/** `db:database` of container web as Docker shows it: `/db:/web/database`. Create takes that form, too. */
+function linkView(link: string, owner: string): string {
+  const [target = '', alias = target] = link.split(':').map((part) => part.replace(/^.*\//, ''));
+  return `/${target}:/${owner}/${alias}`;
+}
+
+/** `HostConfig` of inspect of the container named so: every published field, so that a client can send it back to create. */
+export function hostConfigView(host: EngineHost, owner: string): HostConfig {
   return {
     Binds: orNull(host.binds),
     ContainerIDFile: '',
@@ -26,7 +32,7 @@ export function hostConfigView(host: EngineHost): HostConfig {
     ExtraHosts: orNull(host.extraHosts),
     GroupAdd: orNull(host.groupAdd),
     IpcMode: host.ipcMode === '' ? 'private' : host.ipcMode,
-    Links: orNull(host.links),
+    Links: orNull(host.links.map((link) => linkView(link, owner))),
     OomScoreAdj: host.oomScoreAdj,
     PidMode: host.pidMode,
     Privileged: host.privileged,

@@ -11,27 +11,49 @@ export function networkView(network: NetworkView, withContainers: boolean): Netw
     Driver: network.driver,
     EnableIPv4: network.pool !== undefined || network.pool6 === undefined,
     EnableIPv6: network.pool6 !== undefined,
-    IPAM: {
-      Driver: 'default',
-      Options: null,
-      Config: [network.pool, network.pool6].flatMap((pool) => (pool ? [poolView(pool)] : [])),
-    },
+    IPAM: { Driver: 'default', Options: isPredefined(network) ? null : {}, Config: poolViews(network) },
     Internal: network.internal,
     Attachable: network.attachable,
     Ingress: false,
     ConfigFrom: { Network: '' },
     ConfigOnly: false,
     Containers: withContainers ? containersOf(network) : {},
-    Options: network.options,
+    Options: network.isDefault ? defaultOptions(network) : network.options,
     Labels: network.labels,
   };
 }
 
-function poolView(pool: NonNullable<NetworkView['pool']>): IpamConfig {
+function isPredefined({ name }: NetworkView): boolean {
+  return ['bridge', 'host', 'none'].includes(name);
+}
+
+/** What Docker says of its default bridge, which programs read there: its interface and MTU above all. */
+function defaultOptions(network: NetworkView): Network['Options'] {
+  return {
+    'com.docker.network.bridge.default_bridge': 'true',
+    'com.docker.network.bridge.enable_icc': 'true',
+    'com.docker.network.bridge.enable_ip_masquerade': String(network.masquerade),
+    'com.docker.network.bridge.host_binding_ipv4': network.hostBinding ?? '0.0.0.0',
+    'com.docker.network.bridge.name': network.bridge ?? '',
+    'com.docker.network.driver.mtu': String(network.mtu),
+  };
+}
+
+function poolViews(network: NetworkView): readonly IpamConfig[] | null {
+  const views = ([4, 6] as const).flatMap((family) => {
+    const pool = family === 4 ? network.pool : network.pool6;
+    // Nobody has the gateway's address there.
+    const without = network.internal && (network.withoutGateway?.includes(family) ?? false);
+    return pool ? [poolView(pool, without)] : [];
+  });
+  return views.length > 0 ? views : null;
+}
+
+function poolView(pool: NonNullable<NetworkView['pool']>, withoutGateway: boolean): IpamConfig {
   return {
     Subnet: pool.subnet,
     ...(pool.ipRange !== undefined && { IPRange: pool.ipRange }),
-    Gateway: pool.gateway,
+    ...(!withoutGateway && { Gateway: pool.gateway }),
     ...(Object.keys(pool.auxiliary).length > 0 && { AuxiliaryAddresses: pool.auxiliary }),
   };
 }

@@ -18,6 +18,7 @@ import type { ContainerRecord } from './container.ts';
 import { type ContainerContext, type ContainerPaths, cgroupPath, pathsOf } from './context.ts';
 import { allDevices, devicesOf, ownPowers, throttlePaths } from './host-facts.ts';
 import { limitsOf, rlimitsOf } from './limits.ts';
+import { environmentWithLinks } from './link-variables.ts';
 import { logFileOf } from './log-options.ts';
 import { chooseNamespaces, usesHostName } from './namespaces.ts';
 import { ociMountOf } from './resolve-mounts.ts';
@@ -115,6 +116,7 @@ async function ociInputOf(
     domainname: config.domainname,
     process: processOf(record, {
       hostname: name,
+      env: environmentWithLinks(context, record),
       user,
       capabilities,
       rlimits: rlimitsOf(host.ulimits, powers),
@@ -163,7 +165,7 @@ function seccompOf(record: ContainerRecord, capabilities: readonly string[]): Se
 
 function processOf(
   record: ContainerRecord,
-  given: { readonly user: ResolvedUser; readonly hostname: string } & Pick<
+  given: { readonly user: ResolvedUser; readonly hostname: string; readonly env: readonly string[] } & Pick<
     ProcessInput,
     'capabilities' | 'rlimits' | 'apparmorProfile'
   >,
@@ -171,7 +173,7 @@ function processOf(
   const { config, host } = record;
   return {
     args: [...config.entrypoint, ...config.command],
-    env: completeEnv(config.env, { hostname: given.hostname, tty: config.tty, home: given.user.home }),
+    env: completeEnv(given.env, { hostname: given.hostname, tty: config.tty, home: given.user.home }),
     cwd: config.workdir || '/',
     terminal: config.tty,
     ...(host.consoleSize && { consoleSize: host.consoleSize }),

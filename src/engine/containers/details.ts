@@ -74,7 +74,8 @@ export function endpointsOf(context: ContainerContext, container: LiveContainer)
       gateway: live ? endpoint.gateway : '',
       ipv6Gateway: (live && endpoint.gateway6) || '',
       macAddress: live ? endpoint.mac : '',
-      dnsNames: [...new Set([record.name, ...endpoint.aliases])],
+      // The default network has no names.
+      dnsNames: endpoint.networkName === 'bridge' ? [] : [...new Set([record.name, ...endpoint.aliases])],
     };
   });
 }

@@ -7,6 +7,7 @@ import type { ExecSpec } from './container-service.ts';
 import { type ContainerContext, monitorDirectory } from './context.ts';
 import { ownPowers } from './host-facts.ts';
 import { rlimitsOf } from './limits.ts';
+import { environmentWithLinks } from './link-variables.ts';
 import type { LiveContainer } from './live-container.ts';
 import { parseSecurityOptions } from './security-options.ts';
 import { resolveUser } from './user-lookup.ts';
@@ -36,7 +37,7 @@ export async function writeExec(
   const tty = spec.tty ?? false;
   const process = buildProcess({
     args: spec.command,
-    env: completeEnv(mergeEnv(config.env, spec.env ?? []), {
+    env: completeEnv(mergeEnv(environmentWithLinks(context, container.record), spec.env ?? []), {
       hostname: hostnameOf(context, container.record),
       tty,
       home: user.home,

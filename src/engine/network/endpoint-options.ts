@@ -34,7 +34,10 @@ function freeName(prefix: string, others: readonly Endpoint[]): string {
 /** `net.ipv4.conf.IFNAME.log_martians=1,…`: only settings of this one link. */
 function readSysctls(text: string, name: string): Record<string, string> {
   const settings = text.split(',').map((item) => {
-    const match = /^(net\.(?:ipv4|ipv6|mpls)\.(?:conf|neigh))\.IFNAME\.([a-z0-9_]+)=([^\n\0]*)$/.exec(item.trim());
+    // In small letters too: `docker run --network name=…,driver-opt=…` makes all of them small.
+    const match = /^(net\.(?:ipv4|ipv6|mpls)\.(?:conf|neigh))\.(?:IFNAME|ifname)\.([a-z0-9_]+)=([^\n\0]*)$/.exec(
+      item.trim(),
+    );
     const [, place = '', key = '', value = ''] = match ?? [];
     if (!match)
       throw invalid(
