@@ -201,6 +201,22 @@ describe('driver options of bridge networks', () => {
     },
   );
 
+  it('host_ipv4, host_ipv6: containers go out under that address of the host', async () => {
+    for (const address of ['192.0.2.77/24', '2001:db8::77/64'])
+      await world.host.run(IP, 'addr', 'add', address, 'dev', 'lan0', ...(address.includes(':') ? ['nodad'] : []));
+    const options = { 'com.docker.network.host_ipv4': '192.0.2.77', 'com.docker.network.host_ipv6': '2001:db8::77' };
+    await create('under', { ...options, 'com.docker.network.enable_ipv6': 'true' });
+    const member = await world.start('under', [{ network: 'under' }]);
+    expect(await member.probe('tcp', NEIGHBOUR, 7000)).toBe('neighbour saw 192.0.2.77');
+    expect(await member.probe('udp', NEIGHBOUR, 7000)).toBe('neighbour saw 192.0.2.77');
+    expect(await member.probe('tcp', NEIGHBOUR_6, 7000)).toBe('neighbour saw 2001:db8::77');
+    expect(await one.probe('tcp', NEIGHBOUR, 7000)).toBe(`neighbour saw ${HOST}`);
+    for (const options of [{ 'com.docker.network.host_ipv4': '::1' }, { 'com.docker.network.enable_ipv6': 'perhaps' }])
+      await expect(create('wrong', options)).rejects.toMatchObject({ code: 'network/invalid' });
+    await create('six', { 'com.docker.network.enable_ipv4': 'false', 'com.docker.network.enable_ipv6': 'true' });
+    expect(world.service.inspect('six').pool).toBeUndefined();
+  });
+
   it('auxiliary address DefaultGatewayIPv4: the way out leads there, and the bridge keeps its own', async () => {
     const auxiliary = { DefaultGatewayIPv4: '172.31.78.254' };
     await create('second', {}, { pools: [{ subnet: '172.31.78.0/24', auxiliary }] });

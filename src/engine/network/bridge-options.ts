@@ -1,6 +1,6 @@
 import { TscError } from '../../core/index.ts';
 import type { NetworkRecord, NetworkSpec } from './network.ts';
-import { parseAddress } from './subnet.ts';
+import { formatAddress, parseAddress } from './subnet.ts';
 
 export const DEFAULT_MTU = 1500;
 
@@ -10,6 +10,7 @@ export interface BridgeOptions
     NetworkRecord,
     | 'mtu'
     | 'masquerade'
+    | 'sources'
     | 'apart'
     | 'sourceCheck'
     | 'hostBinding'
@@ -67,6 +68,38 @@ const only =
     return options;
   };
 
+/** The address of the host that containers go out under. */
+const source =
+  (family: 4 | 6): OptionReader =>
+  (options, value, key) => {
+    const address = parseAddress(value);
+    if (address?.family !== family) throw invalid(`network option ${key}=${value} is not an IPv${family} address`);
+    return { ...options, sources: [...(options.sources ?? []), formatAddress(address)] };
+  };
+
+/** Read before all others, see withFamilies. */
+const family: OptionReader = (options, value, key) => {
+  readBoolean(key, value);
+  return options;
+};
+
+const ENABLE = { 4: 'com.docker.network.enable_ipv4', 6: 'com.docker.network.enable_ipv6' } as const;
+
+/** Which families a network has may be said by option, too; what is said elsewhere wins. */
+export function withFamilies(spec: NetworkSpec): NetworkSpec {
+  const said = (which: 4 | 6) => {
+    const value = spec.options?.[ENABLE[which]];
+    return value === undefined ? undefined : readBoolean(ENABLE[which], value);
+  };
+  const four = spec.enableIpv4 ?? said(4);
+  const six = spec.enableIpv6 ?? said(6);
+  return {
+    ...spec,
+    ...(four !== undefined && { enableIpv4: four }),
+    ...(six !== undefined && { enableIpv6: six }),
+  };
+}
+
 const READERS: Readonly<Record<string, OptionReader>> = {
   'com.docker.network.driver.mtu': (options, value, key) => ({ ...options, mtu: readMtu(key, value) }),
   'com.docker.network.bridge.name': (options, value) => {
@@ -87,6 +120,10 @@ const READERS: Readonly<Record<string, OptionReader>> = {
     if (parseAddress(value)?.family !== 4) throw invalid(`network option ${key}=${value} is not an IPv4 address`);
     return value === '0.0.0.0' ? options : { ...options, hostBinding: value };
   },
+  [ENABLE[4]]: family,
+  [ENABLE[6]]: family,
+  'com.docker.network.host_ipv4': source(4),
+  'com.docker.network.host_ipv6': source(6),
   'com.docker.network.container_iface_prefix': (options, value, key) => {
     // A number follows, and the kernel takes 15 characters.
     if (!/^[a-zA-Z][a-zA-Z0-9_-]{0,11}$/.test(value) || value === 'lo')

@@ -1,6 +1,6 @@
 import { OBJECT_NAME, TscError } from '../../core/index.ts';
 import { newObjectId, timestamp } from '../../host/index.ts';
-import { DEFAULT_MTU, readBridgeOptions, unsupported } from './bridge-options.ts';
+import { DEFAULT_MTU, readBridgeOptions, unsupported, withFamilies } from './bridge-options.ts';
 import { applyFirewall, type BridgedNetwork, type Bridges, isBridged } from './bridges.ts';
 import type { NetworkContext } from './context.ts';
 import { hasIpv6, readHostNetwork } from './host-network.ts';
@@ -115,8 +115,9 @@ async function decideStacked(
 export async function createNetwork(
   context: NetworkContext,
   bridges: Bridges,
-  spec: NetworkSpec,
+  wanted: NetworkSpec,
 ): Promise<NetworkRecord> {
+  const spec = wanted.driver === undefined || wanted.driver === 'bridge' ? withFamilies(wanted) : wanted;
   checkSpec(context, spec);
   const { driver } = spec;
   const network =

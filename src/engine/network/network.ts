@@ -76,6 +76,8 @@ export interface NetworkRecord {
   readonly chosenPool: boolean;
   readonly mtu: number;
   readonly masquerade: boolean;
+  /** Addresses of the host that containers go out under, one of each family at most; absent: that of the way out. */
+  readonly sources?: readonly string[];
   /** Present and true: its containers do not reach each other. */
   readonly apart?: boolean;
   /** Present and true: nothing leaves a container's link under an address that is not its own, ARP and neighbour discovery included. */

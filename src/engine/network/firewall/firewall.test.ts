@@ -145,6 +145,14 @@ table inet tsc {
 	map everywhere6 {
 		type inet_proto . inet_service : ipv6_addr . inet_service
 	}
+	map sources {
+		type ipv4_addr : ipv4_addr
+		flags interval
+	}
+	map sources6 {
+		type ipv6_addr : ipv6_addr
+		flags interval
+	}
 	map at_address6 {
 		type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service
 	}
@@ -204,6 +212,13 @@ table inet tsc {
     expect(elements.reached6).toEqual([{ key: 'fd00:1::2 . tcp . 80' }]);
     expect([elements.everywhere, elements.at_address, elements.masqueraded]).toEqual([[], [], []]);
     expect(elements.answered).toEqual([{ key: '172.20.1.0/24' }]);
+  });
+
+  it('lets containers out under the address their network names, where it hides them', () => {
+    const named = { ...six, sources: ['192.0.2.9', '2001:db8::9'] };
+    const { elements } = build([network(1, named), network(2, { sources: ['192.0.2.9'], masquerade: false })]);
+    expect(elements.sources).toEqual([{ key: '172.20.1.0/24', value: '192.0.2.9' }]);
+    expect(elements.sources6).toEqual([{ key: 'fd00:1::/64', value: '2001:db8::9' }]);
   });
 
   it('opens published ports of a network to the interfaces it trusts, unless it is internal', () => {

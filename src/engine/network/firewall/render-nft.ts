@@ -10,7 +10,7 @@ const SET_NAMES = Object.keys(SETS) as SetName[];
  * sends with a source that is not its own (where the gateway is behind the bridge, others' packets may cross it, to nowhere else), and no container plays router; containers whose address is not hidden get answers
  * from outside, and what is no answer is dropped in passing (unless the network is open to the outside). publish: published ports, only for addresses of this
  * host (::1 is left to a proxy: the kernel routes nothing from there). leaving: loopback
- * and hairpin connections come back through us; containers go out under the host's address. passing: bridges are closed to each
+ * and hairpin connections come back through us; containers go out under the host's address, or the one their network names. passing: bridges are closed to each
  * other except for published ports, those of routed networks at the container's own address, which answers pings too; internal ones
  * are closed, trusted interfaces of the host reach published ports at the container's own address too; where containers are kept apart, their published ports are no way round it (with bridge netfilter on, the bridge would
  * drop such packets by itself). entering: internal containers do not reach the host.
@@ -53,9 +53,11 @@ const CHAINS = `	chain guard {
 		oifname @bridges ip saddr 127.0.0.0/8 masquerade
 		oifname @bridges ip saddr . oifname @members ct status dnat masquerade
 		ip saddr . oifname @members accept
+		snat ip to ip saddr map @sources
 		ip saddr @masqueraded masquerade
 		oifname @bridges ip6 saddr . oifname @members6 ct status dnat masquerade
 		ip6 saddr . oifname @members6 accept
+		snat ip6 to ip6 saddr map @sources6
 		ip6 saddr @masqueraded6 masquerade
 	}
 	chain passing {

@@ -56,6 +56,8 @@ export const SETS = {
     interval: false,
   },
   everywhere6: { kind: 'map', type: 'inet_proto . inet_service : ipv6_addr . inet_service', interval: false },
+  sources: { kind: 'map', type: 'ipv4_addr : ipv4_addr', interval: true },
+  sources6: { kind: 'map', type: 'ipv6_addr : ipv6_addr', interval: true },
   at_address6: {
     kind: 'map',
     type: 'ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service',
@@ -112,6 +114,11 @@ function poolElements(networks: readonly (NetworkRecord & { readonly bridge: str
       .map(({ subnet }) => ({ key: subnet })),
     routed: pools.filter((network) => isRouted(network) && !network.internal).map(({ subnet }) => ({ key: subnet })),
     open: pools.filter((network) => isOpen(network) && !network.internal).map(({ subnet }) => ({ key: subnet })),
+    sources: pools.flatMap((network) => {
+      const address = network.sources?.find((each) => isIPv6(each) === (key === 'pool6'));
+      const isHidden = network.masquerade && !isRouted(network) && !network.internal;
+      return address && isHidden ? [{ key: network.subnet, value: address }] : [];
+    }),
     trusted: pools.flatMap(({ subnet, trusted, internal }) =>
       internal ? [] : (trusted ?? []).map((name) => ({ key: `${subnet} . "${name}"` })),
     ),
@@ -195,6 +202,8 @@ export function buildRuleset(state: FirewallState): Ruleset {
       everywhere: portElements(true, false),
       at_address: portElements(false, false),
       everywhere6: portElements(true, true),
+      sources: four.sources,
+      sources6: six.sources,
       at_address6: portElements(false, true),
     },
   };
