@@ -102,7 +102,8 @@ async function findPortConflicts(
 }
 
 function toNetworkBody(spec: NetworkSpec): Record<string, unknown> {
-  const hasIpam = spec.ipamDriver !== undefined || (spec.subnets?.length ?? 0) > 0;
+  const hasOptions = Object.keys(spec.ipamOptions ?? {}).length > 0;
+  const hasIpam = spec.ipamDriver !== undefined || hasOptions || (spec.subnets?.length ?? 0) > 0;
   return {
     Name: spec.name,
     Driver: spec.driver ?? 'bridge',
