@@ -112,6 +112,10 @@ describe.skipIf('reason' in docker)('docker CLI', () => {
       const { status, stderr } = await run(...args);
       expect([args, status === 0, stderr]).toEqual([args, false, expect.stringContaining(text)]);
     }
+    for (const host of [{ Dns: ['resolver'] }, { ExtraHosts: ['bad'] }, { DnsSearch: ['a\nnameserver 192.0.2.1'] }]) {
+      const answer = await daemon.call('POST', '/containers/create', { Image: 'busybox', HostConfig: host });
+      expect([host, answer.status]).toEqual([host, 400]);
+    }
     expect((await daemon.call('GET', '/containers/json?all=1')).json()).toEqual([]);
   });
 });

@@ -1,6 +1,6 @@
 import { shortId, TscError, UndoList } from '../../core/index.ts';
 import { newObjectId, timestamp } from '../../host/index.ts';
-import { type EndpointSpec, parseEgressLabel } from '../network/index.ts';
+import { checkNameWishes, type EndpointSpec, parseEgressLabel } from '../network/index.ts';
 import { chooseCapabilities } from '../runtime/index.ts';
 import { apparmorProfileOf } from './apparmor.ts';
 import { completeConfig, completeHost, completeNetworks } from './complete-spec.ts';
@@ -107,6 +107,7 @@ function joinByIds(context: ContainerContext, host: HostConfig): HostConfig {
 
 async function checkHost(host: HostConfig, networkDisabled: boolean): Promise<void> {
   checkModes(host);
+  checkNameWishes({ servers: host.dns, search: host.dnsSearch, options: host.dnsOptions }, host.extraHosts);
   limitsOf(host.resources);
   await apparmorProfileOf(host);
   logFileOf(host.logging, '/log');

@@ -16,15 +16,24 @@ export const PREDEFINED = ['bridge', 'host', 'none'] as const;
 /** What can be made; `host` and `none` are there once. */
 const DRIVERS: readonly string[] = ['bridge', 'macvlan', 'ipvlan'];
 
+function checkDriver(driver: string): void {
+  if (driver === 'host' || driver === 'null')
+    throw unsupported(
+      `there is one network of driver ${driver} only, and it is there already`,
+      `use network ${driver === 'host' ? 'host' : 'none'} (in a compose file: external, or network_mode)`,
+    );
+  if (!DRIVERS.includes(driver))
+    throw unsupported(
+      `network driver ${JSON.stringify(driver)} is not supported for new networks`,
+      `use one of ${DRIVERS.join(', ')}`,
+    );
+}
+
 function checkSpec(context: NetworkContext, spec: NetworkSpec): void {
   if (!OBJECT_NAME.test(spec.name) || spec.name.length > 255)
     throw new TscError('network/invalid', `invalid network name ${JSON.stringify(spec.name.slice(0, 80))}`);
   if (context.state.byName(spec.name)) throw new TscError('network/conflict', `network ${spec.name} already exists`);
-  if (!DRIVERS.includes(spec.driver || 'bridge'))
-    throw unsupported(
-      `network driver ${JSON.stringify(spec.driver)} is not supported for new networks`,
-      `use one of ${DRIVERS.join(', ')}`,
-    );
+  checkDriver(spec.driver || 'bridge');
   if (spec.ipamDriver && spec.ipamDriver !== 'default')
     throw unsupported(`IPAM driver ${JSON.stringify(spec.ipamDriver)} is not supported`);
   if (Object.keys(spec.ipamOptions ?? {}).length > 0) throw unsupported('IPAM options are not supported');

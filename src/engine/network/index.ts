@@ -14,6 +14,7 @@ export type {
   SandboxNames,
   SandboxRoute,
 } from './keeper-port.ts';
+export { checkNameWishes } from './names/check-wishes.ts';
 export { amendHosts } from './names/hosts.ts';
 export type {
   AttachmentSpec,

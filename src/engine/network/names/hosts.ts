@@ -29,6 +29,11 @@ function extraLines(entry: string, hostAddresses: readonly string[]): readonly s
   return [`${address}\t${name}`];
 }
 
+/** Throws network/invalid. */
+export function checkExtraHost(entry: string): void {
+  extraLines(entry, []);
+}
+
 /** The lines with which a container names itself: one for each of its addresses. */
 export function ownHostLines(spec: NameFilesSpec, endpoints: readonly Endpoint[]): readonly string[] {
   const full = spec.domainname ? `${spec.hostname}.${spec.domainname}` : spec.hostname;
