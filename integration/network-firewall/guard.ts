@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { INSTANCE, type World } from '../network-reach/world.ts';
 
 const NFT = '/usr/sbin/nft';
@@ -8,7 +9,10 @@ export function guard(world: World): { stop(): Promise<void>; readonly repairs: 
   let stopped = false;
   const running = (async () => {
     while (!stopped) {
-      if ((await world.service.watchFirewall()) !== 'changed') continue;
+      const seen = await world.service.watchFirewall();
+      // A service that has just been started again has no table yet, and says so at once: it must get on meanwhile.
+      if (seen === 'idle') await turn();
+      if (seen !== 'changed') continue;
       if (await world.service.checkFirewall()) repairs.push(Date.now());
     }
   })();
