@@ -1,12 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { runProgram } from '../../src/host/index.ts';
 
 // Files that a compose file names may be anything: the command says so at the place that names them, and reads none without end.
 const COMMAND = resolve(import.meta.dirname, '../../src/launch/tscompose');
-const MEMORY = 'NODE_OPTIONS=--max-old-space-size=256';
+/** KiB that the command may write to: what Node reserves at its start, and less than the largest file below. */
+const MEMORY = 1536 << 10;
 
 let folder: string;
 
@@ -19,8 +20,9 @@ beforeEach(() => {
   return () => rmSync(folder, { recursive: true, force: true });
 });
 
+// A limit of the kernel: the launcher lets no setting of Node in.
 const config = (...args: string[]) =>
-  runProgram('/usr/bin/env', [MEMORY, COMMAND, ...args, 'config'], {
+  runProgram('/bin/sh', ['-c', `ulimit -d ${MEMORY}; exec "$@"`, 'sh', COMMAND, ...args, 'config'], {
     cwd: folder,
     environment: { PATH: process.env['PATH'] ?? '', HOME: folder },
     signal: AbortSignal.timeout(30_000),
@@ -40,6 +42,9 @@ describe.each(PLACES)('%s', (_place, yaml, at) => {
     ['a folder', 'folder', 'is not a regular file'],
     ['a file of 2 GiB', 'huge', 'is larger than'],
     ['a file below a file', 'huge/x', 'does not exist'],
+    // Both say that they are regular files of no size.
+    ['a file of /proc without end', '/proc/self/pagemap', 'is larger than'],
+    ['a file of /proc that waits', '/proc/kmsg', 'cannot read'],
   ])('%s', async (_what, path, says) => {
     writeFileSync(join(folder, 'compose.yaml'), yaml(path));
     const { status, stdout, stderr } = await config();
@@ -53,6 +58,36 @@ it.each(['fifo', '/dev/zero', 'folder', 'huge'])('-f %s', async (path) => {
   const { status, stdout, stderr } = await config('-f', path);
   expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
   expect(stderr).toContain('cannot read');
+});
+
+describe.each([
+  ['beside the compose file', 'name: x\nservices: {a: {image: "$Q"}}\n', '.env'],
+  ['beside an included file', 'name: x\ninclude: [{path: compose.yaml, project_directory: sub}]\n', 'sub/.env'],
+])('.env %s', (_place, yaml, path) => {
+  const write = () => {
+    mkdirSync(join(folder, 'sub'));
+    writeFileSync(join(folder, 'first.yaml'), yaml);
+    writeFileSync(join(folder, 'compose.yaml'), 'services: {a: {image: "x$Q"}}\n');
+  };
+
+  it.each([
+    ['a pipe', 'fifo', 'is not a regular file'],
+    ['a device without end', '/dev/zero', 'is not a regular file'],
+    ['a file of 2 GiB', 'huge', 'is larger than'],
+  ])('%s', async (_what, target, says) => {
+    write();
+    symlinkSync(resolve(folder, target), join(folder, path));
+    const { status, stdout, stderr } = await config('-f', 'first.yaml');
+    expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
+    expect(stderr).toContain(`cannot read ${join(folder, path)}`);
+    expect(stderr).toContain(says);
+  });
+
+  it('a folder, which is none', async () => {
+    write();
+    mkdirSync(join(folder, path));
+    expect((await config('-f', 'first.yaml')).stderr).toContain('the variable Q is not set');
+  });
 });
 
 it('files that include each other 1,000 deep', async () => {

@@ -20,6 +20,9 @@ export interface DotenvResult {
   readonly unset: readonly string[];
 }
 
+/** Characters that the values of one file may have once their variables are replaced. */
+const MAX_EXPANDED = 16 << 20;
+
 const ASCII_KEY = /[A-Za-z0-9_.[\]-]*/y;
 const ESCAPE = /\\([abfnrtv$"\\]|0\d{0,3})/g;
 const ESCAPED: ReadonlyMap<string, string> = new Map([
@@ -83,6 +86,7 @@ class DotenvReader {
   readonly #problems: DotenvProblem[] = [];
   readonly #unset: string[] = [];
   #at = 0;
+  #expanded = 0;
 
   constructor(text: string, lookup: Lookup, earlier: Lookup) {
     this.#text = text;
@@ -182,6 +186,12 @@ class DotenvReader {
       return undefined;
     }
     for (const { name } of result.unset) this.#unset.push(name);
+    this.#expanded += result.value.length;
+    if (this.#expanded > MAX_EXPANDED) {
+      this.#fail(`the values of this file grow beyond ${MAX_EXPANDED >> 20} MiB`, at);
+      this.#at = this.#text.length;
+      return undefined;
+    }
     return result.value;
   }
 }

@@ -95,7 +95,8 @@ class Extension {
     }
     const base = await this.resolve(target, [...chain, link]);
     // What the base resets is reset in the base; it says nothing about what earlier files give this service.
-    return base ? mergeService(dropTags(withEntry(base, 'extends', undefined)), own) : own;
+    if (!base || !this.#context.budget.takeTree(base, extension)) return own;
+    return mergeService(dropTags(withEntry(base, 'extends', undefined)), own);
   }
 
   async #target(place: Place, extension: Mapping): Promise<Place | undefined> {

@@ -33,6 +33,7 @@ export const FINDING_CODES: Readonly<Record<string, string>> = {
   'compose/invalid-project-name': 'the project name has characters it may not have',
   'compose/invalid-value': 'a value is none of those allowed',
   'compose/invalid-volume': 'a mount is not [source:]target[:options]',
+  'compose/load-limit': 'all files together stand for more values or text than any real project has',
   'compose/missing-key': 'a key that must be there is missing',
   'compose/more-findings': 'there are more findings than are shown',
   'compose/no-file': 'a file does not exist',

@@ -63,9 +63,50 @@ const HOSTILE: readonly (readonly [what: string, text: string | Uint8Array, code
     `services:\n${Array.from({ length: 5000 }, (_, i) => `  service${i}: {image: x, depends_on: [servize${i}]}`).join('\n')}\n`,
     'compose/more-findings',
   ],
+  [
+    'a merge of many keys, many times',
+    `x-a: &a {${Array.from({ length: 20_000 }, (_, i) => `k${i}: v`).join()}}\nservices:\n${Array.from({ length: 100 }, (_, i) => `  s${i}: {image: x, labels: {<<: *a}}`).join('\n')}\n`,
+    'compose/alias-bomb',
+  ],
+  [
+    'many services that extend a large one',
+    `services:\n  base: {image: x, labels: {${Array.from({ length: 20_000 }, (_, i) => `k${i}: v`).join()}}}\n${Array.from({ length: 100 }, (_, i) => `  s${i}: {extends: base}`).join('\n')}\n`,
+    'compose/load-limit',
+  ],
+  [
+    'a long variable, many times',
+    `services:\n  a:\n    image: x\n    environment:\n${Array.from({ length: 100 }, (_, i) => `      K${i}: "x\${LONG}"`).join('\n')}\n`,
+    'compose/load-limit',
+  ],
+  [
+    'an env file that many services name',
+    `services:\n${Array.from({ length: 100 }, (_, i) => `  s${i}: {image: x, env_file: long.env}`).join('\n')}\n`,
+    'compose/load-limit',
+  ],
+  ['an env file that grows', service('env_file: growing.env'), 'compose/invalid-env-file'],
+  [
+    'a long file that is included many times',
+    `include: [${Array.from({ length: 100 }, () => 'long.yaml').join()}]\n${service('user: x')}`,
+    'compose/load-limit',
+  ],
+  [
+    'every port, many times',
+    service(`ports: [${Array.from({ length: 100 }, () => '1-65535').join()}]`),
+    'compose/load-limit',
+  ],
   ['a path as service name', 'services: {../../etc: {image: x}}', 'compose/invalid-name'],
   ['a newline in a service name', 'services: {"a\\nb": {image: x}}', 'compose/invalid-name'],
 ];
+
+const LONG = 'x'.repeat(1_000_000);
+const FILES = {
+  '/p/long.env': `A=${LONG}\n`,
+  '/p/long.yaml': `x-long: ${LONG}\n`,
+  '/p/growing.env': [
+    'A0=xxxxxxxxxxxxxxxx',
+    ...Array.from({ length: 60_000 }, (_, i) => `A${i + 1}=\${A${Math.min(i, 15)}}\${A${Math.min(i, 15)}}`),
+  ].join('\n'),
+};
 
 /** Of processor time: other tests run beside these. */
 function millisecondsSince(started: NodeJS.CpuUsage): number {
@@ -77,8 +118,8 @@ it.each(HOSTILE)(
   '%s: one clear error, soon',
   async (_what, text, code) => {
     const started = process.threadCpuUsage();
-    const reader = memoryReader({ '/p/compose.yaml': text });
-    const error = await loadProject({ currentDirectory: '/p', environment: {}, reader }).catch((e) => e);
+    const reader = memoryReader({ ...FILES, '/p/compose.yaml': text });
+    const error = await loadProject({ currentDirectory: '/p', environment: { LONG }, reader }).catch((e) => e);
     expect(error).toBeInstanceOf(ComposeError);
     expect((error as ComposeError).diagnostics.map((item) => item.code)).toContain(code);
     expect((error as ComposeError).diagnostics.length).toBeLessThanOrEqual(201);
@@ -192,3 +233,46 @@ it('ends every load in a model or in a ComposeError', async () => {
     { numRuns: 400 },
   );
 });
+
+it('writes out more lines than a call has room for', async () => {
+  const text = service('ports: ["1-65535", "1-65535/udp"]');
+  const reader = memoryReader({ '/p/compose.yaml': text });
+  const { project } = await loadProject({ currentDirectory: '/p', environment: {}, reader });
+  expect(renderProject(project, { format: 'yaml' }).match(/target: /g)).toHaveLength(131_070);
+}, 60_000);
+
+// C09: names become those of containers, cgroups and paths.
+it.each([
+  ['services', 'a/b'],
+  ['services', 'a b'],
+  ['services', 'a\\u001b[2J'],
+  ['services', 'a\\u202eb'],
+  ['networks', '../a'],
+  ['networks', 'a\\nb'],
+  ['volumes', 'a/b'],
+  ['volumes', 'a\\tb'],
+  ['configs', 'a/b'],
+  ['secrets', '../a'],
+  ['models', 'a\\u0000b'],
+])('%s: %j is no name', async (section, name) => {
+  const body = section === 'services' ? '{image: x}' : '{}';
+  const text = `x-first: line\n${section}:\n  "${name}": ${body}\n${section === 'services' ? '' : 'services: {ok: {image: x}}\n'}`;
+  const reader = memoryReader({ '/p/compose.yaml': text });
+  const error = await loadProject({ currentDirectory: '/p', environment: {}, reader }).catch((e) => e);
+  expect(error).toBeInstanceOf(ComposeError);
+  expect((error as ComposeError).diagnostics.map(({ code, at }) => [code, at?.line])).toContainEqual([
+    'compose/invalid-name',
+    3,
+  ]);
+});
+
+it.each(['../x', 'a/b', 'A', 'a b', 'a\\nb', '-a', '\\u001b[2J', '..', '/'])(
+  '%j becomes a project name that is one, or none',
+  async (name) => {
+    const text = `x-first: line\nname: "${name}"\nservices: {a: {image: x}}\n`;
+    const reader = memoryReader({ '/p/compose.yaml': text });
+    const loaded = await loadProject({ currentDirectory: '/p', environment: {}, reader }).catch((error) => error);
+    if (loaded instanceof ComposeError) expect(loaded.diagnostics[0]).toMatchObject({ at: { line: 2 } });
+    else expect(loaded.project.name).toMatch(/^[a-z0-9][a-z0-9_-]*$/);
+  },
+);

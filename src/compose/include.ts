@@ -1,6 +1,7 @@
 import { dirname } from 'node:path/posix';
 import { parseDotenv } from './dotenv.ts';
 import { type LoadContext, readSource } from './load-context.ts';
+import { isOffered } from './load-environment.ts';
 import { merge } from './merge.ts';
 import {
   child,
@@ -127,13 +128,14 @@ async function withEnvironment(entry: Node, base: string, context: LoadContext):
         at: { file: path, line, column },
       });
     }
+    const length = entries.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
+    if (!context.budget.takeText(length, at)) return;
     for (const { key, value } of entries) if (value !== null) own.set(key, value);
   };
   if (files.length > 0) for (const { path, at } of files) await readInto(path, at);
   else {
     const path = absolutePath('.env', base, undefined);
-    const there = await context.reader.read(path).catch(() => undefined);
-    if (there !== undefined) await readInto(path, entry);
+    if (await isOffered(path, context.reader)) await readInto(path, entry);
   }
   if (own.size === 0) return context;
   return { ...context, lookup, layers: new Map() };

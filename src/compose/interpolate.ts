@@ -1,4 +1,5 @@
 import type { DiagnosticCollector } from '../core/index.ts';
+import type { LoadBudget } from './load-budget.ts';
 import { type Entry, type Mapping, type Node, positionOf, type Scalar, type Span } from './node.ts';
 import { tellOfReading } from './remote/check-reach.ts';
 import { expandTemplate, type Lookup } from './template.ts';
@@ -10,6 +11,7 @@ export interface Interpolation {
   /** What was warned of, from file to file. */
   readonly warned: Set<string>;
   readonly findings: DiagnosticCollector;
+  readonly budget: LoadBudget;
 }
 
 /**
@@ -61,7 +63,7 @@ function visitCollection(node: Exclude<Node, Scalar>, visit: (node: Node) => Nod
   return changed ? { ...node, entries } : node;
 }
 
-function expandScalar(node: Scalar, { lookup, caller, warned, findings }: Interpolation): Node {
+function expandScalar(node: Scalar, { lookup, caller, warned, findings, budget }: Interpolation): Node {
   if (typeof node.value !== 'string' || !node.value.includes('$')) return node;
   const { origin } = node.source;
   const read = new Set<string>();
@@ -77,6 +79,7 @@ function expandScalar(node: Scalar, { lookup, caller, warned, findings }: Interp
     });
     return { ...node, value: '', text: '', interpolated: true };
   }
+  if (!budget.takeText(result.value.length, node)) return { ...node, value: '', text: '', interpolated: true };
   for (const { name, excerpt } of result.unset) {
     if (warned.has(name)) continue;
     warned.add(name);

@@ -4,6 +4,7 @@ import { canonicalise } from './canonicalise.ts';
 import { checkShape } from './check-shape.ts';
 import { interpolate, keepTemplates } from './interpolate.ts';
 import type { Journal } from './journal.ts';
+import type { LoadBudget } from './load-budget.ts';
 import type { Mapping } from './node.ts';
 import { parse } from './parse.ts';
 import type { Origin, RemoteFiles } from './remote/remote-files.ts';
@@ -20,6 +21,7 @@ export interface LoadContext {
   /** Text of every file read, by path. */
   readonly sources: Map<string, string>;
   readonly journal: Journal;
+  readonly budget: LoadBudget;
   /** Variables for interpolation. */
   readonly lookup: Lookup;
   /** Without what included files bring in their env files. */
@@ -42,7 +44,8 @@ export async function readSource(
   file: string,
   base: string,
   from: Position | undefined,
-  context: Pick<LoadContext, 'reader' | 'findings' | 'sources'> & Partial<Pick<LoadContext, 'lookup' | 'origin'>>,
+  context: Pick<LoadContext, 'reader' | 'findings' | 'sources' | 'budget'> &
+    Partial<Pick<LoadContext, 'lookup' | 'origin'>>,
 ): Promise<Source | undefined> {
   const fail = (code: string, message: string, hint?: string) => {
     context.findings.add({
@@ -54,6 +57,7 @@ export async function readSource(
     });
     return undefined;
   };
+  if (context.budget.isSpent) return undefined;
   let content: Uint8Array | string | undefined;
   try {
     content = await context.reader.read(file);
@@ -62,6 +66,7 @@ export async function readSource(
   }
   if (content === undefined) return fail('compose/no-file', `${file} does not exist`, await pathHint(file, context));
   if (content.length > MAX_BYTES) return fail('compose/too-large', `${file} is larger than ${MAX_BYTES >> 20} MiB`);
+  if (!context.budget.takeText(content.length, from)) return undefined;
   const text = typeof content === 'string' ? content : decode(content);
   if (text === undefined) return fail('compose/not-utf8', `${file} is not UTF-8 text`, 'save it as UTF-8');
   const plain = text.startsWith('\uFEFF') ? text.slice(1) : text;
@@ -92,10 +97,11 @@ function decode(bytes: Uint8Array): string | undefined {
 
 /** Stages 2 to 4 on the documents of one source. */
 export function prepare(documents: readonly Mapping[], context: LoadContext): Mapping[] {
-  return documents.map((document) => {
+  return documents.flatMap((document) => {
+    if (!context.budget.takeTree(document, document)) return [];
     const expanded = context.expands ? interpolate(document, context) : keepTemplates(document);
     checkShape(expanded, context.findings);
-    return canonicalise(expanded, context.findings);
+    return [canonicalise(expanded, context.findings, context.budget)];
   });
 }
 

@@ -1,6 +1,7 @@
 import { join } from 'node:path/posix';
 import type { DiagnosticCollector } from '../core/index.ts';
 import { parseDotenv } from './dotenv.ts';
+import type { LoadBudget } from './load-budget.ts';
 import { readSource } from './load-context.ts';
 import { absolutePath } from './paths.ts';
 import type { SourceReader } from './source.ts';
@@ -27,6 +28,7 @@ export async function loadEnvironment(
     readonly reader: SourceReader;
     readonly findings: DiagnosticCollector;
     readonly sources: Map<string, string>;
+    readonly budget: LoadBudget;
   },
 ): Promise<LoadedEnvironment> {
   const { environment, folder } = request;
@@ -62,6 +64,16 @@ async function chooseFiles(request: EnvironmentRequest, reader: SourceReader): P
   if (named !== undefined) return named.map((path) => absolutePath(path, currentDirectory, undefined));
   if (/^(?:1|true|yes)$/i.test(environment['COMPOSE_DISABLE_ENV_FILE'] ?? '')) return [];
   const path = join(folder, '.env');
-  const there = await reader.read(path).catch(() => undefined);
-  return there === undefined ? [] : [path];
+  return (await isOffered(path, reader)) ? [path] : [];
+}
+
+/** Whether there is an env file that nobody named. A folder of that name is none; what cannot be read is one: reading it tells why. */
+export async function isOffered(path: string, reader: SourceReader): Promise<boolean> {
+  const isThere = (at: string) =>
+    reader.read(at).then(
+      (content) => content !== undefined,
+      () => true,
+    );
+  // Nothing but a folder has a `.` in it.
+  return (await isThere(path)) && !(await isThere(`${path}/.`));
 }

@@ -8,6 +8,7 @@ import { dropUnused } from './drop-unused.ts';
 import { extend } from './extend.ts';
 import { include, type LoadFiles } from './include.ts';
 import type { Journal } from './journal.ts';
+import type { LoadBudget } from './load-budget.ts';
 import { type LoadContext, loadLayer, prepare, readSource } from './load-context.ts';
 import type { LoadOptions } from './load-options.ts';
 import { type Located, locateFiles } from './locate-files.ts';
@@ -53,6 +54,7 @@ export interface LoadRun {
   /** Text of every file read, by path. */
   readonly sources: Map<string, string>;
   readonly journal: Journal;
+  readonly budget: LoadBudget;
 }
 
 /** What the stages make of the files: everything but the typed model. */
@@ -68,12 +70,12 @@ export interface LoadedTree {
 
 /** Runs the stages in order. Undefined after a problem that leaves nothing to go on with; it is reported. */
 export async function loadTree(run: LoadRun): Promise<LoadedTree | undefined> {
-  const { options, stages, findings, sources } = run;
-  const located = await locateFiles(options, { findings, sources, journal: run.journal });
+  const { options, stages, findings } = run;
+  const located = await locateFiles(options, run);
   if (!located) return undefined;
   const { files, folder, environment } = located;
   const merged = await mergeFiles(run, located);
-  if (!merged) return undefined;
+  if (!merged || run.budget.isSpent) return undefined;
   const { name, context } = merged;
   checkRequired(merged.tree, findings);
   const defaulted = applyDefaults(merged.tree);
@@ -117,12 +119,14 @@ interface MergedFiles {
 
 async function mergeFiles(run: LoadRun, located: Located): Promise<MergedFiles | undefined> {
   const { files, folder, namingFolder, environment } = located;
-  const { options, findings, sources, journal } = run;
+  const { options, findings, sources, journal, budget } = run;
   const { reader } = options;
   const variables = new Map(environment.variables);
   // Parsed ahead of the rest: the name may come from the files, and interpolation may use it.
   const documents = (
-    await Promise.all(files.map(({ file, origin }) => parseFile(file, folder, { reader, findings, sources, origin })))
+    await Promise.all(
+      files.map(({ file, origin }) => parseFile(file, folder, { reader, findings, sources, budget, origin })),
+    )
   ).flat();
   const [first] = documents;
   if (first && documents.every((document) => document.entries.size === 0)) reportEmpty(first, findings);
@@ -135,6 +139,7 @@ async function mergeFiles(run: LoadRun, located: Located): Promise<MergedFiles |
     findings,
     sources,
     journal,
+    budget,
     lookup: (key) => variables.get(key),
     caller: (key) => variables.get(key),
     expands: run.stages.has('interpolate'),
@@ -167,7 +172,7 @@ function reportEmpty(document: Mapping, findings: DiagnosticCollector): void {
 async function parseFile(
   file: string,
   base: string,
-  context: Pick<LoadContext, 'reader' | 'findings' | 'sources' | 'origin'>,
+  context: Pick<LoadContext, 'reader' | 'findings' | 'sources' | 'budget' | 'origin'>,
 ): Promise<Mapping[]> {
   const source = await readSource(file, base, undefined, context);
   return source ? parse(source, context.findings) : [];

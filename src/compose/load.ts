@@ -2,6 +2,7 @@ import { type Diagnostic, DiagnosticCollector, type Position } from '../core/ind
 import { bind } from './bind.ts';
 import { ComposeError } from './compose-error.ts';
 import { emptyJournal } from './journal.ts';
+import { LoadBudget } from './load-budget.ts';
 import type { LoadOptions } from './load-options.ts';
 import { type LoadedTree, type LoadRun, loadTree, locateIn, type OptionalStage, stagesWithout } from './load-tree.ts';
 import { orderFindings } from './order-findings.ts';
@@ -49,5 +50,6 @@ export async function loadOrThrow(
 
 /** An empty run of the given stages. */
 export function startRun(options: LoadOptions, stages: ReadonlySet<OptionalStage>): LoadRun {
-  return { options, stages, findings: new DiagnosticCollector(), sources: new Map(), journal: emptyJournal() };
+  const findings = new DiagnosticCollector();
+  return { options, stages, findings, sources: new Map(), journal: emptyJournal(), budget: new LoadBudget(findings) };
 }

@@ -1,5 +1,6 @@
 import { dirname } from 'node:path/posix';
 import { findFiles } from './find-files.ts';
+import type { LoadBudget } from './load-budget.ts';
 import { type LoadedEnvironment, loadEnvironment } from './load-environment.ts';
 import type { LoadOptions } from './load-options.ts';
 import { absolutePath } from './paths.ts';
@@ -19,11 +20,11 @@ export interface Located {
 /** The files of a project, its folder and its variables; undefined after a problem, which is reported. */
 export async function locateFiles(
   options: LoadOptions,
-  context: Omit<RemoteContext, 'remote'> & { readonly sources: Map<string, string> },
+  context: Omit<RemoteContext, 'remote'> & { readonly sources: Map<string, string>; readonly budget: LoadBudget },
 ): Promise<Located | undefined> {
   const { currentDirectory, reader, envFiles, environment } = options;
-  const { findings, sources } = context;
-  const reading = { reader, findings, sources };
+  const { findings, sources, journal, budget } = context;
+  const reading = { reader, findings, sources, budget };
   const given =
     options.projectDirectory === undefined
       ? undefined
@@ -44,7 +45,7 @@ export async function locateFiles(
   }
   const beside = main === '-' || isRemoteFile(main) ? currentDirectory : dirname(main);
   const namingFolder = given ?? beside;
-  const placed = await placeFiles(named, given, { ...context, remote: options.remote });
+  const placed = await placeFiles(named, given, { findings, journal, remote: options.remote });
   if (!placed) return undefined;
   const place = { files: placed.files, folder: given ?? placed.folder ?? beside, namingFolder };
   if (namingFolder === start || envFiles?.length) return { ...place, environment: first };

@@ -19,7 +19,7 @@ import { explainYamlError } from './yaml-errors.ts';
 
 /** Deepest nesting of collections; the specification needs about ten. */
 const MAX_DEPTH = 100;
-/** Values a file may have after its aliases are followed; stops exponential documents. */
+/** Values a file may have after its aliases are followed, and that its merge keys may copy; stops exponential documents. */
 const MAX_EXPANDED = 500_000;
 const CORE_TAG = 'tag:yaml.org,2002:';
 
@@ -122,6 +122,7 @@ class Conversion {
   readonly #anchors = new Map<string, Node | undefined>();
   readonly #sizes = new Map<Node, number>();
   readonly #depths = new Map<Node, number>();
+  #copied = 0;
   #failed = false;
 
   constructor(source: Source, findings: DiagnosticCollector) {
@@ -256,6 +257,12 @@ class Conversion {
             'write `<<: *anchor`',
           );
         }
+        return;
+      }
+      this.#copied += source.entries.size;
+      if (this.#copied > MAX_EXPANDED) {
+        if (!this.#failed)
+          this.#fail('compose/alias-bomb', `the merges of this file copy more than ${MAX_EXPANDED} values`, source);
         return;
       }
       for (const [key, entry] of source.entries) if (!entries.has(key)) entries.set(key, entry);

@@ -133,7 +133,8 @@ function reported(path: string, parsed: DotenvResult, context: LoadContext): rea
     const message = `the variable ${name}, used in ${path}, is not set; an empty string is used`;
     context.findings.add({ code: 'compose/unset-variable', severity: 'warning', message });
   }
-  return entries;
+  const length = entries.reduce((sum, { key, value }) => sum + key.length + (value?.length ?? 0), 0);
+  return context.budget.takeText(length, undefined) ? entries : [];
 }
 
 async function addLabels(item: Node, labels: Map<string, Node>, context: LoadContext): Promise<void> {

@@ -43,9 +43,9 @@ const pad = (depth: number) => '  '.repeat(depth);
 function writeMap(map: ReadonlyMap<string, Out>, depth: number): string[] {
   const lines: string[] = [];
   for (const [key, value] of map) {
-    lines.push(
-      ...entryLines(`${pad(depth)}${key === '<<' ? writeDouble(key) : writeString(key, undefined)}:`, value, depth + 1),
-    );
+    const head = `${pad(depth)}${key === '<<' ? writeDouble(key) : writeString(key, undefined)}:`;
+    // One by one: as arguments of one call they would have to fit the stack.
+    for (const line of entryLines(head, value, depth + 1)) lines.push(line);
   }
   return lines;
 }

@@ -18,13 +18,25 @@ export async function readTextIfExists(path: string, limit = 16 << 20): Promise<
     const stat = await handle.stat();
     if (!stat.isFile()) throw new TscError('host/invalid', `${path} is not a regular file`);
     if (stat.size > limit) throw new TscError('host/exhausted', `${path} is larger than ${limit} bytes`);
-    return await handle.readFile('utf8');
+    return (await readAtMost(handle, path, limit)).toString('utf8');
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
     throw error;
   } finally {
     await handle?.close();
   }
+}
+
+/** The size is no promise: files of /proc say 0, and some have no end. */
+async function readAtMost(handle: FileHandle, path: string, limit: number): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for (let total = 0; total <= limit; ) {
+    const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(1 << 16));
+    if (bytesRead === 0) return Buffer.concat(parts);
+    total += bytesRead;
+    parts.push(buffer.subarray(0, bytesRead));
+  }
+  throw new TscError('host/exhausted', `${path} is larger than ${limit} bytes`);
 }
 
 /** Names in a directory, sorted; an absent directory is empty. */

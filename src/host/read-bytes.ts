@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { TscError } from '../core/index.ts';
 import { isErrno } from './files.ts';
 
@@ -17,12 +17,28 @@ export async function readBytesIfExists(path: string, limit = 16 << 20): Promise
     descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const stat = fstatSync(descriptor);
     if (!stat.isFile()) throw new TscError('host/invalid', `${path} is not a regular file`);
-    if (stat.size > limit) throw new TscError('host/exhausted', `${path} is larger than ${limit} bytes`);
-    return readFileSync(descriptor);
+    return readAtMost(descriptor, { path, limit, size: stat.size });
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
     throw error;
   } finally {
     if (descriptor !== undefined) closeSync(descriptor);
   }
+}
+
+/** The size is a hint: files of /proc say 0, and some have no end. */
+function readAtMost(
+  descriptor: number,
+  { path, limit, size }: { readonly path: string; readonly limit: number; readonly size: number },
+): Uint8Array {
+  const parts: Buffer[] = [];
+  for (let total = 0; total <= limit && size <= limit; ) {
+    const part = Buffer.allocUnsafe(total === 0 && size > 0 ? size + 1 : 1 << 16);
+    const read = readSync(descriptor, part);
+    const [only] = parts;
+    if (read === 0) return only && parts.length === 1 ? only : Buffer.concat(parts);
+    total += read;
+    parts.push(part.subarray(0, read));
+  }
+  throw new TscError('host/exhausted', `${path} is larger than ${limit} bytes`);
 }

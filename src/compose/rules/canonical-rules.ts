@@ -1,4 +1,5 @@
 import type { DiagnosticCollector } from '../../core/index.ts';
+import type { LoadBudget } from '../load-budget.ts';
 import { parseMount } from '../mount-codec.ts';
 import {
   child,
@@ -16,20 +17,20 @@ import { pathTable } from '../path-table.ts';
 import { parsePort } from '../port-codec.ts';
 
 /** Rewrites one value to its long form; what is long already stays. */
-export type CanonicalRule = (node: Node, findings: DiagnosticCollector) => Node;
+export type CanonicalRule = (node: Node, findings: DiagnosticCollector, budget: LoadBudget) => Node;
 
 const scalars = (node: Node): readonly Scalar[] =>
   node.kind === 'list' ? node.items.filter((item) => item.kind === 'scalar') : [];
 
 /** `[A=1, B]` of variables: the bare one is the caller's. */
-const variables: CanonicalRule = (node, findings) => {
+const variables: CanonicalRule = (node, findings, budget) => {
   for (const item of scalars(node)) {
     const [name = ''] = item.text.split('=', 1);
     if (item.template || !/\s$/.test(name)) continue;
     const message = `the name of the variable ${JSON.stringify(name)} ends with a blank`;
     report(item, 'compose/invalid-name', message, findings, `write ${name.trim()}=value`);
   }
-  return pairs(null)(node, findings);
+  return pairs(null)(node, findings, budget);
 };
 
 /** `[A=1, B]` to `{A: 1, B: <bare>}`. */
@@ -49,13 +50,13 @@ function pairs(bare: null | ''): CanonicalRule {
 
 /** `[a=b]` to `{a: b}`; items in `bare` may go without a value. */
 function assignments(form: string, bare: readonly string[]): CanonicalRule {
-  return (node, findings) => {
+  return (node, findings, budget) => {
     for (const item of scalars(node)) {
       if (item.template || item.text.includes('=') || bare.includes(item.text)) continue;
       const message = `${JSON.stringify(item.text)} has no value`;
       report(item, 'compose/invalid-value', message, findings, `write ${form}`);
     }
-    return pairs('')(node, findings);
+    return pairs('')(node, findings, budget);
   };
 }
 
@@ -90,21 +91,23 @@ const dependencies: CanonicalRule = (node) =>
       )
     : node;
 
-const ports: CanonicalRule = (node, findings) => {
+const ports: CanonicalRule = (node, findings, budget) => {
   // One unexpanded port may stand for several: the list stays as it is.
   if (node.kind !== 'list' || node.items.some((item) => item.kind === 'scalar' && item.template)) return node;
   return {
     ...node,
-    items: node.items.flatMap((item) => (item.kind === 'scalar' ? portItems(item, findings) : [item])),
+    items: node.items.flatMap((item) => (item.kind === 'scalar' ? portItems(item, findings, budget) : [item])),
   };
 };
 
-function portItems(item: Scalar, findings: DiagnosticCollector): Node[] {
+function portItems(item: Scalar, findings: DiagnosticCollector, budget: LoadBudget): Node[] {
   const result = parsePort(item.text);
   if ('problem' in result) {
     report(item, 'compose/invalid-port', `invalid port ${JSON.stringify(item.text)}: ${result.problem}`, findings);
     return [];
   }
+  // Each becomes a mapping of up to five values.
+  if (!budget.takeValues(result.length * 5, item)) return [];
   return result.map(({ hostIp, target, published, protocol }) =>
     mappingAt(item, [
       ['mode', scalarAt(item, 'ingress')],
@@ -220,8 +223,8 @@ function unbracket(node: Node): Node {
 }
 
 /** A server that a variable leaves empty is none. */
-const servers: CanonicalRule = (node, findings) => {
-  const made = list(node, findings);
+const servers: CanonicalRule = (node, findings, budget) => {
+  const made = list(node, findings, budget);
   return made.kind === 'list'
     ? { ...made, items: made.items.filter((item) => item.kind !== 'scalar' || item.template || item.text !== '') }
     : made;
