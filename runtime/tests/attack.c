@@ -6,16 +6,23 @@
  * process, also after it has ended attack inject TEXT       pushes characters into the terminal on descriptor 0 attack
  * writable DIR…     files below that can be opened for writing; nothing is written attack keys              the session
  * keyring and the names of the keys in it attack advertise INTERFACE PREFIX     plays an IPv6 router: a default route
- * and addresses of PREFIX/64 for everybody attack with-key NAME PROGRAM [ARG…]   (on the host) executes PROGRAM with
- * such a key in the session keyring
+ * and addresses of PREFIX/64 for everybody attack packet INTERFACE MAC tcp|udp SOURCE SOURCEPORT TARGET TARGETPORT
+ * a SYN or a datagram made by hand, sent past the routes of this host attack with-key NAME PROGRAM [ARG…]   (on the
+ * host) executes PROGRAM with such a key in the session keyring
  */
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_packet.h>
 #include <linux/keyctl.h>
+#include <net/ethernet.h>
 #include <net/if.h>
 #include <netinet/icmp6.h>
+#include <netinet/ip.h>
+#include <netinet/ip6.h>
+#include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -374,6 +381,76 @@ static int do_advertise(char **args) {
   return 0;
 }
 
+static uint32_t sum_words(const void *data, size_t size) {
+  const uint8_t *bytes = data;
+  uint32_t sum = 0;
+  for (size_t i = 0; i + 1 < size; i += 2) {
+    sum += (uint32_t)bytes[i] << 8 | bytes[i + 1];
+  }
+  return sum;
+}
+
+static uint16_t checksum(uint32_t sum) {
+  while (sum >> 16 != 0) {
+    sum = (sum & 0xffff) + (sum >> 16);
+  }
+  return htons((uint16_t)~sum);
+}
+
+/* The transport part, its checksum over the addresses too. Returns its size. */
+static size_t make_segment(uint8_t *at, int protocol, uint16_t from, uint16_t to, uint32_t addresses) {
+  if (protocol == IPPROTO_TCP) {
+    struct tcphdr head = {.source = htons(from), .dest = htons(to), .doff = 5, .syn = 1, .window = htons(1024)};
+    head.check = checksum(sum_words(&head, sizeof(head)) + addresses + IPPROTO_TCP + sizeof(head));
+    memcpy(at, &head, sizeof(head));
+    return sizeof(head);
+  }
+  struct udphdr head = {.source = htons(from), .dest = htons(to), .len = htons(sizeof(head))};
+  head.check = checksum(sum_words(&head, sizeof(head)) + addresses + IPPROTO_UDP + sizeof(head));
+  memcpy(at, &head, sizeof(head));
+  return sizeof(head);
+}
+
+static size_t make_packet(uint8_t *packet, char **args) {
+  int protocol = strcmp(args[2], "tcp") == 0 ? IPPROTO_TCP : IPPROTO_UDP;
+  uint16_t from = (uint16_t)atoi(args[4]), to = (uint16_t)atoi(args[6]);
+  struct iphdr four = {.version = 4, .ihl = 5, .ttl = 64, .protocol = (uint8_t)protocol};
+  if (inet_pton(AF_INET, args[3], &four.saddr) == 1 && inet_pton(AF_INET, args[5], &four.daddr) == 1) {
+    size_t size = make_segment(packet + sizeof(four), protocol, from, to, sum_words(&four.saddr, 8));
+    four.tot_len = htons((uint16_t)(sizeof(four) + size));
+    four.check = checksum(sum_words(&four, sizeof(four)));
+    memcpy(packet, &four, sizeof(four));
+    return sizeof(four) + size;
+  }
+  struct ip6_hdr six = {.ip6_flow = htonl(6U << 28), .ip6_nxt = (uint8_t)protocol, .ip6_hlim = 64};
+  if (inet_pton(AF_INET6, args[3], &six.ip6_src) != 1 || inet_pton(AF_INET6, args[5], &six.ip6_dst) != 1) {
+    return 0;
+  }
+  size_t size = make_segment(packet + sizeof(six), protocol, from, to, sum_words(&six.ip6_src, 32));
+  six.ip6_plen = htons((uint16_t)size);
+  memcpy(packet, &six, sizeof(six));
+  return sizeof(six) + size;
+}
+
+static int do_packet(char **args) {
+  uint8_t packet[128];
+  struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex(args[0]), .sll_halen = ETH_ALEN};
+  size_t size = make_packet(packet, args);
+  uint8_t *mac = to.sll_addr;
+  if (size == 0 ||
+      sscanf(args[1], "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", mac, mac + 1, mac + 2, mac + 3, mac + 4, mac + 5) != 6) {
+    fputs("attack: bad address\n", stderr);
+    return 2;
+  }
+  to.sll_protocol = htons(packet[0] >> 4 == 4 ? ETHERTYPE_IP : ETHERTYPE_IPV6);
+  int fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, to.sll_protocol);
+  if (fd < 0 || sendto(fd, packet, size, 0, (struct sockaddr *)&to, sizeof(to)) != (ssize_t)size) {
+    perror("attack: packet");
+    return 3;
+  }
+  return 0;
+}
+
 /* On the host: a key in a session keyring of its own, then the program. */
 static int do_with_key(char **args) {
   if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, "attack") < 0 ||
@@ -391,8 +468,14 @@ static const struct {
   int least;
   int (*run)(char **args);
 } verbs[] = {
-    {"spy", 1, do_spy},           {"exe", 1, do_exe},           {"inject", 1, do_inject},       {"keys", 0, do_keys},
-    {"with-key", 2, do_with_key}, {"writable", 1, do_writable}, {"advertise", 2, do_advertise},
+    {"spy", 1, do_spy},
+    {"exe", 1, do_exe},
+    {"inject", 1, do_inject},
+    {"keys", 0, do_keys},
+    {"with-key", 2, do_with_key},
+    {"writable", 1, do_writable},
+    {"advertise", 2, do_advertise},
+    {"packet", 7, do_packet},
 };
 
 int main(int argc, char **argv) {
