@@ -4,6 +4,7 @@ import { isAddressed, isBridged } from './bridges.ts';
 import type { NetworkContext } from './context.ts';
 import { readEndpointOptions, readLinkLocal, readLinks } from './endpoint-options.ts';
 import { type Allocation, allocateAddress, claimAddress, macOf, parseMac } from './ipam.ts';
+import { checkDns } from './names/resolver.ts';
 import type { AttachmentSpec, Endpoint, EndpointSpec, NetworkRecord, Pool } from './network.ts';
 import type { Attachment } from './records.ts';
 
@@ -168,6 +169,7 @@ export function checkTogether(networks: readonly NetworkRecord[], containerName:
 export function decideAttachment(context: NetworkContext, spec: AttachmentSpec): Attachment {
   const networks = spec.endpoints.map((endpoint) => context.state.find(endpoint.network));
   checkTogether(networks, spec.name, spec.egress !== undefined);
+  checkDns(spec.dns ?? {});
   const before = context.state.attachments.get(spec.containerId);
   context.state.attachments.delete(spec.containerId);
   const base = {

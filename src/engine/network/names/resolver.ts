@@ -55,8 +55,20 @@ export function chooseUpstreams(dns: DnsSettings | undefined, host: ResolvConf):
   }));
 }
 
+/** Throws `network/invalid` for what could not stand in a line of resolv.conf. */
+export function checkDns({ search = [], options = [] }: DnsSettings): void {
+  for (const text of [...search, ...options]) {
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+    if (/[\0-\x1f\x7f]/.test(text)) {
+      const shown = JSON.stringify(text.slice(0, 100));
+      throw new TscError('network/invalid', `DNS search domain or option ${shown} has a control character`);
+    }
+  }
+}
+
 /** Text of a container's /etc/resolv.conf in front of our name server. */
 export function renderResolvConf(dns: DnsSettings | undefined, host: ResolvConf, ownNames: boolean): string {
+  checkDns(dns ?? {});
   const search = dns?.search?.length ? dns.search.filter((domain) => domain !== '.') : host.search;
   const options = dns?.options?.length ? dns.options : ownNames ? host.options.filter(isPortable) : host.options;
   const servers = ownNames ? [OWN_SERVER] : dns?.servers?.length ? dns.servers : host.servers;
