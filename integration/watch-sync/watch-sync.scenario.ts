@@ -1,8 +1,8 @@
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { startTestDaemon, type TestDaemon } from '../kit/daemon.ts';
+import { startTestDaemon, type TestDaemon, waitUntil } from '../kit/daemon.ts';
 import { type CliProject, cliProject } from '../stack-up/run-cli.ts';
 
 // An edit reaches the container: by sync, by restart, by rebuild.
@@ -69,6 +69,48 @@ it('syncs, deletes, restarts and rebuilds while up --watch runs', async () => {
     child.kill('SIGINT');
     await new Promise((resolve) => child.on('close', resolve));
     await project.run(['down', '-v', '-t', '1', '--rmi', 'local']);
+  }
+});
+
+it('C08: a link is copied as a link, and what it leads to stays where it is', async () => {
+  using project = cliProject(daemon.host, {
+    'compose.yaml': `
+services:
+  web:
+    image: busybox
+    command: sleep 600
+    init: true
+    develop: { watch: [{ path: ./page, action: sync, target: /page, initial_sync: true }] }
+`,
+    'secret/key': 'SECRET',
+    'page/first': 'one',
+  });
+  const at = (path: string) => join(project.folder, path);
+  const links = { file: at('secret/key'), up: '../secret', itself: 'itself', nowhere: '/nowhere' };
+  for (const [name, target] of Object.entries(links)) symlinkSync(target, at(`page/early-${name}`));
+  const child = project.start(['up', '--watch']);
+  const output = follow(child);
+  try {
+    await output.until('Watching');
+    for (const [name, target] of Object.entries(links)) symlinkSync(target, at(`page/late-${name}`));
+    // A folder that was content and becomes a way out.
+    mkdirSync(at('page/folder'));
+    edit(project, 'page/folder/key', 'content');
+    const exec = async (command: string) => (await project.run(['exec', '-T', 'web', 'sh', '-c', command])).stdout;
+    await waitUntil(30_000, async () => (await exec('cat /page/folder/key')) === 'content');
+    rmSync(at('page/folder'), { recursive: true });
+    symlinkSync(at('secret'), at('page/folder'));
+    await waitUntil(30_000, async () => (await exec('test -L /page/folder && echo link')) === 'link\n');
+    edit(project, 'page/last', 'two');
+    await waitUntil(30_000, async () => (await exec('cat /page/last')) === 'two');
+    for (const [name, target] of Object.entries(links))
+      for (const when of ['early', 'late'])
+        expect([when, name, await exec(`readlink /page/${when}-${name}`)]).toEqual([when, name, `${target}\n`]);
+    expect(await exec('find / -xdev -name key | xargs -r cat')).not.toContain('SECRET');
+  } finally {
+    child.kill('SIGINT');
+    await new Promise((resolve) => child.on('close', resolve));
+    await project.run(['down', '-v', '-t', '1']);
   }
 });
 
