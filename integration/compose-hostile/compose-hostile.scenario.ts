@@ -97,3 +97,17 @@ it('files that include each other 1,000 deep', async () => {
   expect(status).toBe(1);
   expect(stderr).toMatch(/\d+\.yaml:1:11: error: more than 100 files include each other/);
 });
+
+it('F43: 1,000 services, 200 networks and 5,000 labels fit', async () => {
+  const many = (count: number, line: (index: number) => string) =>
+    Array.from({ length: count }, (_, i) => line(i)).join('');
+  const labels = many(5, (i) => `      label${i}: value\n`);
+  const services = many(1000, (i) => `  s${i}:\n    image: x\n    networks: [n${i % 200}]\n    labels:\n${labels}`);
+  writeFileSync(
+    join(folder, 'compose.yaml'),
+    `name: x\nservices:\n${services}networks:\n${many(200, (i) => `  n${i}: {}\n`)}`,
+  );
+  const { status, stdout, stderr } = await config();
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  expect(stdout.match(/label4: value/g)).toHaveLength(1000);
+});

@@ -96,6 +96,15 @@ describe.skipIf('reason' in dnsmasq)('questions for the outside', () => {
     }
   });
 
+  it('F30: pass a server that refuses to one that knows', async () => {
+    const own = ['--listen-address=127.0.0.54', '--bind-interfaces', '--host-record=outside.other,203.0.113.77'];
+    const knows = await serve(world.host, 'knows', '203.0.113.77', ...own);
+    expect(await hostHas('nameserver 127.0.0.53\nnameserver 127.0.0.54\n')).toBe(true);
+    expect(await member.lookup('A', 'outside.other')).toBe('203.0.113.77');
+    expect(await knows.asked()).toContain('outside.other');
+    expect(await servers.at(-2)?.asked()).toContain('outside.other');
+  });
+
   it('local names are answered while every server is silent', async () => {
     expect(await hostHas('nameserver 127.0.0.53\n')).toBe(true);
     await world.host.run('/usr/sbin/nft', 'add table inet quiet');

@@ -135,6 +135,8 @@ host        closed:80               closed sees sealed-gateway  closed sees seal
 neighbour   closed:80               drop                        drop
 
 through the host, none of our business
+host        neighbour:8080          neighbour sees host         neighbour sees host
+host        remote:8080             remote sees host            remote sees host
 intruder    remote:7000             remote sees intruder        remote sees intruder
 intruder    remote:8080             remote sees intruder        remote sees intruder
 intruder    neighbour:8080          neighbour sees intruder     neighbour sees intruder

@@ -128,6 +128,31 @@ it.each(HOSTILE)(
   60_000,
 );
 
+it('F41: takes files of Windows: a mark of byte order, and both characters at the end of a line', async () => {
+  const lines = [
+    'services:',
+    '  a:',
+    '    image: x',
+    '    env_file: a.env',
+    '    command: |',
+    '      one',
+    '      two',
+    '',
+  ];
+  const files = {
+    '/p/compose.yaml': bytes([0xef, 0xbb, 0xbf], lines.join('\r\n')),
+    '/p/a.env': bytes([0xef, 0xbb, 0xbf], 'A=1\r\nB=2\r\n'),
+  };
+  const { project } = await loadProject({ currentDirectory: '/p', environment: {}, reader: memoryReader(files) });
+  expect(project.services.get('a')?.environment).toEqual(
+    new Map([
+      ['A', '1'],
+      ['B', '2'],
+    ]),
+  );
+  expect(project.services.get('a')?.command).toEqual(['one', 'two']);
+});
+
 it('names the whole path of a cycle', async () => {
   const chain =
     'services: {a: {image: x, depends_on: [b]}, b: {image: x, links: [c]}, c: {image: x, network_mode: "service:a"}}';
