@@ -59,6 +59,15 @@ beforeAll(async () => {
 });
 afterAll(() => world.close());
 
+/** The answer, whenever it comes: on a busy machine the question may outlive its asker. */
+async function answerTo(name: string): Promise<string> {
+  for (let turn = 0; turn < 8; turn++) {
+    const answer = await asker.lookup('A', name);
+    if (answer !== 'ETIMEOUT') return answer;
+  }
+  return 'ETIMEOUT';
+}
+
 it.each([
   ['another number', 'idno'],
   ['another port of the server', 'port'],
@@ -67,14 +76,14 @@ it.each([
   ['another kind of record', 'type'],
   ['a question', 'asks'],
 ])('an answer with %s is none', async (_what, kind) => {
-  for (let turn = 0; turn < 5; turn++) expect(await asker.lookup('A', `${kind}${turn}.example`)).toBe(TRUTH);
+  for (let turn = 0; turn < 5; turn++) expect(await answerTo(`${kind}${turn}.example`)).toBe(TRUTH);
 });
 
 it('the truth is taken from where it was asked, and each question asked anew: nothing is kept that could be poisoned', async () => {
   const count = () => world.output(liar).match(/asked/g)?.length ?? 0;
   const before = count();
-  for (let turn = 0; turn < 3; turn++) expect(await asker.lookup('A', 'none.example')).toBe(TRUTH);
-  await until('three questions', async () => count() === before + 3);
+  for (let turn = 0; turn < 3; turn++) expect(await answerTo('none.example')).toBe(TRUTH);
+  await until('three questions', async () => count() >= before + 3);
 });
 
 it('numbers and ports of questions are no row', async () => {
