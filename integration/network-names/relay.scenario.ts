@@ -69,6 +69,10 @@ describe.skipIf('reason' in dnsmasq)('questions for the outside', () => {
     // c-ares has one word for both.
     expect(await closed.lookup('PTR', '192.0.2.1')).toMatch(/ESERVFAIL|ENOTFOUND/);
     expect(await closed.lookup('A', 'closed')).toBe(closed.address);
+    // Nor by servers of its own, be they of the LAN or of the host.
+    const own = { servers: [NEIGHBOUR, '127.0.0.53'] };
+    const sly = await world.start('sly', [{ network: 'sealed' }], [], own);
+    expect(await sly.lookup('A', 'exfiltrated.example')).toBe('ESERVFAIL');
     expect(await Promise.all(servers.map((server) => server.asked()))).toEqual(before);
   });
 
