@@ -134,9 +134,10 @@ export default defineConfig([
           { name: 'base', test: /\/src\/(core|host)\/|rolldown\/runtime/ },
           {
             name: 'command',
-            test: /\/src\/cli\/(index|program|context|verbs|version|output|channel|report-error|exit-codes|commands\/config|view\/(findings|printable)|remote\/(open-remote-files|remote-cache))\.ts$|\/commander\/|absent-module/,
+            test: /\/src\/cli\/(index|program|context|verbs|version|output|channel|report-error|exit-codes|published|commands\/config|view\/(findings|printable)|remote\/(open-remote-files|remote-cache))\.ts$|\/commander\/|absent-module/,
           },
-          { name: 'model', test: /\/src\/compose\/(?!editor|explain|graph|lint)|\/yaml\/|schemas\/compose/ },
+          { name: 'yaml', test: /\/src\/compose\/(?:read-yaml|yaml-errors)|\/yaml\// },
+          { name: 'model', test: /\/src\/compose\/(?!editor|explain|graph|lint)|schemas\/compose/ },
         ],
       },
     },

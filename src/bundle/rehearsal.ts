@@ -31,6 +31,9 @@ networks:
     image: db:1
     volumes: ["data:/data", "./data:/more:ro"]
     restart: always
+    # Text of several lines is read by the YAML library, which config above does without.
+    command: |
+      db --all
 volumes: {data: }
 `,
   '.env': 'A=1\nB="two"\n',

@@ -6,15 +6,16 @@ import { parseDotenv } from './dotenv.ts';
 import { merge } from './merge.ts';
 import type { Mapping, Node } from './node.ts';
 import { nodesEqual } from './nodes-equal.ts';
-import { parse } from './parse.ts';
+
 import { formatPort, parsePort } from './port-codec.ts';
+import { readYaml } from './read-yaml.ts';
 import { splitCommandLine } from './shell-words.ts';
 import { suggest } from './suggest.ts';
 import { expandTemplate } from './template.ts';
 import { writeYaml } from './write-yaml.ts';
 
 function tree(text: string): Mapping {
-  const [made] = parse({ file: 'x.yaml', text, base: '/' }, new DiagnosticCollector());
+  const [made] = readYaml({ file: 'x.yaml', text, base: '/' }, new DiagnosticCollector());
   if (!made) throw new Error('not a mapping');
   return made;
 }

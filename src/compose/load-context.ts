@@ -113,5 +113,5 @@ export async function loadLayer(
   context: LoadContext,
 ): Promise<readonly Mapping[] | undefined> {
   const source = await readSource(file, base, from, context);
-  return source && prepare(parse(source, context.findings), context);
+  return source && prepare(await parse(source, context.findings), context);
 }

@@ -175,7 +175,7 @@ async function parseFile(
   context: Pick<LoadContext, 'reader' | 'findings' | 'sources' | 'budget' | 'origin'>,
 ): Promise<Mapping[]> {
   const source = await readSource(file, base, undefined, context);
-  return source ? parse(source, context.findings) : [];
+  return source ? await parse(source, context.findings) : [];
 }
 
 /** Stages 5 to 7 on documents in order: each is laid on what came before. */

@@ -28,13 +28,13 @@ export async function analyse(options: LoadOptions): Promise<Analysis> {
   const run = startRun(showing, ALL_STAGES);
   const loaded = await loadTree(run);
   const { diagnostics } = await lint(showing);
-  const documents = documentsOf(run);
+  const documents = await documentsOf(run);
   const mentions = [...documents.values()].flat().flatMap((tree) => mentionsIn(tree));
   return { diagnostics, run, loaded, sources: run.sources, documents, mentions };
 }
 
 /** Every compose file that took part; one with errors that could be read counts. */
-function documentsOf({ journal, sources, options }: LoadRun): Map<string, readonly Mapping[]> {
+async function documentsOf({ journal, sources, options }: LoadRun): Promise<Map<string, readonly Mapping[]>> {
   const files = new Map<string, Source>();
   for (const tree of [...journal.layers.map((layer) => layer.tree), ...[...journal.extended.values()].flat()])
     files.set(tree.source.file, tree.source);
@@ -43,5 +43,6 @@ function documentsOf({ journal, sources, options }: LoadRun): Map<string, readon
     if (text !== undefined && !files.has(file)) files.set(file, { file, text, base: options.currentDirectory });
   }
   const silent = new DiagnosticCollector();
-  return new Map(Array.from(files, ([file, source]) => [file, parse(source, silent)]));
+  const read = Array.from(files, async ([file, source]) => [file, await parse(source, silent)] as const);
+  return new Map(await Promise.all(read));
 }
