@@ -27,7 +27,7 @@ export interface Codec<T> {
   /** What an absent property of this kind is written as. */
   readonly absent?: Out;
   /** Keys of an object. */
-  readonly keys?: readonly string[];
+  readonly keys?: () => readonly string[];
 }
 
 function scalar<T>(
@@ -194,9 +194,7 @@ export function object<T extends object>(fields: Fields<T>): Codec<T> {
     return made;
   };
   return {
-    get keys() {
-      return rows().map(({ key }) => key);
-    },
+    keys: () => rows().map(({ key }) => key),
     read: (node) => {
       if (node?.kind !== 'map') return undefined;
       const made: Record<string, unknown> = {};

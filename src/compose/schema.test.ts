@@ -51,7 +51,7 @@ describe('the schema', () => {
     const keys = ATTRIBUTES.filter((path) => /^services\.\*\.[^.[]+$/.test(path)).map((path) =>
       path.slice('services.*.'.length),
     );
-    const notInModel = keys.filter((key) => key !== 'extends' && !service.keys?.includes(key));
+    const notInModel = keys.filter((key) => key !== 'extends' && !service.keys?.().includes(key));
     expect(notInModel).toEqual([]);
   });
 });
