@@ -285,13 +285,22 @@ function requireBelow(visit: Visit, findings: DiagnosticCollector): void {
   const fitting = alternatives.find((alternative) => accepts(alternative, node));
   if (!fitting && isNull(node)) reportType(visit, alternatives, findings);
   if (!fitting || node.kind === 'scalar') return;
-  if (node.kind === 'list') {
-    const items = fitting.items;
-    if (items)
-      for (const [i, item] of node.items.entries())
-        requireBelow({ node: item, schema: items, path: `${path}[${i}]` }, findings);
-    return;
-  }
+  if (node.kind === 'list') requireItems(node.items, fitting.items, path, findings);
+  else requireEntries(node, fitting, path, findings);
+}
+
+function requireItems(
+  items: readonly Node[],
+  schema: Schema | undefined,
+  path: string,
+  findings: DiagnosticCollector,
+): void {
+  if (!schema) return;
+  for (const [i, node] of items.entries())
+    if (mayLack(node)) requireBelow({ node, schema, path: `${path}[${i}]` }, findings);
+}
+
+function requireEntries(node: Mapping, fitting: Schema, path: string, findings: DiagnosticCollector): void {
   for (const key of fitting.required ?? []) {
     if (node.entries.has(key)) continue;
     findings.add({
@@ -301,8 +310,13 @@ function requireBelow(visit: Visit, findings: DiagnosticCollector): void {
       at: positionOf(node),
     });
   }
-  for (const [key, entry] of node.entries) {
-    const below = propertyOf(fitting, key);
-    if (below) requireBelow({ node: entry.value, schema: below, path: path === '' ? key : `${path}.${key}` }, findings);
+  for (const [key, { value }] of node.entries) {
+    const below = mayLack(value) ? propertyOf(fitting, key) : undefined;
+    if (below) requireBelow({ node: value, schema: below, path: path === '' ? key : `${path}.${key}` }, findings);
   }
+}
+
+/** Nothing is missing from a value that is there and has no parts. */
+function mayLack(node: Node): boolean {
+  return node.kind !== 'scalar' || isNull(node);
 }

@@ -113,16 +113,20 @@ function unify(node: Node, table: PathTable<UniqueKey>, before?: Node): Node {
     const items = table.rule ? uniqueItems(node.items, table.rule) : node.items;
     return { ...node, items: below ? items.map((item) => unify(item, below)) : items };
   }
-  const entries = new Map<string, Entry>();
-  for (const [key, entry] of node.entries) {
+  // Copied when the first value changes: few do.
+  let entries: Map<string, Entry> | undefined;
+  for (const [key, { key: at, value }] of node.entries) {
     const below = stepDown(table, key);
-    const value = below ? unify(entry.value, below, child(before, key)) : entry.value;
-    entries.set(key, value === entry.value ? entry : { key: entry.key, value });
+    const unified = below ? unify(value, below, child(before, key)) : value;
+    if (unified === value) continue;
+    entries ??= new Map(node.entries);
+    entries.set(key, { key: at, value: unified });
   }
-  return { ...node, entries };
+  return entries ? { ...node, entries } : node;
 }
 
-function uniqueItems(items: readonly Node[], keyOf: UniqueKey): Node[] {
+function uniqueItems(items: readonly Node[], keyOf: UniqueKey): readonly Node[] {
+  if (items.length < 2) return items;
   const found = new Map<string, Node>();
   let loose = 0;
   for (const item of items) found.set(keyOf(item) ?? `\0${loose++}`, item);
