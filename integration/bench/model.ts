@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { launcherFlags } from '../../src/bundle/launcher-flags.ts';
 import { runProgram } from '../../src/host/index.ts';
 import { peer } from '../kit/peers.ts';
 import { type Measure, timed } from './measure.ts';
@@ -51,7 +52,8 @@ async function runIn(cwd: string, [file = '', ...args]: readonly string[]): Prom
 /** The first load of a fresh process, without its start-up. */
 async function loadInside(cwd: string): Promise<number> {
   const script = join(import.meta.dirname, 'load-once.ts');
-  return Number(await runIn(cwd, [join(ROOT, 'src/launch/node'), script]));
+  const said = await runIn(cwd, [join(ROOT, 'src/launch/node'), ...launcherFlags('command'), script]);
+  return Number(said.trim().split('\n').at(-1));
 }
 
 function writeSmall(folder: string): string {
