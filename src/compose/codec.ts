@@ -181,6 +181,8 @@ interface Row {
   readonly property: string;
   readonly key: string;
   readonly codec: Codec<unknown>;
+  /** What an absent key is read as: most keys of most services. */
+  readonly unsaid: unknown;
 }
 
 /** An object with known keys; property names are the keys in camel case. Keys that start with `x-` are kept. */
@@ -189,7 +191,7 @@ export function object<T extends object>(fields: Fields<T>): Codec<T> {
   let made: readonly Row[] | undefined;
   const rows = () => {
     made ??= Object.entries(fields as Record<string, Codec<unknown>>).map(
-      ([property, codec]) => ({ property, key: snakeCase(property), codec }) as const,
+      ([property, codec]) => ({ property, key: snakeCase(property), codec, unsaid: codec.read(undefined) }) as const,
     );
     return made;
   };
@@ -198,8 +200,9 @@ export function object<T extends object>(fields: Fields<T>): Codec<T> {
     read: (node) => {
       if (node?.kind !== 'map') return undefined;
       const made: Record<string, unknown> = {};
-      for (const { property, key, codec } of rows()) {
-        const value = codec.read(node.entries.get(key)?.value);
+      for (const { property, key, codec, unsaid } of rows()) {
+        const entry = node.entries.get(key);
+        const value = entry ? codec.read(entry.value) : unsaid;
         if (value !== undefined) made[property] = value;
       }
       const extensions = new Map<string, PlainValue>();

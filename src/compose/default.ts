@@ -54,7 +54,10 @@ function defaultService(service: Mapping): Mapping {
 
 function eachItem(service: Mapping, key: string, change: (item: Node) => Node): Mapping {
   const list = child(service, key);
-  return list?.kind === 'list' ? withEntry(service, key, { ...list, items: list.items.map(change) }) : service;
+  if (list?.kind !== 'list') return service;
+  const items = list.items.map(change);
+  const isChanged = items.some((item, index) => item !== list.items[index]);
+  return isChanged ? withEntry(service, key, { ...list, items }) : service;
 }
 
 function eachEntry(map: Mapping, change: (value: Node) => Node): Mapping {

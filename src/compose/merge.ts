@@ -110,8 +110,9 @@ function unify(node: Node, table: PathTable<UniqueKey>, before?: Node): Node {
   if (node.kind === 'scalar' || node === before) return node;
   if (node.kind === 'list') {
     const below = stepIntoItems(table);
-    const items = table.rule ? uniqueItems(node.items, table.rule) : node.items;
-    return { ...node, items: below ? items.map((item) => unify(item, below)) : items };
+    const unique = table.rule ? uniqueItems(node.items, table.rule) : node.items;
+    const items = below ? unique.map((item) => unify(item, below)) : unique;
+    return isSame(items, node.items) ? node : { ...node, items };
   }
   // Copied when the first value changes: few do.
   let entries: Map<string, Entry> | undefined;
@@ -123,6 +124,10 @@ function unify(node: Node, table: PathTable<UniqueKey>, before?: Node): Node {
     entries.set(key, { key: at, value: unified });
   }
   return entries ? { ...node, entries } : node;
+}
+
+function isSame(items: readonly Node[], before: readonly Node[]): boolean {
+  return items.length === before.length && items.every((item, index) => item === before[index]);
 }
 
 function uniqueItems(items: readonly Node[], keyOf: UniqueKey): readonly Node[] {

@@ -77,10 +77,14 @@ function resolve(node: Node, table: PathTable<PathRule>, resolver: Resolver): No
     const below = stepIntoItems(table);
     return below ? { ...made, items: made.items.map((item) => resolve(item, below, resolver)) } : made;
   }
-  const entries = new Map<string, Entry>();
+  // Copied when the first value changes: few hold a path.
+  let entries: Map<string, Entry> | undefined;
   for (const [key, entry] of made.entries) {
     const below = stepDown(table, key);
-    entries.set(key, below ? { key: entry.key, value: resolve(entry.value, below, resolver) } : entry);
+    const value = below ? resolve(entry.value, below, resolver) : entry.value;
+    if (value === entry.value) continue;
+    entries ??= new Map(made.entries);
+    entries.set(key, { key: entry.key, value });
   }
-  return { ...made, entries };
+  return entries ? { ...made, entries } : made;
 }
