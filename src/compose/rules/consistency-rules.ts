@@ -4,6 +4,7 @@ import { parseRange } from '../port-codec.ts';
 import { readBytes } from '../scalar-formats.ts';
 import { suggest } from '../suggest.ts';
 import { implicitDependencies } from './implicit-dependencies.ts';
+import { mistakes } from './mistake-rules.ts';
 import { reachablePorts } from './reach-rules.ts';
 import type { RuleContext } from './rule-context.ts';
 import { texts } from './text-rules.ts';
@@ -335,6 +336,7 @@ export const SERVICE_RULES: readonly ServiceRule[] = [
   reachablePorts,
   watch,
   texts,
+  mistakes,
   devices,
 ];
 
