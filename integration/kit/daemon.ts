@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { join, resolve } from 'node:path';
@@ -7,6 +8,7 @@ import { buffer } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { spawnProgram } from '../../src/host/index.ts';
 import { busyboxRootfsBytes } from './images.ts';
+import { isAlive } from './keeper.ts';
 import { type Ledger, leftovers, takeLedger } from './ledger.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
@@ -123,6 +125,9 @@ export async function startTestDaemon(options: TestDaemonOptions = {}): Promise<
       return keeper.pid ?? 0;
     },
     revive: async () => {
+      // A killed one is a zombie until Node hears of it.
+      const alive = await isAlive(keeper.pid ?? 0);
+      if (!alive && !ended) await once(keeper, 'exit');
       if (ended) keeper = launch();
       await answers();
     },

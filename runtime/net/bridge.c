@@ -1,5 +1,10 @@
+#include <errno.h>
+#include <linux/if_link.h>
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "net/link.h"
 #include "net/verbs.h"
@@ -85,12 +90,62 @@ int verb_bridge_add(const struct json *request, struct str *out, struct err *err
   return str_addf(out, "{\"created\":%s}\n", created ? "true" : "false");
 }
 
+struct doomed {
+  int *indexes;
+  size_t count, capacity;
+  size_t bridges; /* that many of them */
+  const char *ends;
+};
+
+static int add_end(const struct nlmsghdr *message, void *context) {
+  struct doomed *doomed = context;
+  const struct ifinfomsg *fixed = NLMSG_DATA(message);
+  const struct nlattr *name = nl_find(message, sizeof(*fixed), IFLA_IFNAME);
+  const struct nlattr *master = nl_find(message, sizeof(*fixed), IFLA_MASTER);
+  if (message->nlmsg_type != RTM_NEWLINK || name == NULL || master == NULL || nl_size(master) != sizeof(int) ||
+      strncmp(nl_data(name), doomed->ends, strlen(doomed->ends)) != 0) {
+    return 0;
+  }
+  for (size_t i = 0; i < doomed->bridges; i++) {
+    if (memcmp(nl_data(master), &doomed->indexes[i], sizeof(int)) == 0) {
+      if (doomed->count == doomed->capacity) {
+        size_t capacity = doomed->capacity * 2 + 16;
+        int *grown = realloc(doomed->indexes, capacity * sizeof(int));
+        if (grown == NULL) {
+          return -ENOMEM;
+        }
+        doomed->indexes = grown;
+        doomed->capacity = capacity;
+      }
+      doomed->indexes[doomed->count++] = fixed->ifi_index;
+      return 0;
+    }
+  }
+  return 0;
+}
+
+/* The ends of sandboxes that are gone: one worker of the kernel takes the namespaces of the whole machine apart, and
+   until it comes to theirs, which may last minutes, they would stay. They cost no wait of their own. */
+static int add_ends(int nl, struct doomed *doomed, struct err *err) {
+  cleanup_nl_batch struct nl_batch batch = NL_BATCH_INIT;
+  struct ifinfomsg fixed = {.ifi_family = AF_UNSPEC};
+  nl_begin(&batch, RTM_GETLINK, NLM_F_DUMP, &fixed, sizeof(fixed));
+  int r = nl_query(nl, &batch, add_end, doomed, err);
+  return r < 0 ? err_prefix(err, "cannot list interfaces") : 0;
+}
+
+static void doomed_free(struct doomed *doomed) {
+  free(doomed->indexes);
+}
+
 /* Bridges or others; marked as ours, or not looked at for that. */
 static int remove_named(const struct json *request, bool bridges, bool marked, struct str *out, struct err *err) {
   cleanup_close int nl = -1;
+  struct doomed doomed __attribute__((cleanup(doomed_free))) = {0};
   struct json names = {0};
-  size_t count = 0, found = 0;
+  size_t count = 0;
   int r = json_array_at(request, "names", &names, &count, err);
+  r = r < 0 ? r : json_string_at(request, "ends", &doomed.ends, err);
   r = r < 0 ? r : nl_open(NETLINK_ROUTE, &nl, err);
   if (r < 0) {
     return r;
@@ -98,8 +153,9 @@ static int remove_named(const struct json *request, bool bridges, bool marked, s
   if (count > REMOVE_MAX) {
     return err_set(err, E2BIG, "%zu names, at most %d are possible", count, REMOVE_MAX);
   }
-  cleanup_free int *indexes = calloc(count + 1, sizeof(int));
-  if (indexes == NULL || str_add(out, "{\"removed\":[") < 0) {
+  doomed.indexes = calloc(count + 1, sizeof(int));
+  doomed.capacity = count + 1;
+  if (doomed.indexes == NULL || str_add(out, "{\"removed\":[") < 0) {
     return err_oom(err);
   }
   for (size_t i = 0; r >= 0 && i < count; i++) {
@@ -110,11 +166,15 @@ static int remove_named(const struct json *request, bool bridges, bool marked, s
     r = json_as_string(&item, &name, err);
     r = r < 0 ? r : link_find(nl, name, &info, err);
     if (r >= 0 && info.index > 1 && info.is_bridge == bridges && (!marked || info.is_ours)) {
-      r = str_add(out, found == 0 ? "" : ",") < 0 || json_add_quoted(out, name) < 0 ? err_oom(err) : 0;
-      indexes[found++] = info.index;
+      r = str_add(out, doomed.count == 0 ? "" : ",") < 0 || json_add_quoted(out, name) < 0 ? err_oom(err) : 0;
+      doomed.indexes[doomed.count++] = info.index;
     }
   }
-  r = r < 0 ? r : link_remove_batch(nl, indexes, found, err);
+  doomed.bridges = doomed.count;
+  if (r >= 0 && bridges && doomed.bridges > 0 && doomed.ends != NULL) {
+    r = add_ends(nl, &doomed, err);
+  }
+  r = r < 0 ? r : link_remove_batch(nl, doomed.indexes, doomed.count, err);
   return r < 0 ? r : str_add(out, "]}\n");
 }
 

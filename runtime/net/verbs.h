@@ -7,7 +7,8 @@
 
 /* {name, addresses, mtu, mac} → {"created":bool}. Refuses (-EEXIST) what is not a bridge of ours. */
 int verb_bridge_add(const struct json *request, struct str *out, struct err *err);
-/* {names} → {"removed":[…]}. Bridges we did not make are left alone. */
+/* {names, ends} → {"removed":[…]}. Bridges we did not make are left alone; with ours go the links on them whose names
+   begin with `ends`. */
 int verb_bridge_remove(const struct json *request, struct str *out, struct err *err);
 /* {names} → {"removed":[…]}. Bridges are left alone. */
 int verb_link_remove(const struct json *request, struct str *out, struct err *err);

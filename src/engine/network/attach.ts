@@ -1,6 +1,6 @@
 import { TscError } from '../../core/index.ts';
 import { newObjectId } from '../../host/index.ts';
-import { isAddressed, isBridged } from './bridges.ts';
+import { hostInterfacePrefix, isAddressed, isBridged } from './bridges.ts';
 import type { NetworkContext } from './context.ts';
 import { readEndpointOptions, readLinkLocal, readLinks } from './endpoint-options.ts';
 import { type Allocation, allocateAddress, claimAddress, macOf, parseMac } from './ipam.ts';
@@ -28,7 +28,7 @@ function prefixOf(pool: Pool): number {
 
 /** A name for the host end of a link that was never used before: the kernel may still be taking an earlier one apart. */
 export function newHostInterface(instance: string): string {
-  return `${instance}v${newObjectId().slice(0, 7)}`;
+  return `${hostInterfacePrefix(instance)}${newObjectId().slice(0, 7)}`;
 }
 
 /** Names that the name server answers by itself, whatever a network says (RFC 6761). */

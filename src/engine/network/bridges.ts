@@ -19,6 +19,11 @@ export function isBridged(network: NetworkRecord): network is BridgedNetwork {
   return network.bridge !== undefined && isAddressed(network);
 }
 
+/** What the names of all host ends of an instance begin with. */
+export function hostInterfacePrefix(instance: string): string {
+  return `${instance}v`;
+}
+
 /** Brings the kernel's table to the present state. */
 export function applyFirewall(context: NetworkContext): Promise<void> {
   return context.firewall.apply(buildRuleset(context.state.firewallState(context.instance)));
@@ -129,7 +134,7 @@ export class Bridges {
       this.#made.delete(name);
       this.#guarded.delete(name);
     }
-    await runNet(this.#context.keeper, 'bridge-remove', { names });
+    await runNet(this.#context.keeper, 'bridge-remove', { names, ends: hostInterfacePrefix(this.#context.instance) });
   }
 
   /** Nothing is known any more: the next use checks the kernel again. */

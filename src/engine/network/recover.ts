@@ -1,4 +1,4 @@
-import { applyFirewall, type Bridges, isBridged, setRouteLocalnet } from './bridges.ts';
+import { applyFirewall, type Bridges, hostInterfacePrefix, isBridged, setRouteLocalnet } from './bridges.ts';
 import type { NetworkContext } from './context.ts';
 import { ensurePredefined } from './create-network.ts';
 import { applyEgress } from './egress/apply-egress.ts';
@@ -81,8 +81,22 @@ async function removeStrayBridges(context: NetworkContext, host: HostNetwork, no
   );
   if (stray.length === 0) return;
   const names = stray.map((link) => link.name);
-  await runNet(context.keeper, 'bridge-remove', { names });
+  await runNet(context.keeper, 'bridge-remove', { names, ends: hostInterfacePrefix(context.instance) });
   notes.push(`removed left-over bridges ${names.join(', ')}`);
+}
+
+/** Host ends no record names: the kernel takes namespaces apart in its own time, which may be minutes on a busy machine. */
+async function removeStrayEnds(context: NetworkContext, host: HostNetwork): Promise<void> {
+  const { state, instance } = context;
+  const known = new Set(
+    [...state.attachments.values(), ...state.former.values()].flatMap(({ endpoints }) =>
+      endpoints.map(({ hostInterface }) => hostInterface),
+    ),
+  );
+  // Whole names: another instance's may begin like ours.
+  const ours = new RegExp(`^${hostInterfacePrefix(instance)}[0-9a-f]{7}$`);
+  const names = host.links.flatMap(({ name }) => (ours.test(name) && !known.has(name) ? [name] : []));
+  if (names.length > 0) await runNet(context.keeper, 'link-remove', { names });
 }
 
 /** Parents of ours that are gone (after a reboot) come back when they are needed; those no record names go. */
@@ -126,6 +140,7 @@ export async function recover(
   await matchKeeper(context, notes);
   const host = await readHostNetwork(context.keeper);
   await removeStrayBridges(context, host, notes);
+  await removeStrayEnds(context, host);
   await removeStrayParents(context, host, notes);
   await guardAgain(context, bridges, host);
   await applyEgress(context);
