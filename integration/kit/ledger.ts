@@ -57,7 +57,8 @@ function netNamespace(pid: string): string {
   }
 }
 
-// By command line and by cgroup: a container's process shows neither the instance nor the directory in its arguments.
+// By command line, cgroup and standard error: a container's process shows neither the instance nor the directory in its arguments,
+// a port's proxy not even a cgroup.
 function findProcesses(instance: string, directory: string): { readonly pid: string; readonly command: string }[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && name !== String(process.pid))
@@ -65,7 +66,11 @@ function findProcesses(instance: string, directory: string): { readonly pid: str
       try {
         const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
         const cgroup = readFileSync(`/proc/${pid}/cgroup`, 'utf8');
-        return command.includes(directory) || cgroup.includes(`tscompose-${instance}`) ? [{ pid, command }] : [];
+        const ours =
+          command.includes(directory) ||
+          cgroup.includes(`tscompose-${instance}`) ||
+          readlinkSync(`/proc/${pid}/fd/2`).startsWith(`${directory}/`);
+        return ours ? [{ pid, command }] : [];
       } catch {
         // It ended while we looked.
         return [];

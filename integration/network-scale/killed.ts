@@ -110,7 +110,7 @@ async function remains(daemon: TestDaemon): Promise<readonly string[]> {
       links: ledger.links.filter((name) => !name.endsWith('-default0')),
       namespaces: [],
       mounts: ledger.mounts,
-      processes: ledger.processes.filter((line) => !/ (keeper|--daemon) /.test(line)),
+      processes: ledger.processes.filter((line) => !/ keeper --run-dir | --daemon | names$/.test(line)),
       cgroups: [],
       tables: await elements(daemon.instance),
       files: records.filter((file) => !kept.some((id) => file.includes(id))),

@@ -119,7 +119,7 @@ describe('the quickstart', () => {
       'none',
     ]);
     const ledger = await takeLedger(example.instance, example.directory);
-    expect(ledger.processes.filter((line) => !/ keeper | --daemon | names/.test(line))).toEqual([]);
+    expect(ledger.processes.filter((line) => !/ keeper --run-dir | --daemon | names$/.test(line))).toEqual([]);
     expect(ledger.mounts).toEqual([]);
     expect(ledger.links.filter((name) => !name.endsWith('-default0'))).toEqual([]);
     expect(ledger.cgroups.filter((path) => /[0-9a-f]{64}/.test(path))).toEqual([]);

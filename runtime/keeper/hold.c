@@ -358,10 +358,13 @@ static void timer_ready(struct watch *watch, uint32_t events) {
 }
 
 int port_serve(struct port *port, struct err *err) {
-  char number[8];
+  char number[8], keeper[16];
   struct child_plan plan = CHILD_PLAN_INIT;
   snprintf(number, sizeof(number), "%d", port->proxy_port);
-  char *const args[] = {"tscompose-runtime", "keeper", "--proxy", port->protocol, port->proxy_address, number, NULL};
+  snprintf(keeper, sizeof(keeper), "%d", (int)getpid());
+  char *const args[] = {
+      "tscompose-runtime", "keeper", "--proxy", port->protocol, port->proxy_address, number, keeper, NULL,
+  };
   if (port->timer.fd < 0) {
     int timer = -1;
     int r = loop_timer(&timer, err);

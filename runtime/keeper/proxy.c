@@ -373,12 +373,13 @@ static int confine(pid_t keeper, struct err *err) {
 int proxy_main(int argc, char **argv) {
   struct proxy proxy = {.connections = 0};
   struct err err = ERR_INIT;
-  if (argc != 4 || read_target(&proxy, argv[2], argv[3]) < 0) {
+  if (argc != 5 || read_target(&proxy, argv[2], argv[3]) < 0) {
     return 1;
   }
   (void)signal(SIGPIPE, SIG_IGN);
   (void)prctl(PR_SET_NAME, "tsc-proxy");
-  pid_t keeper = getppid();
+  /* Told by the keeper: it may have died before this line. */
+  pid_t keeper = atoi(argv[4]);
   if (fd_cloexec_from(SOCKET_FD, &err) < 0 || open_all(&proxy, strcmp(argv[1], "tcp") == 0, &err) < 0 ||
       confine(keeper, &err) < 0 || loop_run(&proxy.loop, &err) < 0) {
     log_error("proxy: %s", err.text);
