@@ -41,7 +41,7 @@ static void update_hold(struct monitor *monitor) {
   size_t limit = client_limit(monitor) / (monitor->holding ? 2 : 1);
   bool hold = false;
   for (const struct client *client = monitor->clients; client != NULL; client = client->next) {
-    hold = hold || backlog(client) > limit;
+    hold = hold || (!client->cut && backlog(client) > limit);
   }
   if (hold != monitor->holding) {
     monitor->holding = hold;
@@ -53,16 +53,37 @@ static void update_hold(struct monitor *monitor) {
 /* Output is of no use to this client any more; the connection goes once its input is read to the end. */
 static void cut(struct client *client) {
   str_free(&client->out);
-  client->out_at = 0;
+  client->out_at = client->whole_at = 0;
+  client->cut = true;
   client->wants_stdout = client->wants_stderr = false;
   (void)shutdown(client->watch.fd, SHUT_RDWR);
   arm(client);
 }
 
+/* This client has had its time. Should it ever read again, it finds the frame that was on its way, the word that it was
+ * cut off, and the end: never half a frame, nor an end that looks like the process's. */
+static void cut_stalled(struct client *client) {
+  static const char event[] = "{\"event\":\"cut\"}";
+  unsigned char header[FRAME_HEADER];
+  cleanup_str struct str rest = STR_INIT;
+  frame_put_header(header, FRAME_EVENT, sizeof(event) - 1);
+  if (str_append(&rest, client->out.data + client->out_at, client->whole_at - client->out_at) < 0 ||
+      str_append(&rest, (const char *)header, sizeof(header)) < 0 || str_append(&rest, event, sizeof(event) - 1) < 0) {
+    cut(client);
+    return;
+  }
+  str_free(&client->out); /* the megabyte, not only its contents */
+  client->out = rest;
+  rest = (struct str)STR_INIT;
+  client->out_at = client->whole_at = 0;
+  client->cut = true;
+  client->wants_stdout = client->wants_stderr = false;
+}
+
 void clients_check_stalled(struct monitor *monitor) {
   for (struct client *client = monitor->clients; client != NULL; client = client->next) {
-    if (backlog(client) > client_limit(monitor) / 2 && !client->moved) {
-      cut(client);
+    if (!client->cut && backlog(client) > client_limit(monitor) / 2 && !client->moved) {
+      cut_stalled(client);
     }
     client->moved = false;
   }
@@ -96,6 +117,21 @@ static void drop(struct client *client) {
   monitor_leave_when_flushed(monitor);
 }
 
+/* Everything was said; the client may still send. */
+static void part(struct client *client) {
+  if (!client->parted) {
+    client->parted = true;
+    (void)shutdown(client->watch.fd, SHUT_WR);
+  }
+}
+
+/* Keeps `whole_at` at the first frame of which nothing was sent. */
+static void pass_frames(struct client *client) {
+  while (client->whole_at < client->out_at) {
+    client->whole_at += FRAME_HEADER + frame_payload_size((unsigned char *)client->out.data + client->whole_at);
+  }
+}
+
 static void flush(struct client *client) {
   while (client->out_at < client->out.size) {
     ssize_t n = send(client->watch.fd, client->out.data + client->out_at, client->out.size - client->out_at,
@@ -103,6 +139,9 @@ static void flush(struct client *client) {
     if (n >= 0) {
       client->out_at += (size_t)n;
       client->moved = true;
+      if (!client->cut) {
+        pass_frames(client);
+      }
     } else if (errno == EAGAIN) {
       arm(client);
       return;
@@ -112,7 +151,10 @@ static void flush(struct client *client) {
     }
   }
   str_free(&client->out);
-  client->out_at = 0;
+  client->out_at = client->whole_at = 0;
+  if (client->cut) {
+    part(client);
+  }
   arm(client);
 }
 
@@ -121,11 +163,15 @@ static void compact(struct client *client) {
   if (client->out_at > client->out.size / 2) {
     memmove(client->out.data, client->out.data + client->out_at, backlog(client));
     client->out.size = backlog(client);
+    client->whole_at -= client->out_at;
     client->out_at = 0;
   }
 }
 
 int client_send(struct client *client, enum frame_type type, const char *data, size_t size) {
+  if (client->cut) {
+    return -EPIPE;
+  }
   unsigned char header[FRAME_HEADER];
   frame_put_header(header, type, size);
   size_t sent = 0;
@@ -139,6 +185,7 @@ int client_send(struct client *client, enum frame_type type, const char *data, s
       return -EPIPE;
     }
     sent = n < 0 ? 0 : (size_t)n;
+    client->whole_at = sent > 0 ? FRAME_HEADER + size - sent : 0;
   } else if (type != FRAME_STDOUT && type != FRAME_STDERR && backlog(client) > 2 * CLIENT_BACKLOG) {
     cut(client); /* asks and asks, and never reads the answers */
     return -EPIPE;
@@ -334,9 +381,8 @@ bool clients_part(struct monitor *monitor) {
   for (struct client *client = monitor->clients; client != NULL; client = client->next) {
     if (backlog(client) > 0) {
       all = false;
-    } else if (!client->parted) {
-      client->parted = true;
-      (void)shutdown(client->watch.fd, SHUT_WR);
+    } else {
+      part(client);
     }
   }
   return all;

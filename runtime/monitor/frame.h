@@ -20,6 +20,9 @@ enum frame_type {
 
 void frame_put_header(unsigned char header[FRAME_HEADER], enum frame_type type, size_t size);
 
+/* Bytes after a header. */
+size_t frame_payload_size(const unsigned char header[FRAME_HEADER]);
+
 /* Reads the header of a frame from a client. False: no client may send this (type, length, or bytes that must be zero).
  */
 bool frame_read_header(const unsigned char header[FRAME_HEADER], enum frame_type *ret_type, size_t *ret_size);

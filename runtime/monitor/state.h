@@ -73,12 +73,14 @@ struct client {
   size_t in_at; /* bytes of `in` already taken */
   struct str out;
   size_t out_at;
+  size_t whole_at; /* where in `out` the first frame begins of which nothing was sent; until `cut` */
   bool wants_stdout;
   bool wants_stderr;
   bool feeds_stdin;
   bool moved;  /* took something since the last look at stalled readers */
   bool paused; /* a stdin frame waits for room */
   bool ended;  /* sends no more */
+  bool cut;    /* gets nothing more than what is in `out` */
   bool parted; /* was told everything: our side of the connection is closed */
 };
 

@@ -59,16 +59,11 @@ async function start({ request, services, param, version }: RouteCall): Promise<
   const session = exec.start(param('id'));
   // A process that is gone already has no terminal to resize.
   if (size && tty) session.started.then(() => exec.resize(param('id'), size.rows, size.columns)).catch(() => undefined);
-  // Clients read the exit code as soon as the stream ends: it must be known by then.
-  const ended = exec.wait(param('id'), request.signal).then(
-    () => undefined,
-    () => undefined,
-  );
   const untilExit: HijackSession = {
     input: session.input,
     output: outputOf(session),
     endsInput: !session.tty,
-    done: ended,
+    done: session.done,
     close: () => session.close(),
   };
   const keys = parseDetachKeys(spec.detachKeys ?? '');

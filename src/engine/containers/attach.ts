@@ -1,7 +1,7 @@
 import { TscError } from '../../core/index.ts';
 import { readLogs } from '../logs/index.ts';
 import type { AttachOptions, AttachSession } from './container-service.ts';
-import { type ContainerContext, pathsOf, publishContainerEvent } from './context.ts';
+import { type ContainerContext, logCut, pathsOf, publishContainerEvent } from './context.ts';
 import { encodeOutput } from './frames.ts';
 import type { LiveContainer } from './live-container.ts';
 import { createSession, type PendingSession } from './session.ts';
@@ -18,7 +18,12 @@ export async function attachContainer(
     throw new TscError('container/conflict', `container ${container.record.name} is paused`, {
       hint: 'unpause it first',
     });
-  const pending = createSession({ ...options, stdin: options.stdin && container.record.config.openStdin, tty });
+  const pending = createSession({
+    ...options,
+    stdin: options.stdin && container.record.config.openStdin,
+    tty,
+    onCut: () => logCut(context, container),
+  });
   if (options.logs) await replay(context, container, options, pending);
   if (!options.stream) {
     pending.abandon();

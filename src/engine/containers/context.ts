@@ -19,6 +19,11 @@ export interface ContainerLogger {
   error(fields: object, message: string): void;
 }
 
+/** Tells the daemon's log of a client that no longer gets a container's output. */
+export function logCut(context: ContainerContext, container: LiveContainer): void {
+  context.logger.warn({ container: container.id }, 'a client took no output and was cut off');
+}
+
 /** The part of a record that changes only by commands; durable. */
 export type StoredContainer = Omit<ContainerRecord, 'state' | 'stoppedByUser'>;
 

@@ -1,7 +1,7 @@
 import { describeError, type ExecId, parseObjectId, TscError } from '../../core/index.ts';
 import { cgroupProcesses, killProcess, newObjectId, removeTree } from '../../host/index.ts';
 import type { ExecDetails, ExecService, ExecSession, ExecSpec } from './container-service.ts';
-import { type ContainerContext, cgroupPath, publishContainerEvent } from './context.ts';
+import { type ContainerContext, cgroupPath, logCut, publishContainerEvent } from './context.ts';
 import { writeExec } from './exec-spec.ts';
 import type { LiveContainer } from './live-container.ts';
 import type { ProcessMonitor } from './process-monitor.ts';
@@ -59,7 +59,7 @@ export class ExecSessions implements ExecService {
 
   start(id: string): ExecSession {
     const exec = this.#accept(id);
-    const pending = openSession(exec.spec, exec.ended.promise);
+    const pending = openSession(exec, () => logCut(this.#context, exec.container));
     const started = this.#launch(exec, pending).catch((cause) => {
       pending.abandon();
       throw this.#fail(exec, cause);
@@ -172,7 +172,7 @@ export class ExecSessions implements ExecService {
   }
 }
 
-function openSession(spec: ExecSpec, settled: Promise<number>): PendingSession {
+function openSession({ spec, ended }: Exec, onCut: () => void): PendingSession {
   return createSession({
     stdin: spec.attachStdin ?? false,
     stdout: spec.attachStdout ?? true,
@@ -180,7 +180,8 @@ function openSession(spec: ExecSpec, settled: Promise<number>): PendingSession {
     logs: false,
     stream: true,
     tty: spec.tty ?? false,
-    settled,
+    settled: ended.promise,
+    onCut,
   });
 }
 

@@ -83,7 +83,12 @@ class LinkedMonitor implements ProcessMonitor {
 
   async attach(choice: StreamChoice): Promise<ProcessStreams> {
     const link = await connectMonitor(socketOf(this.#runDirectory), { readSize: READ });
+    let cut = false;
     const output = readOutput(link, choice.terminal);
+    link.onCut(() => {
+      cut = true;
+      output.write(cutNotice(choice.terminal));
+    });
     await link.attach({ stdin: choice.stdin, stdout: choice.stdout, stderr: choice.stderr });
     const input = new Writable({
       highWaterMark: BUFFER,
@@ -95,7 +100,7 @@ class LinkedMonitor implements ProcessMonitor {
     });
     // The process may end while somebody still writes to it.
     input.on('error', () => undefined);
-    return { output, input, close: () => link.close() };
+    return { output, input, wasCut: () => cut, close: () => link.close() };
   }
 
   onOom(listener: () => void): void {
@@ -109,6 +114,13 @@ class LinkedMonitor implements ProcessMonitor {
   close(): void {
     this.#link.close();
   }
+}
+
+/** The last words to a client that was cut off: its output is not whole, whatever it looks like. */
+function cutNotice(terminal: boolean): Buffer {
+  const text =
+    'tscompose: cut off here: nobody took the output for 10 s while the process was held up by it; the process goes on';
+  return terminal ? Buffer.from(`\r\n${text}\r\n`) : encodeOutput('stderr', Buffer.from(`\n${text}\n`));
 }
 
 /** The link's output as a stream; a reader that stops reading holds the link back. */

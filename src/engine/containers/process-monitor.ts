@@ -6,6 +6,8 @@ export interface ProcessStreams {
   /** Frames, or raw bytes of a terminal. */
   readonly output: Readable;
   readonly input: Writable;
+  /** The output ended not with the process's but because nobody took it; it says so itself. */
+  wasCut(): boolean;
   close(): void;
 }
 

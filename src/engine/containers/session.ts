@@ -19,6 +19,8 @@ export interface SessionOptions extends AttachOptions {
   readonly tty: boolean;
   /** The output ends only when this has settled too: whoever sees the end may ask for the exit code. */
   readonly settled?: Promise<unknown>;
+  /** The client took nothing for so long that it gets no more. */
+  readonly onCut: () => void;
 }
 
 /** Opens a session that is not bound yet. */
@@ -48,7 +50,15 @@ export function createSession(options: SessionOptions): PendingSession {
       terminal: options.tty,
     });
     release = streams.close;
-    const end = () => void (options.settled ?? Promise.resolve()).then(close, close);
+    let over = false;
+    const end = () => {
+      if (over) return;
+      over = true;
+      // Who was cut off need not wait for the end of a process that goes on.
+      const cut = streams.wasCut();
+      if (cut) options.onCut();
+      Promise.resolve(cut ? undefined : options.settled).then(close, close);
+    };
     streams.output.on('error', end);
     streams.output.once('close', end);
     streams.output.once('end', end);

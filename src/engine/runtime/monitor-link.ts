@@ -51,6 +51,7 @@ export class MonitorLink implements AsyncDisposable {
   readonly #outputListeners = new Set<(frame: OutputFrame) => void>();
   readonly #oomListeners = new Set<() => void>();
   readonly #logLostListeners = new Set<(bytes: number) => void>();
+  readonly #cutListeners = new Set<() => void>();
   readonly #exit = Promise.withResolvers<ExitRecord>();
   readonly #closed = Promise.withResolvers<void>();
   #ended: TscError | undefined;
@@ -103,6 +104,12 @@ export class MonitorLink implements AsyncDisposable {
   onLogLost(listener: (bytes: number) => void): () => void {
     this.#logLostListeners.add(listener);
     return () => this.#logLostListeners.delete(listener);
+  }
+
+  /** Calls `listener`, after the last output, when this reader was cut off because it took nothing for too long; returns the way to stop. */
+  onCut(listener: () => void): () => void {
+    this.#cutListeners.add(listener);
+    return () => this.#cutListeners.delete(listener);
   }
 
   /** Sends a signal (its number) to the process, never to another one that got its pid. */
@@ -208,6 +215,7 @@ export class MonitorLink implements AsyncDisposable {
     const message = asRecord(JSON.parse(frame.payload.toString('utf8'))) ?? {};
     if (frame.type === FRAME.reply) this.#settle(message);
     else if (message['event'] === 'oom') for (const listener of this.#oomListeners) listener();
+    else if (message['event'] === 'cut') for (const listener of this.#cutListeners) listener();
     else if (message['event'] === 'log-lost')
       for (const listener of this.#logLostListeners) listener(Number(message['bytes']));
     else if (message['event'] === 'exit') {
