@@ -263,6 +263,16 @@ export class World {
     return program;
   }
 
+  /** A program that is spoken to by its stdin and stdout, until the world ends. */
+  async talk(place: Place, ...command: string[]): Promise<ChildProcess> {
+    const program = spawn('/usr/bin/nsenter', [`--net=${place.path}`, ...command], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    this.#servers.push(program);
+    await once(program, 'spawn');
+    return program;
+  }
+
   /** What the spawned programs of a place have said. */
   output(place: Place): string {
     return this.#outputs.get(place) ?? '';

@@ -26,6 +26,7 @@ static const struct {
     {"sandbox.unlink", sandbox_op_unlink},
     {"sandbox.remove", sandbox_op_remove},
     {"port.hold", port_op_hold},
+    {"port.proxy", port_op_proxy},
     {"port.release", port_op_release},
     {"names.zone", names_op_zone},
     {"names.sandbox", names_op_sandbox},

@@ -1,5 +1,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <json-c/json.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -254,6 +255,21 @@ struct port *port_new(struct keeper *keeper, const char *key, const char *protoc
   return port;
 }
 
+static void stop_serving(struct port *port) {
+  if (port->proxy > 0) {
+    /* Waited for: its copy of the socket must be closed when the port counts as free. */
+    (void)kill(port->proxy, SIGKILL);
+    while (waitpid(port->proxy, NULL, 0) < 0 && errno == EINTR) {
+    }
+    port->proxy = 0;
+  }
+  if (port->timer.fd >= 0) {
+    loop_timer_set(port->timer.fd, 0);
+  }
+  free(port->proxy_address);
+  port->proxy_address = NULL;
+}
+
 static void port_free(struct keeper *keeper, struct port *port) {
   for (struct port **at = &keeper->ports; *at != NULL; at = &(*at)->next) {
     if (*at == port) {
@@ -261,19 +277,13 @@ static void port_free(struct keeper *keeper, struct port *port) {
       break;
     }
   }
-  if (port->proxy > 0) {
-    /* Waited for: its copy of the socket must be closed when the port counts as free. */
-    (void)kill(port->proxy, SIGKILL);
-    while (waitpid(port->proxy, NULL, 0) < 0 && errno == EINTR) {
-    }
-  }
+  stop_serving(port);
   loop_drop(&keeper->loop, &port->timer);
   if (port->fd >= 0) {
     close(port->fd);
   }
   free(port->key);
   free(port->protocol);
-  free(port->proxy_address);
   free(port);
 }
 
@@ -351,7 +361,7 @@ static void timer_ready(struct watch *watch, uint32_t events) {
   struct port *port = watch->owner;
   struct err err = ERR_INIT;
   loop_timer_taken(watch->fd);
-  if (port_serve(port, &err) < 0) {
+  if (port->proxy_address != NULL && port_serve(port, &err) < 0) {
     log_error("port %s: %s", port->key, err.text);
     loop_timer_set(watch->fd, backoff_pause(&port->backoff));
   }
@@ -413,14 +423,28 @@ static int read_proxy(const struct json *request, struct port *port, struct err 
   return port->proxy_address == NULL ? err_oom(err) : 1;
 }
 
+/* The socket of a port that another key holds: both stand for it until both are released. */
+static int share_port(struct keeper *keeper, const char *key, const char *protocol, int *ret_fd, struct err *err) {
+  const struct port *other = port_find(keeper, key);
+  if (other == NULL) {
+    return err_set(err, ENOENT, "no port key %s", key);
+  }
+  if (strcmp(other->protocol, protocol) != 0) {
+    return err_set(err, EINVAL, "port key %s is one of %s", key, other->protocol);
+  }
+  *ret_fd = fcntl(other->fd, F_DUPFD_CLOEXEC, 3);
+  return *ret_fd < 0 ? err_errno(err, "cannot copy a socket") : 0;
+}
+
 int port_op_hold(struct keeper *keeper, long long id, const struct json *request, struct str *fields, struct err *err) {
   (void)id;
-  const char *key = NULL, *protocol = NULL, *address = NULL;
+  const char *key = NULL, *protocol = NULL, *address = NULL, *shares = NULL;
   long long number = 0;
   int r = json_need_string(request, "key", &key, err);
   if (r < 0 || (r = json_need_string(request, "protocol", &protocol, err)) < 0 ||
       (r = json_need_string(request, "address", &address, err)) < 0 ||
-      (r = json_need_long(request, "port", 0, 65535, &number, err)) < 0) {
+      (r = json_need_long(request, "port", 0, 65535, &number, err)) < 0 ||
+      (r = json_string_at(request, "shares", &shares, err)) < 0) {
     return r;
   }
   if (port_find(keeper, key) != NULL) {
@@ -430,7 +454,8 @@ int port_op_hold(struct keeper *keeper, long long id, const struct json *request
   if (port == NULL) {
     return -err->code;
   }
-  r = open_port(protocol, address, (int)number, &port->fd, err);
+  r = shares != NULL ? share_port(keeper, shares, protocol, &port->fd, err)
+                     : open_port(protocol, address, (int)number, &port->fd, err);
   r = r < 0 ? r : read_proxy(request, port, err);
   r = r > 0 ? port_serve(port, err) : r;
   if (r < 0) {
@@ -440,6 +465,23 @@ int port_op_hold(struct keeper *keeper, long long id, const struct json *request
   /* Zero: the socket stands for the port without being bound to it. */
   port->number = number_of(port->fd) > 0 ? number_of(port->fd) : (int)number;
   return str_addf(fields, ",\"port\":%d", port->number) < 0 ? err_oom(err) : 0;
+}
+
+int port_op_proxy(struct keeper *keeper, long long id, const struct json *request, struct str *fields,
+                  struct err *err) {
+  (void)id, (void)fields;
+  const char *key = NULL;
+  int r = json_need_string(request, "key", &key, err);
+  if (r < 0) {
+    return r;
+  }
+  struct port *port = port_find(keeper, key);
+  if (port == NULL) {
+    return err_set(err, ENOENT, "no port key %s", key);
+  }
+  stop_serving(port);
+  r = read_proxy(request, port, err);
+  return r > 0 ? port_serve(port, err) : r;
 }
 
 int port_op_release(struct keeper *keeper, long long id, const struct json *request, struct str *fields,

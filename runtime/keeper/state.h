@@ -200,7 +200,7 @@ int spawn_watch(struct keeper *keeper, struct err *err);
 
 /* hold.c: sandboxes and ports. */
 operation sandbox_op_create, sandbox_op_adopt, sandbox_op_link, sandbox_op_unlink, sandbox_op_remove;
-operation port_op_hold, port_op_release;
+operation port_op_hold, port_op_proxy, port_op_release;
 struct sandbox *sandbox_find(struct keeper *keeper, const char *name);
 struct sandbox *sandbox_new(struct keeper *keeper, const char *name, struct err *err);
 void sandbox_free(struct keeper *keeper, struct sandbox *sandbox);

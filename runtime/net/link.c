@@ -128,6 +128,16 @@ int link_set_port_up(int nl, int index, bool isolated, struct err *err) {
   return r < 0 ? err_prefix(err, "cannot set bridge port %d up", index) : 0;
 }
 
+int link_hold_mac(int nl, int index, const uint8_t mac[6], struct err *err) {
+  cleanup_nl_batch struct nl_batch batch = NL_BATCH_INIT;
+  struct ndmsg fixed = {
+      .ndm_family = AF_BRIDGE, .ndm_ifindex = index, .ndm_state = NUD_NOARP, .ndm_flags = NTF_MASTER | NTF_STICKY};
+  nl_begin(&batch, RTM_NEWNEIGH, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, &fixed, sizeof(fixed));
+  nl_put(&batch, NDA_LLADDR, mac, 6);
+  int r = nl_talk(nl, &batch, err);
+  return r < 0 ? err_prefix(err, "cannot bind a hardware address to bridge port %d", index) : 0;
+}
+
 int link_add_address(int nl, int index, const struct link_address *address, struct err *err) {
   cleanup_nl_batch struct nl_batch batch = NL_BATCH_INIT;
   struct ifaddrmsg fixed = {.ifa_family = (uint8_t)address->family,

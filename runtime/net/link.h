@@ -38,6 +38,9 @@ int link_set_up(int nl, int index, struct err *err);
    container that asks for its own published port is answered on the way through the bridge. An `isolated` one
    exchanges frames with the bridge alone, not with other isolated ports. */
 int link_set_port_up(int nl, int index, bool isolated, struct err *err);
+/* Frames to the address leave by this port of its bridge alone, whoever else sends under it: a sandbox that comes back
+   has the address of its former self, whose link the kernel may keep for a while. */
+int link_hold_mac(int nl, int index, const uint8_t mac[6], struct err *err);
 /* An address that is already there is fine. IPv6 ones are usable at once: they come from a pool that gives each once.
  */
 int link_add_address(int nl, int index, const struct link_address *address, struct err *err);

@@ -214,7 +214,8 @@ static int make_host_end(const struct work *work, const struct json *item, struc
   r = r < 0 ? r : link_find(work->host_nl, veth.host_interface, &end, err);
   r = r < 0 ? r : sysctl_write_ipv6(veth.host_interface, "disable_ipv6", "1", err);
   r = r < 0 ? r : sysctl_write_ipv6(veth.host_interface, "accept_ra", "0", err);
-  return r < 0 ? r : link_set_port_up(work->host_nl, end.index, isolated, err);
+  r = r < 0 ? r : link_set_port_up(work->host_nl, end.index, isolated, err);
+  return r < 0 ? r : link_hold_mac(work->host_nl, end.index, veth.mac, err);
 }
 
 /* A link with an IPv6 address: no router is believed but the one we name, no address waits for duplicates (each is

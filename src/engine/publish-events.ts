@@ -100,8 +100,8 @@ export function withNetworkEvents(service: NetworkService, events: EventLog): Ne
       }
       return names;
     },
-    async publish(id, ports) {
-      const bound = await service.publish(id, ports);
+    async publish(id, ports, replaces) {
+      const bound = await service.publish(id, ports, replaces);
       for (const endpoint of service.endpoints(id))
         publish('connect', endpoint.networkId, { ...describe(endpoint.networkId), container: id });
       return bound;

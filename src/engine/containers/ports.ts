@@ -1,6 +1,17 @@
 import { TscError } from '../../core/index.ts';
 import type { PortRequest, Protocol } from '../network/index.ts';
 import type { ContainerConfig, HostConfig } from './container.ts';
+import type { ContainerContext } from './context.ts';
+import type { LiveContainer } from './live-container.ts';
+
+/** Names the running container (name or id) whose published ports lead to this one as soon as it is ready. */
+const REPLACES_LABEL = 'dev.tscompose.replaces';
+
+/** Id of the container whose ports this one takes over; undefined when it names none, or one that is not running any more. */
+export function replacedBy({ table }: Pick<ContainerContext, 'table'>, container: LiveContainer): string | undefined {
+  const other = table.find(container.record.config.labels[REPLACES_LABEL] ?? '');
+  return other && other !== container && other.isRunning ? other.id : undefined;
+}
 
 /** What to publish: the bindings, and with publish-all every exposed port that has none. Throws `container/invalid`. */
 export function portRequests(config: ContainerConfig, host: HostConfig): PortRequest[] {

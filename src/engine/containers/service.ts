@@ -16,7 +16,7 @@ import { removeContainer } from './remove.ts';
 import { awaitRest } from './rest.ts';
 import { startContainer } from './start.ts';
 import { statsOf } from './stats.ts';
-import { killContainer, killNow, noteState, type StopOptions, setFrozen, stopContainer } from './stop.ts';
+import { killContainer, killNow, noteState, type StopOptions, setFrozen, stepAside, stopContainer } from './stop.ts';
 import { topContainer } from './top.ts';
 import { updateContainer } from './update.ts';
 import { waitFor } from './wait.ts';
@@ -151,6 +151,7 @@ const REMOVE_ROUNDS = 5;
 async function endForRemoval(context: ContainerContext, container: LiveContainer, volumes: boolean): Promise<void> {
   container.restartTimer?.abort();
   container.removing = true;
+  if (container.run) await stepAside(context, container);
   try {
     await killNow(context, container);
   } catch (error) {

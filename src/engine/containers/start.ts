@@ -10,7 +10,7 @@ import { firstReadiness, startHealthChecks } from './health.ts';
 import type { LiveContainer } from './live-container.ts';
 import { writeNameFiles } from './name-files.ts';
 import { networkOwner, ownNetwork } from './network-owner.ts';
-import { portRequests } from './ports.ts';
+import { portRequests, replacedBy } from './ports.ts';
 import type { ProcessMonitor } from './process-monitor.ts';
 import { classifyStartFailure } from './start-failure.ts';
 
@@ -62,7 +62,7 @@ async function bringUp(context: ContainerContext, container: LiveContainer, undo
   const ports = reachable ? portRequests(record.config, record.host) : [];
   if (ownNetwork(container)) {
     await context.networks.setReadiness(id, firstReadiness(record.config));
-    await context.networks.publish(id, ports);
+    await context.networks.publish(id, ports, replacedBy(context, container));
     undo.add('withdraw ports and names', () => context.networks.withdraw(id));
   }
   await letRun(context, container, monitor);

@@ -30,6 +30,7 @@ export async function stopContainer(
   await markStopped(context, container);
   const grace = options.timeoutSeconds ?? container.record.config.stopTimeoutSeconds ?? DEFAULT_GRACE_SECONDS;
   container.health?.stop();
+  await stepAside(context, container);
   if (grace !== 0) {
     await send(context, container, signal);
     publishContainerEvent(context, container, 'kill', { signal: String(signal) });
@@ -79,7 +80,10 @@ export async function killContainer(
   const { config } = container.record;
   const stopping = number === SIGKILL || number === parseSignal(config.stopSignal || 'SIGTERM');
   // As clients expect: a kill that is meant to end it keeps the restart policy from starting it again.
-  if (stopping) await markStopped(context, container);
+  if (stopping) {
+    await markStopped(context, container);
+    await stepAside(context, container);
+  }
   await send(context, container, number);
   publishContainerEvent(context, container, 'kill', { signal: String(number) });
   if (number === SIGKILL && !(await ends(context, container.run?.ended ?? Promise.resolve(), KILL_DEADLINE_MS)))
@@ -118,6 +122,18 @@ async function ends(context: ContainerContext, ended: Promise<void>, deadlineMs:
   } finally {
     timer.abort();
   }
+}
+
+/** Before its end, so that nobody is refused: ports that it shares with the container it replaces are that one's again. */
+export async function stepAside(context: ContainerContext, container: LiveContainer): Promise<void> {
+  await context.networks
+    .stepAside(container.id)
+    .catch((error: unknown) =>
+      context.logger.warn(
+        { container: container.id, error: describeError(error) },
+        'cannot give ports back before the end of a container: they follow it',
+      ),
+    );
 }
 
 async function markStopped(context: ContainerContext, container: LiveContainer): Promise<void> {

@@ -50,6 +50,8 @@ export interface PortHold {
   readonly port: number;
   /** Where a splice process carries connections; null when the kernel rewrites them and the socket only reserves the port. */
   readonly proxy: { readonly address: string; readonly port: number } | null;
+  /** Key of a hold whose socket stands for this one, too. */
+  readonly shares?: string;
 }
 
 export interface SandboxNames {
@@ -97,6 +99,8 @@ export interface KeeperPort {
   /** An unknown sandbox is fine. */
   removeSandbox(name: string): Promise<void>;
   holdPort(hold: PortHold): Promise<{ readonly port: number }>;
+  /** What serves a held port from now on. */
+  serveProxy(key: string, proxy: PortHold['proxy']): Promise<void>;
   /** An unknown key is fine. */
   releasePort(key: string): Promise<void>;
   /** `hosts` null drops the zone. */

@@ -288,8 +288,11 @@ export interface NetworkService {
   isPrepared(containerId: string): boolean;
   /** At create or start: makes bridges that are missing and the namespace. Returns the open one when it is already there. */
   openSandbox(containerId: string): Promise<Sandbox>;
-  /** At start, when the process is about to run: names become visible, ports reachable. Nothing stays on failure. */
-  publish(containerId: string, ports: readonly PortRequest[]): Promise<readonly BoundPort[]>;
+  /**
+   * At start, when the process is about to run: names become visible, ports reachable. Nothing stays on failure. Ports of the
+   * container `replaces` may be asked for although it runs: they lead to the new one as soon as that is ready.
+   */
+  publish(containerId: string, ports: readonly PortRequest[], replaces?: string): Promise<readonly BoundPort[]>;
   /**
    * Which of these ports could not be taken now, those apart that the containers in `except` hold. Ephemeral ones and ranges
    * always can. Nothing stays taken.
@@ -303,6 +306,8 @@ export interface NetworkService {
   release(containerId: string): Promise<void>;
   /** The container's health changed; one without health checks is ready. */
   setReadiness(containerId: string, readiness: Readiness): Promise<void>;
+  /** Before a container's end: ports that it shares with the one it replaces lead to that one from now on. */
+  stepAside(containerId: string): Promise<void>;
   /** The container got another name. */
   rename(containerId: string, name: string): Promise<void>;
   /** After a lost keeper: takes the namespace of a running container over and publishes again what was published. */

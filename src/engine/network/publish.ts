@@ -2,28 +2,16 @@ import { isKind, TscError } from '../../core/index.ts';
 import { applyFirewall } from './bridges.ts';
 import type { NetworkContext } from './context.ts';
 import { hasIpv6, runNet } from './host-network.ts';
-import type { PortHold } from './keeper-port.ts';
-import type { BoundPort, Endpoint, PortRequest } from './network.ts';
+import { movePorts, proxyOf, serversOf } from './move-ports.ts';
+import type { BoundPort, Endpoint, PortRequest, Readiness } from './network.ts';
 import { programAt } from './port-conflicts.ts';
 import { findHolder, formatHostIp, type PortPlan, planPorts, portKey } from './port-map.ts';
 import type { Attachment } from './records.ts';
 import { publishZones } from './sandbox.ts';
+import { predecessors, serverOf, sharedKey } from './shared-ports.ts';
 
 /** Ports tried one by one at most, so that a host full of sockets ends in an error and not in a long search. */
 const TRIES = 2000;
-
-/**
- * Where a proxy carries what arrives at the socket that reserves a port; null when the kernel rewrites all of it. It cannot
- * rewrite what comes from ::1, nor IPv6 for a container that has none.
- */
-function proxyOf(context: NetworkContext, endpoints: readonly Endpoint[], port: BoundPort): PortHold['proxy'] {
-  const { ipv4, ipv6 } = context.state.publishedTo(endpoints);
-  if (port.protocol === 'sctp') return null;
-  const isSix = port.hostIp.includes(':');
-  const rewritten = isSix ? ipv6 && !['::', '::1'].includes(port.hostIp) : ipv4;
-  const address = ipv4 ?? ipv6;
-  return rewritten || !address ? null : { address, port: port.containerPort };
-}
 
 /** Families of the container whose published ports are reached at its own address. */
 function routedOf({ state }: NetworkContext, endpoints: readonly Endpoint[]): (4 | 6)[] {
@@ -41,6 +29,19 @@ function familiesOf({ state }: NetworkContext, endpoints: readonly Endpoint[]): 
   return [ipv4 ? [4 as const] : [], ipv6 ? [6 as const] : []].flat();
 }
 
+/** Takes one port, or a share of it; who shares is served when the port leads to it. */
+async function hold(context: NetworkContext, attachment: Attachment, port: BoundPort): Promise<void> {
+  const shares = sharedKey(context.state.attachments, attachment, port);
+  await context.keeper.holdPort({
+    key: portKey(attachment.containerId, port),
+    protocol: port.protocol,
+    address: port.hostIp,
+    port: port.hostPort,
+    proxy: shares ? null : proxyOf(context, attachment, port),
+    ...(shares && { shares }),
+  });
+}
+
 /** Takes every address of one plan at one host port; undefined when one of them is taken. */
 async function holdAt(
   context: NetworkContext,
@@ -52,13 +53,7 @@ async function holdAt(
   for (const hostIp of plan.hostIps) {
     const bound: BoundPort = { containerPort: plan.containerPort, protocol: plan.protocol, hostIp, hostPort: port };
     try {
-      await context.keeper.holdPort({
-        key: portKey(attachment.containerId, bound),
-        protocol: plan.protocol,
-        address: hostIp,
-        port,
-        proxy: proxyOf(context, attachment.endpoints, bound),
-      });
+      await hold(context, attachment, bound);
       held.push(bound);
     } catch (error) {
       await releaseAll(context, attachment.containerId, held);
@@ -105,11 +100,17 @@ async function holdPlan(
     hostPort: 0,
   }));
   if (plan.hostIps.length === 0) return routed;
-  const held = context.state.heldPorts();
+  const before = predecessors(context.state.attachments, attachment);
+  const inTheWay = (hostIp: string, port: number) => {
+    const others = context.state
+      .heldPorts()
+      .filter((held) => held.hostIp !== hostIp || !before.includes(held.containerId));
+    return findHolder(others, plan.protocol, hostIp, port) !== undefined;
+  };
   const { first, last } = plan.candidates;
   let tries = 0;
   for (let port = first; port <= last && tries < TRIES; port++) {
-    if (plan.hostIps.some((ip) => findHolder(held, plan.protocol, ip, port))) continue;
+    if (plan.hostIps.some((ip) => inTheWay(ip, port))) continue;
     tries++;
     const bound = await holdAt(context, attachment, plan, port);
     if (bound) return [...bound, ...routed];
@@ -144,8 +145,10 @@ export async function publish(
   context: NetworkContext,
   containerId: string,
   requests: readonly PortRequest[],
+  replaces?: string,
 ): Promise<readonly BoundPort[]> {
-  const attachment = context.state.attachment(containerId);
+  const { replaces: _before, ...known } = context.state.attachment(containerId);
+  const attachment: Attachment = { ...known, ...(replaces !== undefined && { replaces }) };
   const target = context.state.mainEndpoint(attachment.endpoints);
   const hostBinding = target && context.state.networks.get(target.networkId)?.hostBinding;
   const wanted = hostBinding
@@ -166,14 +169,17 @@ export async function publish(
     );
   }
   const bound: BoundPort[] = [];
+  const before: (Attachment | undefined)[] = [];
   try {
     for (const plan of plans) {
-      bound.push(...(await holdPlan(context, attachment, plan)));
+      const held = await holdPlan(context, attachment, plan);
+      before.push(...serversOf(context.state, held));
+      bound.push(...held);
       // Seen at once by whoever chooses a port meanwhile.
       context.state.attachments.set(containerId, { ...attachment, bound });
     }
     await save(context, { ...attachment, bound, active: true });
-    if (bound.length > 0) await applyFirewall(context);
+    if (bound.length > 0) await movePorts(context, bound, before);
     await flushFlows(context, bound, []);
     await publishZones(context, attachment);
   } catch (error) {
@@ -188,19 +194,44 @@ export async function publish(
 export async function withdraw(context: NetworkContext, containerId: string): Promise<void> {
   const attachment = context.state.attachments.get(containerId);
   if (!attachment || (!attachment.active && attachment.bound.length === 0)) return;
-  await save(context, { ...attachment, bound: [], active: false });
+  const { bound, replaces: _replaces, ...rest } = attachment;
+  const before = serversOf(context.state, bound);
+  await save(context, { ...rest, bound: [], active: false });
   try {
-    if (attachment.bound.length > 0 && context.firewall.isApplied()) await applyFirewall(context);
+    await forgetPredecessor(context, containerId);
+    if (bound.length > 0 && context.firewall.isApplied()) await movePorts(context, bound, before);
   } finally {
     // A broken firewall must not keep ports and names of a stopped container.
-    await releaseAll(context, containerId, attachment.bound);
+    await releaseAll(context, containerId, bound);
     await publishZones(context, attachment);
   }
   await flushFlows(
     context,
-    attachment.bound,
+    bound,
     attachment.endpoints.flatMap(({ address, address6 }) => [address || [], address6 ?? []].flat()),
   );
+}
+
+/** Comes it back, it is no longer the older one. */
+async function forgetPredecessor(context: NetworkContext, containerId: string): Promise<void> {
+  for (const { replaces, ...rest } of [...context.state.attachments.values()])
+    if (replaces === containerId) await save(context, rest);
+}
+
+/** Its readiness changed: ports that it shares may lead to another container now. Returns the attachment as it is then. */
+export async function becomeReady(
+  context: NetworkContext,
+  attachment: Attachment,
+  readiness: Readiness,
+): Promise<Attachment> {
+  const before = serversOf(context.state, attachment.bound);
+  const changed = await save(context, { ...attachment, readiness });
+  const now = serversOf(context.state, attachment.bound);
+  if (now.some((server, index) => server?.containerId !== before[index]?.containerId)) {
+    const moved = await movePorts(context, attachment.bound, before);
+    await flushFlows(context, moved, []);
+  }
+  return changed;
 }
 
 /** The container's main endpoint changed: proxies and rules lead to the new one. */
@@ -210,10 +241,9 @@ export async function redirect(context: NetworkContext, attachment: Attachment):
   for (const port of attachment.bound.filter(
     ({ hostIp, hostPort }) => hostPort > 0 && (!ipv4 || hostIp.includes(':')),
   )) {
+    if (serverOf(context.state.attachments, port)?.containerId !== attachment.containerId) continue;
     const key = portKey(attachment.containerId, port);
-    await context.keeper.releasePort(key);
-    const proxy = proxyOf(context, attachment.endpoints, port);
-    await context.keeper.holdPort({ key, protocol: port.protocol, address: port.hostIp, port: port.hostPort, proxy });
+    await context.keeper.serveProxy(key, proxyOf(context, attachment, port));
   }
   await applyFirewall(context);
 }
@@ -227,13 +257,7 @@ export async function holdAgain(context: NetworkContext, attachment: Attachment)
       continue;
     }
     try {
-      await context.keeper.holdPort({
-        key: portKey(attachment.containerId, port),
-        protocol: port.protocol,
-        address: port.hostIp,
-        port: port.hostPort,
-        proxy: proxyOf(context, attachment.endpoints, port),
-      });
+      await hold(context, attachment, port);
       kept.push(port);
     } catch (error) {
       if (!isKind(error, 'in-use')) throw error;

@@ -20,6 +20,8 @@ export interface Attachment extends Pick<AttachmentSpec, 'containerId' | 'name' 
   readonly active: boolean;
   /** Absent: ready. */
   readonly readiness?: Readiness;
+  /** Id of the container whose ports it shares until that one ends. */
+  readonly replaces?: string;
 }
 
 export interface Loaded {

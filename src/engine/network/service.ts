@@ -18,17 +18,19 @@ import { createNftFirewall } from './firewall/firewall.ts';
 import { adviseUfw } from './firewall/ufw.ts';
 import { runNet } from './host-network.ts';
 import type { KeeperPort } from './keeper-port.ts';
+import { movePorts, serversOf } from './move-ports.ts';
 import { ownHostLines, renderHosts } from './names/hosts.ts';
 import { renderResolvConf } from './names/resolver.ts';
 import type { NameFiles, NameFilesSpec, NetworkService, Sandbox } from './network.ts';
 import { dismantleParents, unstack } from './parents.ts';
 import { type AddressPool, checkAddressPools } from './pools.ts';
 import { findPortConflicts } from './port-conflicts.ts';
-import { holdAgain, publish, withdraw } from './publish.ts';
+import { becomeReady, holdAgain, publish, withdraw } from './publish.ts';
 import { type Attachment, openRecords } from './records.ts';
 import { recover } from './recover.ts';
 import { RemovalBatch } from './removal-batch.ts';
 import { openSandbox, publishLinks, publishNames, publishZones, readHostResolver, usesHostNetwork } from './sandbox.ts';
+import { servedPorts, sharedKey } from './shared-ports.ts';
 import { NetworkState } from './state.ts';
 
 export interface NetworkServiceOptions {
@@ -134,7 +136,7 @@ function containerActs(context: NetworkContext, bridges: Bridges): ContainerActs
     },
     isPrepared: (containerId) => state.attachments.has(containerId),
     openSandbox: (containerId) => openSandbox(context, bridges, containerId),
-    publish: (containerId, ports) => publish(context, containerId, ports),
+    publish: (containerId, ports, replaces) => publish(context, containerId, ports, replaces),
     findPortConflicts: (ports, except) => findPortConflicts(context, ports, except),
     withdraw: (containerId) => withdraw(context, containerId),
     closeSandbox,
@@ -158,17 +160,23 @@ function containerActs(context: NetworkContext, bridges: Bridges): ContainerActs
     async setReadiness(containerId, readiness) {
       const before = state.attachment(containerId);
       if ((before.readiness ?? 'ready') === readiness) return;
-      const attachment = { ...before, readiness };
-      state.attachments.set(containerId, attachment);
-      await records.saveAttachment(attachment);
+      const attachment = await becomeReady(context, before, readiness);
       if (attachment.active) await publishZones(context, attachment);
+    },
+    async stepAside(containerId) {
+      const attachment = state.attachments.get(containerId);
+      if (attachment?.bound.some((port) => sharedKey(state.attachments, attachment, port) !== undefined))
+        await becomeReady(context, attachment, 'unhealthy');
     },
     adopt: (containerId, pid) => adopt(context, bridges, containerId, pid),
     connect: (network, containerId, containerName, spec) =>
       connectContainer(context, bridges, { network, containerId, containerName }, spec),
     disconnect: (network, containerId) => disconnectContainer(context, network, containerId),
     endpoints: (containerId) => state.attachments.get(containerId)?.endpoints ?? [],
-    boundPorts: (containerId) => state.attachments.get(containerId)?.bound ?? [],
+    boundPorts(containerId) {
+      const attachment = state.attachments.get(containerId);
+      return attachment ? servedPorts(state.attachments, attachment) : [];
+    },
     nameFiles: (containerId, spec) => nameFiles(context, containerId, spec),
     async liveNames(containerId, spec) {
       const attachment = state.attachment(containerId);
@@ -189,13 +197,14 @@ async function adopt(context: NetworkContext, bridges: Bridges, containerId: str
   const hasNames = networks.some(isAddressed);
   const { path } = await context.keeper.adoptSandbox(containerId, pid, hasNames);
   context.state.sandboxes.set(containerId, path);
+  const before = serversOf(context.state, attachment.bound);
   const adopted = { ...attachment, bound: await holdAgain(context, attachment) };
   context.state.attachments.set(containerId, adopted);
   context.state.former.delete(containerId);
   await context.records.saveAttachment(adopted);
   await publishNames(context, adopted);
   if (adopted.active) await publishZones(context, adopted);
-  if (adopted.bound.length > 0) await applyFirewall(context);
+  if (adopted.bound.length > 0) await movePorts(context, attachment.bound, before);
   return { path, endpoints: adopted.endpoints };
 }
 

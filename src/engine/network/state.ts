@@ -4,6 +4,7 @@ import { publishedPorts } from './firewall/ruleset.ts';
 import type { Endpoint, NetworkRecord, NetworkView } from './network.ts';
 import type { HeldPort } from './port-map.ts';
 import type { Attachment } from './records.ts';
+import { servedPorts } from './shared-ports.ts';
 
 const SHORTEST_ID_PREFIX = 3;
 
@@ -96,7 +97,7 @@ export class NetworkState {
   /** What the firewall has to be for all this. */
   firewallState(instance: string): FirewallState {
     const published = [...this.attachments.values()].flatMap((attachment) => {
-      return publishedPorts(attachment.bound, this.publishedTo(attachment.endpoints));
+      return publishedPorts(servedPorts(this.attachments, attachment), this.publishedTo(attachment.endpoints));
     });
     return { instance, networks: [...this.networks.values()], published };
   }

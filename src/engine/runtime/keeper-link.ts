@@ -48,6 +48,8 @@ export interface KeeperPortHold {
   /** 0: any free one. */
   readonly port: number;
   readonly proxy: { readonly address: string; readonly port: number } | null;
+  /** Key of a hold whose socket stands for this one, too, until both are released. */
+  readonly shares?: string;
 }
 
 /** What the keeper holds now. */
@@ -164,6 +166,11 @@ export class KeeperLink implements AsyncDisposable {
   async holdPort(hold: KeeperPortHold): Promise<{ readonly port: number }> {
     const reply = await this.#request('port.hold', { ...hold }, 'network');
     return { port: Number(reply['port']) };
+  }
+
+  /** What serves a held port from now on; null: nothing. Connections that went through a process of before end. */
+  async serveProxy(key: string, proxy: KeeperPortHold['proxy']): Promise<void> {
+    await this.#request('port.proxy', { key, proxy }, 'network');
   }
 
   /** Lets a port go, with its proxy; an unknown key is fine. */
