@@ -78,11 +78,10 @@ async function findPortConflicts(
   ports: readonly PortPublication[],
   except: readonly string[],
 ): Promise<readonly PortConflict[]> {
-  const wanted = ports.map((port) => ({
-    HostIp: port.hostAddress,
-    HostPort: Number(port.hostPort),
-    Protocol: port.protocol,
-  }));
+  const wanted = ports.map((port) => {
+    const [first, last] = (port.hostPort ?? '').split('-').map(Number);
+    return { HostIp: port.hostAddress, HostPort: first, LastPort: last, Protocol: port.protocol };
+  });
   try {
     const answer = record(await call('POST', '/tscompose/ports/check', { body: { Ports: wanted, Except: except } }));
     return list(answer['Conflicts']).map((item) => {
@@ -91,6 +90,7 @@ async function findPortConflicts(
       return {
         hostAddress: text(conflict['HostIp']),
         hostPort: number(conflict['HostPort']),
+        ...(typeof conflict['LastPort'] === 'number' && { lastPort: conflict['LastPort'] }),
         protocol: text(conflict['Protocol']),
         ...(holder !== '' && { holder }),
       };

@@ -69,6 +69,10 @@ export interface ContainerDetails {
   readonly tty: boolean;
   readonly labels: Labels;
   readonly ports: readonly PortMapping[];
+  /** What it was told to publish; `ports` has it only while it runs. */
+  readonly publications: readonly PortPublication[];
+  readonly networkMode: string;
+  readonly endpoints: readonly { readonly network: string; readonly gatewayPriority?: number }[];
   readonly hasHealthcheck: boolean;
   /** Command of the probe as the engine runs it. */
   readonly healthTest: readonly string[];
@@ -172,6 +176,8 @@ export interface NetworkSummary {
   readonly name: string;
   readonly driver: string;
   readonly labels: Labels;
+  readonly internal: boolean;
+  readonly driverOptions: Readonly<Record<string, string>>;
 }
 
 export interface NetworkSpec {
@@ -203,16 +209,18 @@ export interface NetworkApi {
   connectNetwork(network: string, container: string, aliases: readonly string[]): Promise<void>;
   disconnectNetwork(network: string, container: string): Promise<void>;
   /**
-   * Fixed host ports that could not be published now, those apart that the containers in `except` have; empty from an engine
-   * that cannot tell.
+   * Host ports, and ranges without a free one, that could not be published now, those apart that the containers in `except`
+   * have; empty from an engine that cannot tell.
    */
   findPortConflicts(ports: readonly PortPublication[], except: readonly string[]): Promise<readonly PortConflict[]>;
 }
 
-/** A host port that is taken; the holder is absent where it does not show. */
+/** A host port that is taken, or a range of them; the holder is absent where it does not show. */
 export interface PortConflict {
   readonly hostAddress: string;
   readonly hostPort: number;
+  /** Of a range, all of which is taken. */
+  readonly lastPort?: number;
   readonly protocol: string;
   readonly holder?: string;
 }

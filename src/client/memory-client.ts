@@ -1,5 +1,5 @@
 import { TscError } from '../core/index.ts';
-import type { EngineClient, EngineEvent, ExecApi, OutputChunk } from './engine-client.ts';
+import type { EngineClient, EngineEvent, ExecApi, NetworkSpec, NetworkSummary, OutputChunk } from './engine-client.ts';
 import { memoryContainers } from './memory-containers.ts';
 import { type MemoryBehaviour, type MemoryRecords, MemoryState } from './memory-state.ts';
 
@@ -35,7 +35,7 @@ export function createMemoryClient(behaviours: Readonly<Record<string, MemoryBeh
       if (state.networks.some(({ name }) => name === spec.name))
         throw new TscError('client/conflict', `network with name ${spec.name} already exists`);
       const id = state.nextId();
-      state.networks.push({ id, name: spec.name, driver: spec.driver ?? 'bridge', labels: spec.labels });
+      state.networks.push(newNetwork(id, spec));
       return id;
     },
     removeNetwork: async (id) => {
@@ -82,6 +82,17 @@ export function createMemoryClient(behaviours: Readonly<Record<string, MemoryBeh
     removeImage: async (reference) => {
       if (!state.images.delete(reference)) throw notFound('image', reference);
     },
+  };
+}
+
+function newNetwork(id: string, spec: NetworkSpec): NetworkSummary {
+  return {
+    id,
+    name: spec.name,
+    driver: spec.driver ?? 'bridge',
+    labels: spec.labels,
+    internal: spec.internal === true,
+    driverOptions: spec.driverOptions ?? {},
   };
 }
 

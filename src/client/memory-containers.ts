@@ -152,7 +152,10 @@ function toSummary(item: MemoryContainer): ContainerSummary {
     ports: item.spec.ports.map((port) => ({
       containerPort: port.containerPort,
       protocol: port.protocol,
-      ...(port.hostPort && { hostAddress: port.hostAddress ?? '0.0.0.0', hostPort: Number(port.hostPort) }),
+      ...(port.hostPort && {
+        hostAddress: port.hostAddress ?? '0.0.0.0',
+        hostPort: Number.parseInt(port.hostPort, 10),
+      }),
     })),
     mounts: item.spec.mounts.map((mount) => ({
       type: mount.type,
@@ -185,6 +188,9 @@ function toDetails(state: MemoryState, item: MemoryContainer): ContainerDetails 
     tty: item.spec.tty === true,
     labels: item.spec.labels,
     ports: toSummary(item).ports,
+    publications: item.spec.ports,
+    networkMode: item.spec.networkMode ?? '',
+    endpoints: item.spec.endpoints,
     hasHealthcheck: item.spec.healthcheck !== undefined || state.behaviours[item.spec.image]?.health !== undefined,
     healthTest: item.spec.healthcheck?.test ?? [],
   };

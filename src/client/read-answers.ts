@@ -1,3 +1,4 @@
+import type { PortPublication } from './container-spec.ts';
 import type {
   ContainerDetails,
   ContainerState,
@@ -80,6 +81,12 @@ export function readContainerDetails(raw: unknown): ContainerDetails {
     tty: config['Tty'] === true,
     labels: labels(config['Labels']),
     ports: readInspectedPorts(record(record(item['NetworkSettings'])['Ports'])),
+    publications: readPublications(record(record(item['HostConfig'])['PortBindings'])),
+    networkMode: text(record(item['HostConfig'])['NetworkMode']),
+    endpoints: Object.entries(record(record(item['NetworkSettings'])['Networks'])).map(([network, endpoint]) => ({
+      network,
+      gatewayPriority: number(record(endpoint)['GwPriority']),
+    })),
     hasHealthcheck: isProbe(healthTest),
     healthTest,
   };
@@ -114,6 +121,22 @@ function readInspectedPorts(ports: Raw): PortMapping[] {
   });
 }
 
+function readPublications(bindings: Raw): PortPublication[] {
+  return Object.entries(bindings).flatMap(([key, items]) => {
+    const [port = '', protocol = 'tcp'] = key.split('/');
+    return list(items).map((item) => {
+      const hostAddress = text(record(item)['HostIp']);
+      const hostPort = text(record(item)['HostPort']);
+      return {
+        containerPort: Number(port),
+        protocol,
+        ...(hostAddress && { hostAddress }),
+        ...(hostPort && { hostPort }),
+      };
+    });
+  });
+}
+
 /** The list call has no health field of its own; the words in the status are fixed. */
 function healthFromStatus(status: string): Health {
   if (status.includes('(healthy)')) return 'healthy';
@@ -137,6 +160,8 @@ export function readNetworkSummary(raw: unknown): NetworkSummary {
     name: text(item['Name']),
     driver: text(item['Driver']),
     labels: labels(item['Labels']),
+    internal: item['Internal'] === true,
+    driverOptions: labels(item['Options']),
   };
 }
 

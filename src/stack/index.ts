@@ -6,6 +6,7 @@
 export { compileIgnorePatterns, type IgnoreMatcher, parseIgnoreFile } from '../archive/index.ts';
 export { type BringUpOptions, type BringUpResult, bringUp } from './bring-up.ts';
 export { type BuildOptions, buildService } from './build-service.ts';
+export { checkPorts } from './check-ports.ts';
 export { compareDefinitions, defineContainer, hashService } from './definition.ts';
 export { type ExecuteOptions, type ExecuteResult, executePlan, type OperationState, PlanFailure } from './execute.ts';
 export {

@@ -1,5 +1,5 @@
 import { TscError } from '../../core/index.ts';
-import { observe, planStart, ServiceWatch } from '../../stack/index.ts';
+import { checkPorts, observe, planStart, ServiceWatch } from '../../stack/index.ts';
 import { carryOut, lock } from '../carry-out.ts';
 import { type Context, requireProject } from '../context.ts';
 import { checkServices } from '../select-containers.ts';
@@ -20,6 +20,8 @@ export async function run(context: Context, services: readonly string[]): Promis
     });
   }
   using watch = await ServiceWatch.open(client, target.name);
-  await carryOut(context, client, { plan: planStart(have, project, services), have, watch });
+  const plan = planStart(have, project, services);
+  await checkPorts(client, plan, have);
+  await carryOut(context, client, { plan, have, watch });
   return 0;
 }

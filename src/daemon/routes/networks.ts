@@ -140,14 +140,22 @@ async function checkPorts({ request, services }: RouteCall) {
     if (protocol !== 'tcp' && protocol !== 'udp' && protocol !== 'sctp')
       throw new TscError('daemon/invalid', `${JSON.stringify(protocol.slice(0, 20))} is not tcp, udp or sctp`);
     const hostIp = port.string('HostIp');
+    const first = port.integer('HostPort') ?? 0;
+    const last = port.integer('LastPort') ?? first;
     // The container's side does not matter here.
-    return { containerPort: 1, protocol, hostPort: port.integer('HostPort') ?? 0, ...(hostIp && { hostIp }) };
+    return {
+      containerPort: 1,
+      protocol,
+      hostPort: last === first ? first : { first, last },
+      ...(hostIp && { hostIp }),
+    };
   });
   const conflicts = await services.engine.networks.findPortConflicts(ports, body.strings('Except') ?? []);
   return json({
-    Conflicts: conflicts.map(({ hostIp, hostPort, protocol, holder }) => ({
+    Conflicts: conflicts.map(({ hostIp, hostPort, lastPort, protocol, holder }) => ({
       HostIp: hostIp,
       HostPort: hostPort,
+      ...(lastPort !== undefined && { LastPort: lastPort }),
       Protocol: protocol,
       Holder: holder ?? '',
     })),

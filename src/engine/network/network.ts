@@ -183,6 +183,8 @@ export interface PortRequest {
 export interface PortConflict {
   readonly hostIp: string;
   readonly hostPort: number;
+  /** Of a range, all of which is taken; the address and the holder are then those of its first port. */
+  readonly lastPort?: number;
   readonly protocol: Protocol;
   /** `container web`, or `nginx (process 12)`; absent when it does not show. */
   readonly holder?: string;
@@ -294,8 +296,8 @@ export interface NetworkService {
    */
   publish(containerId: string, ports: readonly PortRequest[], replaces?: string): Promise<readonly BoundPort[]>;
   /**
-   * Which of these ports could not be taken now, those apart that the containers in `except` hold. Ephemeral ones and ranges
-   * always can. Nothing stays taken.
+   * Which of these ports could not be taken now, those apart that the containers in `except` hold. Ephemeral ones always
+   * can, a range when one port of it can. Nothing stays taken.
    */
   findPortConflicts(ports: readonly PortRequest[], except: readonly string[]): Promise<readonly PortConflict[]>;
   /** At stop: the inverse of publish; idempotent. */

@@ -6,6 +6,9 @@ import { formatAddress, parseAddress } from './subnet.ts';
 /** First port handed out when the caller names none; the kernel's own ephemeral range starts there too. */
 const EPHEMERAL = { first: 32768, last: 60999 };
 
+/** Ports tried one by one at most, so that a host full of sockets ends in an error and not in a long search. */
+export const TRIES = 2000;
+
 /** One socket to reserve: an address family at a host port. */
 export interface PortPlan {
   readonly protocol: Protocol;

@@ -5,13 +5,11 @@ import { hasIpv6, runNet } from './host-network.ts';
 import { movePorts, proxyOf, serversOf } from './move-ports.ts';
 import type { BoundPort, Endpoint, PortRequest, Readiness } from './network.ts';
 import { programAt } from './port-conflicts.ts';
-import { findHolder, formatHostIp, type PortPlan, planPorts, portKey } from './port-map.ts';
+import { findHolder, formatHostIp, type PortPlan, planPorts, portKey, TRIES } from './port-map.ts';
 import type { Attachment } from './records.ts';
 import { publishZones } from './sandbox.ts';
 import { predecessors, serverOf, sharedKey } from './shared-ports.ts';
 
-/** Ports tried one by one at most, so that a host full of sockets ends in an error and not in a long search. */
-const TRIES = 2000;
 
 /** Families of the container whose published ports are reached at its own address. */
 function routedOf({ state }: NetworkContext, endpoints: readonly Endpoint[]): (4 | 6)[] {
