@@ -68,6 +68,13 @@ describe('links of one container', () => {
     expect(await old.lookup('A', 'user')).toBe(elsewhere);
   });
 
+  it.each(['bridge', 'none', 'host'])('aliases on network %s are refused', async (network) => {
+    await expect(world.start('bad', [{ network, aliases: ['x'] }], [], dns)).rejects.toMatchObject({
+      code: 'network/invalid',
+      message: expect.stringContaining('network-scoped aliases are only supported for user-defined networks'),
+    });
+  });
+
   it('are refused when they are none', async () => {
     for (const link of ['a:b:c', ':x', 'a b', 'x:;drop', ''])
       await expect(world.start('bad', [{ network: 'front', links: [link] }], [], dns)).rejects.toMatchObject({
@@ -135,6 +142,23 @@ networks: { default: { internal: true } }
     expect((await project.run(['down'])).status).toBe(0);
   });
 
+  it('a service may be on a network that is always there, which knows no aliases', async () => {
+    using project = cliProject(daemon.host, {
+      'compose.yaml': `
+services:
+  a: { image: busybox, command: sleep 600, init: true, networks: [old] }
+  b: { image: busybox, command: sleep 600, init: true, networks: [host] }
+networks:
+  old: { external: true, name: bridge }
+  host: { external: true, name: host }
+`,
+    });
+    const up = await project.run(['up', '-d']);
+    expect(up.status, up.stderr).toBe(0);
+    expect((await project.run(['up', '-d'])).stderr).toContain('nothing to do');
+    expect((await project.run(['down', '-t', '0'])).status).toBe(0);
+  });
+
   it('a link on the default network brings the variables of old, at start and in what is run later', async () => {
     const start = async (name: string, body: object) => {
       const { Id } = await create(name, { Cmd: ['sleep', '600'], ...body });
@@ -160,6 +184,21 @@ networks: { default: { internal: true } }
     );
     const ran = (await daemon.call('POST', `/v1.51/exec/${exec.Id}/start`, {})).text();
     for (const entry of wanted) expect(ran).toContain(`${entry}\n`);
+    const call = async (name: string, verb: string) =>
+      (await daemon.call('POST', `/v1.51/containers/${name}/${verb}?t=0`)).status;
+    // Docker's behaviour: one that does not run is refused by name, and whoever runs goes on.
+    expect(await call('old-db', 'stop')).toBe(204);
+    expect(await call('old-web', 'restart')).toBe(409);
+    const { State } = JSON.parse((await daemon.call('GET', '/v1.51/containers/old-web/json')).text());
+    expect(State.Pid).toBe(web.State.Pid);
+    expect(await call('old-web', 'stop')).toBe(204);
+    const refused = await daemon.call('POST', '/v1.51/containers/old-web/start');
+    expect([refused.status, JSON.parse(refused.text()).message]).toEqual([
+      409,
+      expect.stringContaining('cannot link container old-web to old-db (as store): it is a non running container'),
+    ]);
+    expect(await call('old-db', 'start')).toBe(204);
+    expect(await call('old-web', 'start')).toBe(204);
     for (const name of ['old-web', 'old-db']) await daemon.call('DELETE', `/v1.51/containers/${name}?force=1`);
   });
 
@@ -174,6 +213,13 @@ networks: { default: { internal: true } }
       ['port publishing and the container type network mode', { HostConfig: { ...shared, PublishAllPorts: true } }],
       ['port exposing and the container type network mode', { ExposedPorts: { '80/tcp': {} }, HostConfig: shared }],
       ["host type networking can't be used with links", { HostConfig: { NetworkMode: 'host', Links: ['owner'] } }],
+      [
+        'network-scoped aliases are only supported for user-defined networks',
+        {
+          HostConfig: { NetworkMode: 'none' },
+          NetworkingConfig: { EndpointsConfig: { none: { Aliases: ['a'] } } },
+        },
+      ],
       ['invalid container format', { HostConfig: { NetworkMode: 'container:' } }],
       ['No such container: nobody', { HostConfig: { NetworkMode: 'bridge', Links: ['nobody'] } }],
     ];

@@ -80,6 +80,8 @@ function processSettings(service: Service): Partial<ContainerSpec> {
   };
 }
 
+const PREDEFINED: readonly string[] = ['bridge', 'host', 'none'];
+
 function networking(input: ReplicaInput, name: string): Pick<ContainerSpec, 'endpoints'> & Partial<ContainerSpec> {
   const { project, service } = input;
   const links = linksOf(input);
@@ -90,7 +92,13 @@ function networking(input: ReplicaInput, name: string): Pick<ContainerSpec, 'end
       if (!network) throw new TscError('stack/bug', `service ${service.name}: network ${key} is not declared`);
       const endpoint: EndpointSpec = {
         network: network.name,
-        aliases: [...new Set([name, service.name, ...(settings?.aliases ?? [])])],
+        // Those that an engine always has know no aliases and refuse them.
+        aliases: [
+          ...new Set([
+            ...(PREDEFINED.includes(network.name) ? [] : [name, service.name]),
+            ...(settings?.aliases ?? []),
+          ]),
+        ],
         ...defined('ipv4Address', settings?.ipv4Address),
         ...defined('ipv6Address', settings?.ipv6Address),
         ...defined('macAddress', settings?.macAddress ?? service.macAddress),

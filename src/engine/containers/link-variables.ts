@@ -1,3 +1,4 @@
+import { TscError } from '../../core/index.ts';
 import type { ContainerRecord } from './container.ts';
 import type { ContainerContext } from './context.ts';
 
@@ -77,24 +78,51 @@ export function linkVariables({ owner, alias, address, exposedPorts, env }: Link
   ];
 }
 
+type LinkContext = Pick<ContainerContext, 'networks' | 'table'>;
+
+function onDefault({ networks }: LinkContext, id: ContainerRecord['id']) {
+  return networks.endpoints(id).find(({ networkName }) => networkName === 'bridge');
+}
+
+function linksOf({ host }: ContainerRecord): readonly { readonly target: string; readonly alias: string }[] {
+  return host.links.map((text) => {
+    const [target = '', alias = target] = text.split(':').map((part) => part.replace(/^.*\//, ''));
+    return { target, alias };
+  });
+}
+
+/**
+ * Refuses to start a container whose links on the default network lead nowhere, as its variables could not be filled in; networks
+ * with names need nobody there. A start by restart policy is not asked: after a reboot all of them come in their own order.
+ */
+export function checkLinks(context: LinkContext, record: ContainerRecord): void {
+  if (record.host.links.length === 0 || !onDefault(context, record.id)) return;
+  for (const { target, alias } of linksOf(record)) {
+    const what = `cannot link container ${record.name} to ${target} (as ${alias})`;
+    const other = context.table.find(target);
+    if (!other?.isRunning)
+      throw new TscError('container/conflict', `${what}: it is ${other ? 'a non running container' : 'not there'}`, {
+        hint: `${other ? 'start' : 'make'} ${target} first`,
+      });
+    if (!onDefault(context, other.id))
+      throw new TscError('container/invalid', `${what}: it is not attached to the default bridge network`, {
+        hint: 'put both on a network of your own, where containers have names without links',
+      });
+  }
+}
+
 /**
  * The environment of a container with the variables of its links to running containers on the default network, as in Docker up
  * to 28; networks with names need none. What the container is given itself wins.
  */
-export function environmentWithLinks(
-  context: Pick<ContainerContext, 'networks' | 'table'>,
-  record: ContainerRecord,
-): readonly string[] {
-  const onDefault = (id: ContainerRecord['id']) =>
-    context.networks.endpoints(id).find(({ networkName }) => networkName === 'bridge');
+export function environmentWithLinks(context: LinkContext, record: ContainerRecord): readonly string[] {
   const own = record.config.env;
-  if (record.host.links.length === 0 || !onDefault(record.id)) return own;
+  if (record.host.links.length === 0 || !onDefault(context, record.id)) return own;
   const keyOf = (entry: string) => entry.split('=', 1)[0];
   const keys = new Set(own.map(keyOf));
-  const linked = record.host.links.flatMap((text) => {
-    const [target = '', alias = target] = text.split(':').map((part) => part.replace(/^.*\//, ''));
+  const linked = linksOf(record).flatMap(({ target, alias }) => {
     const other = context.table.find(target);
-    const endpoint = other?.isRunning ? onDefault(other.id) : undefined;
+    const endpoint = other?.isRunning ? onDefault(context, other.id) : undefined;
     if (!other || !endpoint) return [];
     const { exposedPorts, env } = other.record.config;
     return linkVariables({ owner: record.name, alias, address: endpoint.address, exposedPorts, env });

@@ -7,6 +7,7 @@ import type { ContainerService } from './container-service.ts';
 import { type ContainerContext, pathsOf, publishContainerEvent, saveRecord, saveState } from './context.ts';
 import { allAliases, createContainer, wishesOf } from './create.ts';
 import { detailsOf } from './details.ts';
+import { checkLinks } from './link-variables.ts';
 import { filterContainers, hasLabel } from './list-filter.ts';
 import type { LiveContainer } from './live-container.ts';
 import { logFileOf } from './log-options.ts';
@@ -83,6 +84,7 @@ async function userStart(context: ContainerContext, container: LiveContainer): P
       if (status === 'running') throw new TscError('container/not-modified', `container ${name} is already running`);
       if (container.removing || status === 'removing')
         throw new TscError('container/conflict', `container ${name} is being removed`);
+      checkLinks(context, container.record);
       container.backoff.reset();
       await startContainer(context, container);
     })
@@ -103,6 +105,8 @@ async function userStart(context: ContainerContext, container: LiveContainer): P
 }
 
 async function restart(context: ContainerContext, container: LiveContainer, options?: StopOptions): Promise<void> {
+  // Known before it is stopped.
+  checkLinks(context, container.record);
   container.restarting = true;
   try {
     await stopContainer(context, container, options);

@@ -34,6 +34,16 @@ export function newHostInterface(instance: string): string {
 /** Names that the name server answers by itself, whatever a network says (RFC 6761). */
 const RESERVED = /^localhost\.?$/i;
 
+function checkAliases(network: NetworkRecord, aliases: readonly string[]): void {
+  if (aliases.length > 0 && (network.isDefault || !isAddressed(network)))
+    throw new TscError(
+      'network/invalid',
+      `network-scoped aliases are only supported for user-defined networks, not on network ${network.name}`,
+    );
+  if (aliases.some((alias) => RESERVED.test(alias)))
+    throw new TscError('network/invalid', 'alias localhost is reserved: to every container it means itself');
+}
+
 function checkWishes(network: NetworkRecord, spec: Omit<EndpointSpec, 'network'>): void {
   if (spec.mac && sharesMac(network))
     throw new TscError(
@@ -48,11 +58,6 @@ function checkWishes(network: NetworkRecord, spec: Omit<EndpointSpec, 'network'>
       throw new TscError('network/invalid', `network ${network.name} has no IPv4 for address ${spec.ipv4}`, {
         hint: 'leave the address out, or enable_ipv4 on the network',
       });
-    if (network.isDefault && spec.aliases && spec.aliases.length > 0)
-      throw new TscError(
-        'network/invalid',
-        'aliases are only possible on networks you made, not on the default bridge network',
-      );
     if (spec.ipv6 && !network.pool6)
       throw new TscError('network/invalid', `network ${network.name} has no IPv6 for address ${spec.ipv6}`, {
         hint: 'set enable_ipv6 on the network, or leave the address out',
@@ -108,9 +113,8 @@ export function makeEndpoint(
   spec: Omit<EndpointSpec, 'network'>,
   others: readonly Endpoint[],
 ): Endpoint {
+  checkAliases(network, spec.aliases ?? []);
   checkWishes(network, spec);
-  if (spec.aliases?.some((alias) => RESERVED.test(alias)))
-    throw new TscError('network/invalid', 'alias localhost is reserved: to every container it means itself');
   const base = {
     endpointId: newObjectId(),
     networkId: network.id,
