@@ -89,6 +89,23 @@ describe('driver options of bridge networks', () => {
     });
   });
 
+  it('two containers have the two addresses of a /31 to themselves, or one of them beside its gateway', async () => {
+    const isolated = { [`${OPTION}.gateway_mode_ipv4`]: 'isolated' };
+    await create('pair', isolated, { internal: true, pools: [{ subnet: '10.98.0.0/31' }] });
+    const [one, two] = [
+      await world.start('one', [{ network: 'pair' }]),
+      await world.start('two', [{ network: 'pair' }]),
+    ];
+    expect([one.address, two.address]).toEqual(['10.98.0.0', '10.98.0.1']);
+    expect(await one.probe('tcp', two.address, 80)).toMatch(/^two saw /);
+    expect(await two.probe('tcp', one.address, 80)).toMatch(/^one saw /);
+    await create('link', {}, { pools: [{ subnet: '10.98.0.2/31' }] });
+    const single = await world.start('single', [{ network: 'link' }]);
+    expect(single.address).toBe('10.98.0.3');
+    expect(await single.probe('tcp', NEIGHBOUR, 7000)).toMatch(/ saw /);
+    await expect(world.start('third', [{ network: 'link' }])).rejects.toMatchObject({ code: 'network/exhausted' });
+  });
+
   it('gateway mode nat-unprotected: every port of one family is open to whoever has a route, not to other networks', async () => {
     await create('bare', { [`${OPTION}.gateway_mode_ipv6`]: 'nat-unprotected' }, { enableIpv6: true });
     const { pool, pool6 } = world.service.inspect('bare');

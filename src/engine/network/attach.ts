@@ -1,6 +1,6 @@
 import { TscError } from '../../core/index.ts';
 import { newObjectId } from '../../host/index.ts';
-import { hostInterfacePrefix, isAddressed, isBridged } from './bridges.ts';
+import { hostInterfacePrefix, isAddressed, isBridged, isWithoutGateway } from './bridges.ts';
 import type { NetworkContext } from './context.ts';
 import { readEndpointOptions, readLinkLocal, readLinks } from './endpoint-options.ts';
 import { type Allocation, allocateAddress, claimAddress, macOf, parseMac } from './ipam.ts';
@@ -15,7 +15,13 @@ function addressIn(context: NetworkContext, network: NetworkRecord, pool: Pool, 
   );
   const { lastAddress } = context.state;
   const last = lastAddress.get(pool.subnet);
-  const allocation: Allocation = { networkName: network.name, pool, taken, ...(last === undefined ? {} : { last }) };
+  const allocation: Allocation = {
+    networkName: network.name,
+    pool,
+    taken,
+    withoutGateway: isWithoutGateway(network, pool === network.pool ? 4 : 6),
+    ...(last === undefined ? {} : { last }),
+  };
   if (wanted) return claimAddress(allocation, wanted);
   const address = allocateAddress(allocation);
   lastAddress.set(pool.subnet, address);

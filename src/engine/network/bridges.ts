@@ -78,7 +78,7 @@ export class Bridges {
         name: network.bridge,
         addresses: gatewayAddresses(network),
         mtu: network.mtu,
-        mac: macOf(network.pool?.gateway ?? network.pool6?.gateway ?? ''),
+        mac: bridgeMac(network),
       });
     });
   }
@@ -144,6 +144,18 @@ export class Bridges {
     this.#hostReady = undefined;
     this.#ipv6Ready = undefined;
   }
+}
+
+/** Whether nobody has the gateway's address: neither the host nor another router of the network. */
+export function isWithoutGateway({ internal, withoutGateway }: NetworkRecord, family: 4 | 6): boolean {
+  return internal && (withoutGateway?.includes(family) ?? false);
+}
+
+/** Where a container may have the gateway's address, it has the hardware address that belongs to it, too. */
+function bridgeMac(network: BridgedNetwork): string {
+  const { pool, pool6 } = network;
+  const mac = macOf(pool?.gateway ?? pool6?.gateway ?? '');
+  return isWithoutGateway(network, pool ? 4 : 6) ? mac.replace(/^02:42/, '02:43') : mac;
 }
 
 /** What the bridge carries: the gateways, for the families that have one on the host. */

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { isKind } from '../../core/index.ts';
 import { allocateAddress, claimAddress, macOf, parseMac } from './ipam.ts';
 import { checkAddressPools, choosePool, choosePool6, localPrefix, readPool, type UsedSubnet } from './pools.ts';
 import { contains, formatAddress, formatSubnet, knownSubnet, overlaps, parseAddress, parseSubnet } from './subnet.ts';
@@ -186,7 +187,8 @@ describe('pools', () => {
   });
   it.each([
     [{ subnet: 'x' }, 'network/invalid'],
-    [{ subnet: '10.0.0.0/31' }, 'network/invalid'],
+    [{ subnet: '10.0.0.0/31', gateway: '10.0.0.2' }, 'network/invalid'],
+    [{ subnet: '10.0.0.0/33' }, 'network/invalid'],
     [{ subnet: '10.5.0.9/16' }, 'network/invalid'],
     [{ subnet: '10.5.0.0/16', ipRange: '10.5.3.9/24' }, 'network/invalid'],
     [{ subnet: '10.5.0.0/16', auxiliary: { a: '10.5.0.1' } }, 'network/invalid'],
@@ -205,6 +207,16 @@ describe('pools', () => {
   });
 });
 
+/** Undefined when no address is left. */
+function attempt(allocate: () => string): string | undefined {
+  try {
+    return allocate();
+  } catch (error) {
+    if (isKind(error, 'exhausted')) return undefined;
+    throw error;
+  }
+}
+
 describe('addresses', () => {
   const pool = { subnet: '10.0.0.0/29', gateway: '10.0.0.1', auxiliary: { router: '10.0.0.3' } };
   const of = (taken: string[], last?: string) => ({
@@ -219,6 +231,26 @@ describe('addresses', () => {
     expect(allocateAddress(of(['10.0.0.2']))).toBe('10.0.0.4');
     expect(allocateAddress(of([], '10.0.0.4'))).toBe('10.0.0.5');
     expect(allocateAddress(of([], '10.0.0.6'))).toBe('10.0.0.2');
+  });
+  it.each([
+    ['10.0.0.0/31', undefined, ['10.0.0.1']],
+    ['10.0.0.0/31', '10.0.0.1', ['10.0.0.0']],
+    ['10.0.0.0/32', undefined, []],
+  ])('of %s with gateway %s are those of a link, all of them when nobody is the gateway', (subnet, gateway, free) => {
+    const link = readPool({ subnet, ...(gateway && { gateway }) }, [], TSC);
+    const all = (withoutGateway: boolean) => {
+      const taken = new Set<string>();
+      for (;;) {
+        const address = attempt(() => allocateAddress({ networkName: 'n', pool: link, taken, withoutGateway }));
+        if (address === undefined) return [...taken];
+        taken.add(address);
+      }
+    };
+    expect(all(false)).toEqual(free);
+    expect(all(true)).toEqual([...free, link.gateway].toSorted());
+    expect(claimAddress({ networkName: 'n', pool: link, taken: new Set(), withoutGateway: true }, link.gateway)).toBe(
+      link.gateway,
+    );
   });
   it('run out with a clear error', () => {
     expect(() => allocateAddress(of(['10.0.0.2', '10.0.0.4', '10.0.0.5', '10.0.0.6']))).toThrow(

@@ -7,6 +7,8 @@ import { addressAt, contains, formatAddress, knownSubnet, parseAddress, sizeOf }
 export interface Allocation {
   readonly networkName: string;
   readonly pool: Pool;
+  /** Present and true: nobody has the gateway's address, it is one like the others. */
+  readonly withoutGateway?: boolean;
   /** Addresses of endpoints on the network. */
   readonly taken: ReadonlySet<string>;
   /** The address handed out last: the search goes on behind it, so a freed address rests. */
@@ -18,7 +20,7 @@ export function allocateAddress(allocation: Allocation): string {
   const { pool, taken } = allocation;
   const subnet = knownSubnet(pool.subnet);
   const range = knownSubnet(pool.ipRange ?? pool.subnet);
-  const reserved = new Set([pool.gateway, ...Object.values(pool.auxiliary)]);
+  const reserved = new Set([...(allocation.withoutGateway ? [] : [pool.gateway]), ...Object.values(pool.auxiliary)]);
   const size = sizeOf(range);
   const last = allocation.last === undefined ? undefined : parseAddress(allocation.last);
   const start = last && contains(range, last) ? last.value - range.base + 1n : 0n;
@@ -40,7 +42,7 @@ export function allocateAddress(allocation: Allocation): string {
 export function claimAddress(allocation: Allocation, wanted: string): string {
   const subnet = knownSubnet(allocation.pool.subnet);
   const text = formatAddress(hostAddress(subnet, wanted, `address for network ${allocation.networkName}:`));
-  if (text === allocation.pool.gateway)
+  if (text === allocation.pool.gateway && !allocation.withoutGateway)
     throw new TscError('network/conflict', `address ${text} is the gateway of network ${allocation.networkName}`);
   if (allocation.taken.has(text))
     throw new TscError('network/conflict', `address ${text} is already used on network ${allocation.networkName}`);

@@ -158,7 +158,8 @@ export function choosePool6(used: readonly UsedSubnet[], seed: PoolSeed): Pool {
 export function checkAddressPools(pools: readonly AddressPool[]): void {
   pools.forEach(({ base, size }, index) => {
     const subnet = readSubnet(base);
-    const longest = PREFIXES[subnet.family][1];
+    // What is chosen has room for a gateway and a container.
+    const longest = subnet.family === 4 ? 30 : PREFIXES[6][1];
     if (!Number.isInteger(size) || size < subnet.prefix || size > longest)
       throw invalid(`address pool ${base}: size ${size} is not from ${subnet.prefix} to ${longest}`);
     const other = pools.slice(0, index).find((before) => overlaps(knownSubnet(before.base), subnet));
@@ -167,7 +168,7 @@ export function checkAddressPools(pools: readonly AddressPool[]): void {
 }
 
 /** Shortest and longest prefix a caller may ask for. */
-const PREFIXES = { 4: [8, 30], 6: [16, 126] } as const;
+const PREFIXES = { 4: [8, 32], 6: [16, 126] } as const;
 
 /** Ranges that are no place for a network: multicast, loopback, link-local, mapped IPv4. */
 const IPV6_SPECIAL = ['ff00::/8', 'fe80::/10', '::/8'];
@@ -176,8 +177,14 @@ function invalid(message: string): TscError {
   return new TscError('network/invalid', message);
 }
 
+/** IPv4 subnets of one address, or of the two ends of a link (RFC 3021): all of them are those of hosts. */
+function isPointToPoint({ family, prefix }: Subnet): boolean {
+  return family === 4 && prefix >= 31;
+}
+
 /** Not the network's own address and, over IPv4, not its broadcast address. */
 export function isUsable(subnet: Subnet, address: Address): boolean {
+  if (isPointToPoint(subnet)) return contains(subnet, address);
   if (!contains(subnet, address) || address.value === subnet.base) return false;
   return subnet.family === 6 || address.value !== subnet.base + sizeOf(subnet) - 1n;
 }
@@ -237,7 +244,9 @@ export function readPool(spec: PoolSpec, used: readonly UsedSubnet[], seed: Pool
       },
     );
   }
-  const gateway = spec.gateway ? hostAddress(subnet, spec.gateway, 'gateway') : addressAt(subnet, 1n);
+  const gateway = spec.gateway
+    ? hostAddress(subnet, spec.gateway, 'gateway')
+    : addressAt(subnet, isPointToPoint(subnet) ? 0n : 1n);
   const auxiliary = Object.fromEntries(
     Object.entries(spec.auxiliary ?? {}).map(([name, text]) => {
       const address = hostAddress(subnet, text, `auxiliary address ${name}`);
