@@ -108,18 +108,6 @@ describe('what stays shut', () => {
     expect(world.service.list().map((network) => network.name)).not.toContain('adopt');
   });
 
-  it('N14: a bridge of somebody else is neither used nor removed', async () => {
-    await world.host.run(IP, 'link', 'add', 'theirs0', 'type', 'bridge');
-    const options = { 'com.docker.network.bridge.name': 'theirs0' };
-    await expect(world.service.create({ name: 'adopt', options })).rejects.toMatchObject({
-      code: 'network/conflict',
-      message: expect.stringContaining('a bridge of somebody else'),
-    });
-    const [link] = JSON.parse(await world.host.run(IP, '-j', 'addr', 'show', 'dev', 'theirs0'));
-    expect([link.operstate, link.addr_info]).toEqual(['DOWN', []]);
-    await world.host.run(IP, 'link', 'del', 'theirs0');
-  });
-
   it('N13: names of containers, aliases and labels reach no rule', async () => {
     const hostile = '"; flush ruleset; #';
     await world.service.create({ name: 'labelled', labels: { [hostile]: hostile } });

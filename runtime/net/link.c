@@ -162,6 +162,21 @@ int link_add_address(int nl, int index, const struct link_address *address, stru
   return 0;
 }
 
+int link_remove_address(int nl, int index, const struct link_address *address, struct err *err) {
+  cleanup_nl_batch struct nl_batch batch = NL_BATCH_INIT;
+  struct ifaddrmsg fixed = {
+      .ifa_family = (uint8_t)address->family, .ifa_prefixlen = address->prefix, .ifa_index = (unsigned)index};
+  nl_begin(&batch, RTM_DELADDR, NLM_F_ACK, &fixed, sizeof(fixed));
+  nl_put(&batch, IFA_LOCAL, address->bytes, address_size(address->family));
+  int r = nl_talk(nl, &batch, err);
+  if (r < 0 && r != -EADDRNOTAVAIL) {
+    char text[INET6_ADDRSTRLEN];
+    inet_ntop(address->family, address->bytes, text, sizeof(text));
+    return err_prefix(err, "cannot remove address %s/%u", text, address->prefix);
+  }
+  return 0;
+}
+
 int link_remove(int nl, int index, struct err *err) {
   cleanup_nl_batch struct nl_batch batch = NL_BATCH_INIT;
   struct ifinfomsg fixed = {.ifi_index = index};
@@ -285,20 +300,39 @@ int link_remove_batch(int nl, const int *indexes, size_t count, struct err *err)
   return r < 0 && r != -ENODEV ? err_prefix(err, "cannot remove interfaces") : 0;
 }
 
-int sysctl_write(const char *name, const char *value, bool optional, struct err *err) {
-  char path[256] = "/proc/sys/";
+#define SYSCTL_PATH_MAX 256
+
+static int sysctl_path(const char *name, char path[SYSCTL_PATH_MAX], struct err *err) {
+  static const char root[] = "/proc/sys/";
   size_t length = strlen(name);
   if (length > 200 || strstr(name, "..") != NULL || (!str_starts(name, "net.") && !str_starts(name, "net/"))) {
     return err_set(err, EINVAL, "sysctl '%s' does not belong to a network namespace", name);
   }
-  memcpy(path + 10, name, length + 1);
+  memcpy(path, root, sizeof(root));
+  memcpy(path + sizeof(root) - 1, name, length + 1);
   /* Dots separate unless the name is written with slashes: then they belong to interface names. */
-  for (char *at = path + 10; strchr(name, '/') == NULL && *at != '\0'; at++) {
+  for (char *at = path + sizeof(root) - 1; strchr(name, '/') == NULL && *at != '\0'; at++) {
     if (*at == '.') {
       *at = '/';
     }
   }
-  int r = file_write_existing(-1, path, value, err);
+  return 0;
+}
+
+int sysctl_read(const char *name, char *value, size_t capacity, struct err *err) {
+  char path[SYSCTL_PATH_MAX];
+  int r = sysctl_path(name, path, err);
+  r = r < 0 ? r : file_read_line(-1, path, value, capacity, err);
+  return r < 0 ? err_prefix(err, "sysctl %s", name) : 0;
+}
+
+int sysctl_write(const char *name, const char *value, bool optional, struct err *err) {
+  char path[SYSCTL_PATH_MAX];
+  int r = sysctl_path(name, path, err);
+  if (r < 0) {
+    return r;
+  }
+  r = file_write_existing(-1, path, value, err);
   if (r < 0 && optional && (r == -ENOENT || r == -ENOTDIR)) {
     return 0;
   }

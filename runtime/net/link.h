@@ -44,6 +44,8 @@ int link_hold_mac(int nl, int index, const uint8_t mac[6], struct err *err);
 /* An address that is already there is fine. IPv6 ones are usable at once: they come from a pool that gives each once.
  */
 int link_add_address(int nl, int index, const struct link_address *address, struct err *err);
+/* One that is not there is fine. */
+int link_remove_address(int nl, int index, const struct link_address *address, struct err *err);
 int link_remove(int nl, int index, struct err *err);
 /* `destination` NULL: the default route; `via` NULL: on the link (one of the two says the family). A route that is
    already there is replaced. */
@@ -87,6 +89,8 @@ int link_add_stacked(int nl, const struct link_stacked *stacked, struct err *err
 /* Removes several at once: the kernel waits for its readers once instead of once each. */
 int link_remove_batch(int nl, const int *indexes, size_t count, struct err *err);
 
+/* Reads net.… (as below), without its line end; -ENOENT when this kernel, or interface, is without it. */
+int sysctl_read(const char *name, char *value, size_t capacity, struct err *err);
 /* Writes net.… (dots or slashes) in the network namespace of the calling process. Missing files are fine when
  * `optional`. */
 int sysctl_write(const char *name, const char *value, bool optional, struct err *err);

@@ -12,12 +12,21 @@ static const struct {
   const char *name;
   int (*run)(const struct json *request, struct str *out, struct err *err);
 } verbs[] = {
-    {"bridge-add", verb_bridge_add},       {"bridge-remove", verb_bridge_remove},
-    {"link-remove", verb_link_remove},     {"sysctl", verb_sysctl},
-    {"forward-ipv6", verb_forward_ipv6},   {"dump", verb_dump},
-    {"flush-flows", verb_flush_flows},     {"connect", verb_connect},
-    {"port-holders", verb_port_holders},   {"parent-add", verb_parent_add},
-    {"parent-remove", verb_parent_remove}, {"watch-firewall", verb_watch_firewall},
+    {"bridge-add", verb_bridge_add},
+    {"bridge-remove", verb_bridge_remove},
+    {"bridge-adopt", verb_bridge_adopt},
+    {"bridge-leave", verb_bridge_leave},
+    {"sysctl-read", verb_sysctl_read},
+    {"link-remove", verb_link_remove},
+    {"sysctl", verb_sysctl},
+    {"forward-ipv6", verb_forward_ipv6},
+    {"dump", verb_dump},
+    {"flush-flows", verb_flush_flows},
+    {"connect", verb_connect},
+    {"port-holders", verb_port_holders},
+    {"parent-add", verb_parent_add},
+    {"parent-remove", verb_parent_remove},
+    {"watch-firewall", verb_watch_firewall},
 };
 
 static int read_request(const char *text, struct json *ret_request, struct err *err) {
@@ -50,9 +59,10 @@ int net_main(int argc, char **argv) {
     }
     return 0;
   }
-  fputs(
-      "usage: tscompose-runtime net bridge-add|bridge-remove|link-remove|sysctl|forward-ipv6|dump|flush-flows|connect|"
-      "port-holders|parent-add|parent-remove|watch-firewall [JSON|-]\n",
-      stderr);
+  fputs("usage: tscompose-runtime net "
+        "bridge-add|bridge-remove|bridge-adopt|bridge-leave|sysctl-read|link-remove|sysctl|forward-ipv6|dump|flush-"
+        "flows|connect|"
+        "port-holders|parent-add|parent-remove|watch-firewall [JSON|-]\n",
+        stderr);
   return 2;
 }

@@ -10,6 +10,13 @@ int verb_bridge_add(const struct json *request, struct str *out, struct err *err
 /* {names, ends} → {"removed":[…]}. Bridges we did not make are left alone; with ours go the links on them whose names
    begin with `ends`. */
 int verb_bridge_remove(const struct json *request, struct str *out, struct err *err);
+/* {name, addresses} → {}: a bridge of somebody else gets these addresses beside its own and is up. Refuses (-EEXIST)
+   what is no bridge or not there. */
+int verb_bridge_adopt(const struct json *request, struct str *out, struct err *err);
+/* {name, addresses} → {"present":bool}: the addresses go, all else of the bridge stays. */
+int verb_bridge_leave(const struct json *request, struct str *out, struct err *err);
+/* {names} → {name: value, …}, without those that are not there. */
+int verb_sysctl_read(const struct json *request, struct str *out, struct err *err);
 /* {names} → {"removed":[…]}. Bridges are left alone. */
 int verb_link_remove(const struct json *request, struct str *out, struct err *err);
 /* Routing of IPv6 for the whole namespace, where it is off. Interfaces that take router advertisements go on taking

@@ -1,3 +1,4 @@
+import { adoptBridge, isAdopted, leaveBridge } from './adopt-bridge.ts';
 import type { NetworkContext } from './context.ts';
 import { passDocker, unpassDocker } from './firewall/docker-user.ts';
 import { passFirewalld, unpassFirewalld } from './firewall/firewalld.ts';
@@ -29,8 +30,9 @@ export function applyFirewall(context: NetworkContext): Promise<void> {
   return context.firewall.apply(buildRuleset(context.state.firewallState(context.instance)));
 }
 
+/** Those of others are in the zones that their owners chose. */
 function bridgeNames(context: NetworkContext): readonly string[] {
-  return [...context.state.networks.values()].flatMap((network) => network.bridge ?? []);
+  return [...context.state.networks.values()].flatMap((network) => (network.adopted ? [] : (network.bridge ?? [])));
 }
 
 /** Lets our packets through the firewalls of others, where there are any. */
@@ -73,6 +75,7 @@ export class Bridges {
   /** The bridge exists. Throws network/conflict when the name, or by now its addresses (unless `checked`), belong to somebody else. */
   make(network: BridgedNetwork, options: { readonly checked?: boolean } = {}): Promise<void> {
     return once(this.#made, network.bridge, async () => {
+      if (isAdopted(network)) return adoptBridge(this.#context, network);
       if (!options.checked) await checkStillFree(this.#context, network);
       await runNet(this.#context.keeper, 'bridge-add', {
         name: network.bridge,
@@ -129,11 +132,13 @@ export class Bridges {
   /** Takes bridges away in one batch. */
   async remove(networks: readonly BridgedNetwork[]): Promise<void> {
     if (networks.length === 0) return;
-    const names = networks.map((network) => network.bridge);
-    for (const name of names) {
-      this.#made.delete(name);
-      this.#guarded.delete(name);
+    for (const { bridge } of networks) {
+      this.#made.delete(bridge);
+      this.#guarded.delete(bridge);
     }
+    for (const network of networks.filter(isAdopted)) await leaveBridge(this.#context, network);
+    const names = networks.filter((network) => !isAdopted(network)).map((network) => network.bridge);
+    if (names.length === 0) return;
     await runNet(this.#context.keeper, 'bridge-remove', { names, ends: hostInterfacePrefix(this.#context.instance) });
   }
 
@@ -159,7 +164,7 @@ function bridgeMac(network: BridgedNetwork): string {
 }
 
 /** What the bridge carries: the gateways, for the families that have one on the host. */
-function gatewayAddresses(network: BridgedNetwork): readonly string[] {
+export function gatewayAddresses(network: Pick<NetworkRecord, 'pool' | 'pool6' | 'withoutGateway'>): readonly string[] {
   const pools = [
     [4, network.pool],
     [6, network.pool6],

@@ -1,14 +1,15 @@
 import { OBJECT_NAME, TscError } from '../../core/index.ts';
 import { newObjectId, timestamp } from '../../host/index.ts';
+import { checkAdoptable, findForeignBridge, isAdopted, planAdoption, withOwnGateways } from './adopt-bridge.ts';
 import { DEFAULT_MTU, readBridgeOptions, unsupported, withFamilies } from './bridge-options.ts';
-import { applyFirewall, type BridgedNetwork, type Bridges, isBridged } from './bridges.ts';
+import { applyFirewall, type BridgedNetwork, type Bridges, gatewayAddresses, isBridged } from './bridges.ts';
 import type { NetworkContext } from './context.ts';
 import { hasIpv6, readHostNetwork } from './host-network.ts';
 import type { NetworkRecord, NetworkSpec, Pool, PoolSpec } from './network.ts';
 import { findParentConflict, readParentOptions } from './parent-options.ts';
 import { makeParent, removeParents, type StackedNetwork } from './parents.ts';
 import { choosePool, choosePool6, familyOf, readPool, type UsedSubnet } from './pools.ts';
-import { seedOf, subnetsInUse, subnetsOfNetworks, takenMeanwhile } from './used-subnets.ts';
+import { seedOf, subnetsInUse, subnetsOfNetworks, takenMeanwhile, withoutThose } from './used-subnets.ts';
 
 /** Names of the networks that are always there. */
 export const PREDEFINED = ['bridge', 'host', 'none'] as const;
@@ -86,14 +87,26 @@ function newRecord(context: NetworkContext, spec: NetworkSpec): Omit<NetworkReco
 async function decideBridged(context: NetworkContext, spec: NetworkSpec): Promise<BridgedNetwork> {
   const options = readBridgeOptions(spec);
   const base = newRecord(context, spec);
-  const pools = await choosePools(context, spec, await subnetsInUse(context));
+  const foreign = options.bridge === undefined ? undefined : await findForeignBridge(context, options.bridge);
+  if (foreign) checkAdoptable(spec, options.bridge ?? '');
+  const used = await subnetsInUse(context);
+  const pools = foreign
+    ? await choosePools(context, withOwnGateways(spec, foreign), withoutThose(used, options.bridge ?? ''))
+    : await choosePools(context, spec, used);
+  const bridge = options.bridge ?? `${context.instance}-${base.id.slice(0, 7)}`;
+  const addresses = gatewayAddresses({ ...options, ...pools });
   const network: BridgedNetwork = {
     ...base,
     driver: 'bridge',
     ...options,
     ...pools,
+    // Who shares a bridge with others must not speak for them.
+    ...(foreign && {
+      adopted: await planAdoption(context, { bridge, addresses, ...pools }, foreign),
+      sourceCheck: true,
+    }),
     ...(pools.pool?.auxiliary['DefaultGatewayIPv4'] && !base.internal && { gatewayElsewhere: true }),
-    bridge: options.bridge ?? `${context.instance}-${base.id.slice(0, 7)}`,
+    bridge,
   };
   if ([...context.state.networks.values()].some((other) => other.bridge === network.bridge))
     throw new TscError('network/conflict', `bridge ${network.bridge} belongs to another network`);
@@ -135,10 +148,16 @@ export async function createNetwork(
       : await decideBridged(context, spec);
   context.state.networks.set(network.id, network);
   // Side by side: a bridge or parent that no record names is taken away by recovery, a recorded one is made when it is needed.
+  const save = context.records.saveNetwork(network);
   const [saved, made] = await Promise.allSettled([
-    context.records.saveNetwork(network),
+    save,
     // Its subnets were chosen a moment ago from what is free.
-    isBridged(network) ? bridges.make(network, { checked: true }) : makeParent(context, network),
+    isBridged(network)
+      ? isAdopted(network)
+        ? // How the bridge was before must be known whatever happens.
+          save.then(() => bridges.make(network))
+        : bridges.make(network, { checked: true })
+      : makeParent(context, network),
   ]);
   const failed = [saved, made].find((result) => result.status === 'rejected');
   if (failed) {

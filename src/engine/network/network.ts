@@ -53,6 +53,14 @@ export interface ParentLink {
   readonly made?: { readonly base: string; readonly vlan: number } | 'dummy';
 }
 
+/** What a network changed of a bridge that somebody else made. */
+export interface Adoption {
+  /** Addresses that it did not have before, with prefix lengths. */
+  readonly addresses: readonly string[];
+  /** Settings that we change, as they were: path below /proc/sys → value. */
+  readonly sysctls: Readonly<Record<string, string>>;
+}
+
 /** A network as it is recorded on disk. */
 export interface NetworkRecord {
   readonly id: NetworkId;
@@ -70,6 +78,8 @@ export interface NetworkRecord {
   readonly pool6?: Pool;
   /** Interface name of the bridge; absent for `host` and `none`. */
   readonly bridge?: string;
+  /** Present: somebody else made the bridge, and keeps it. */
+  readonly adopted?: Adoption;
   /** Present on macvlan and ipvlan networks. */
   readonly parent?: ParentLink;
   /** Whether the pool was given by the caller (shown by inspect) or chosen. */

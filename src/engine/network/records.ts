@@ -9,7 +9,7 @@ import {
   syncDirectory,
   writeAtomically,
 } from '../../host/index.ts';
-import type { AttachmentSpec, BoundPort, Endpoint, NetworkRecord, Readiness } from './network.ts';
+import type { Adoption, AttachmentSpec, BoundPort, Endpoint, NetworkRecord, Readiness } from './network.ts';
 import { type Family, parseAddress, parseSubnet } from './subnet.ts';
 
 /** A container's networking as it is recorded: what it asked for, what it got, and what is published now. */
@@ -66,7 +66,21 @@ function parseNetwork(value: unknown): NetworkRecord {
     throw new TscError('network/corrupt', 'one of its subnets or gateways is damaged');
   if (network.bridge !== undefined && !/^[a-zA-Z0-9_.-]{1,15}$/.test(network.bridge))
     throw new TscError('network/corrupt', 'its bridge name is damaged');
+  if (network.adopted !== undefined && !isAdoption(network.adopted, network.bridge ?? ''))
+    throw new TscError('network/corrupt', 'what it changed of its bridge is damaged');
   return network;
+}
+
+function isAdoption({ addresses, sysctls }: Adoption, bridge: string): boolean {
+  const ours = ['ipv4', 'ipv6'].map((family) => `net/${family}/conf/${bridge}/`);
+  return (
+    Array.isArray(addresses) &&
+    addresses.every((address) => parseSubnet(address) !== undefined) &&
+    isObject(sysctls) &&
+    Object.entries(sysctls).every(
+      ([name, value]) => ours.some((prefix) => name.startsWith(prefix)) && /^[01]$/.test(value),
+    )
+  );
 }
 
 function parseAttachment(value: unknown): Attachment {

@@ -25,9 +25,17 @@ export async function subnetsInUse(
   context: NetworkContext,
   known?: Omit<HostNetwork, 'links'>,
 ): Promise<readonly UsedSubnet[]> {
-  const bridges = [...context.state.networks.values()].flatMap((network) => network.bridge ?? []);
+  // What an adopted bridge had before is its own.
+  const bridges = [...context.state.networks.values()].flatMap((network) =>
+    network.adopted ? [] : (network.bridge ?? []),
+  );
   const host = known ?? (await readForeignNetwork(context.keeper, bridges));
   return [...subnetsOfNetworks(context), ...usedSubnets(host, new Set(bridges))];
+}
+
+/** Without what an interface of the host has itself: a network that is to be on it may have just that. Pure. */
+export function withoutThose(used: readonly UsedSubnet[], name: string): readonly UsedSubnet[] {
+  return used.filter(({ owner }) => owner !== `interface ${name}` && owner !== `a route through ${name}`);
 }
 
 /**

@@ -56,6 +56,9 @@ table inet tsc {
 	set elsewhere {
 		type ifname
 	}
+	set adopted {
+		type ifname
+	}
 	set same {
 		type ifname . ifname
 		elements = { "tsc-1" . "tsc-1", "tsc-2" . "tsc-2" }
@@ -197,6 +200,7 @@ table inet tsc {
       [network(1, { ...six, trusted: ['eth1', 'wg0'] }), network(2, { gatewayElsewhere: true, withoutGateway: [4] })],
       [port(8080, '127.0.0.1'), port(8080, '::', 'fd00:1::2'), port(8081, '0.0.0.0', '172.20.2.2')],
     ],
+    ['adopted', [network(1, { bridge: 'br0', adopted: { addresses: [], sysctls: {} }, gatewayElsewhere: true })], []],
   ];
 
   it.each(SCENARIOS)('golden: %s', async (name, networks, ports) => {

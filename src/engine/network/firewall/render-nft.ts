@@ -14,21 +14,22 @@ const SET_NAMES = Object.keys(SETS) as SetName[];
  * other except for published ports, those of routed networks at the container's own address, which answers pings too; internal ones
  * are closed, trusted interfaces of the host reach published ports at the container's own address too; where containers are kept apart, their published ports are no way round it (with bridge netfilter on, the bridge would
  * drop such packets by itself). entering: internal containers do not reach the host.
- * Protocol 58 is ICMPv6: by name nft would look it up in /etc/protocols, which small systems do not have.
+ * What others have on a bridge that they made (adopted) passes as if we were not there: their own rules are for it, and what our
+ * containers send is checked at their links. Protocol 58 is ICMPv6: by name nft would look it up in /etc/protocols, which small systems do not have.
  */
 const CHAINS = `	chain guard {
 		type filter hook prerouting priority raw; policy accept;
 		iifname "lo" accept
 		ip daddr 127.0.0.0/8 drop
 		ip saddr 127.0.0.0/8 drop
-		iifname @bridges ip saddr . iifname != @members iifname != @elsewhere drop
+		iifname @bridges ip saddr . iifname != @members iifname != @elsewhere iifname != @adopted drop
 		ip daddr . iifname @members accept
 		ip daddr @answered fib daddr type unicast accept
 		ip daddr @subnets ip daddr . iifname != @trusted drop
-		iifname @bridges icmpv6 type { nd-router-advert, nd-redirect } drop
+		iifname @bridges iifname != @adopted icmpv6 type { nd-router-advert, nd-redirect } drop
 		iifname @bridges ip6 saddr fe80::/10 ip6 daddr { fe80::/10, ff00::/8 } accept
 		iifname @bridges ip6 saddr :: meta l4proto 58 accept
-		iifname @bridges ip6 saddr . iifname != @members6 drop
+		iifname @bridges iifname != @adopted ip6 saddr . iifname != @members6 drop
 		ip6 daddr . iifname @members6 accept
 		ip6 daddr @answered6 fib daddr type unicast accept
 		ip6 daddr @subnets6 ip6 daddr . iifname != @trusted6 drop
@@ -68,6 +69,8 @@ const CHAINS = `	chain guard {
 	chain out_of_bridge {
 		iifname . oifname @same accept
 		iifname . oifname @apart drop
+		iifname @adopted ip saddr . iifname != @members return
+		iifname @adopted ip6 saddr . iifname != @members6 return
 		iifname @elsewhere ip saddr . iifname != @members drop
 		ct state invalid drop
 		ct state established,related accept
@@ -75,6 +78,8 @@ const CHAINS = `	chain guard {
 		iifname @internal drop
 	}
 	chain into_bridge {
+		oifname @adopted ip daddr . oifname != @members return
+		oifname @adopted ip6 daddr . oifname != @members6 return
 		ct state established,related accept
 		oifname @internal drop
 		ct status dnat accept

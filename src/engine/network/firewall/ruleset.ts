@@ -29,6 +29,7 @@ export const SETS = {
   bridges: { kind: 'set', type: 'ifname', interval: false },
   internal: { kind: 'set', type: 'ifname', interval: false },
   elsewhere: { kind: 'set', type: 'ifname', interval: false },
+  adopted: { kind: 'set', type: 'ifname', interval: false },
   same: { kind: 'set', type: 'ifname . ifname', interval: false },
   apart: { kind: 'set', type: 'ifname . ifname', interval: false },
   members: { kind: 'set', type: 'ipv4_addr . ifname', interval: true },
@@ -177,8 +178,9 @@ export function buildRuleset(state: FirewallState): Ruleset {
       bridges: bridged.map((network) => ({ key: quoted(network.bridge) })),
       internal: bridged.filter((network) => network.internal).map((network) => ({ key: quoted(network.bridge) })),
       elsewhere: bridged
-        .filter((network) => network.gatewayElsewhere)
+        .filter((network) => network.gatewayElsewhere && !network.adopted)
         .map((network) => ({ key: quoted(network.bridge) })),
+      adopted: bridged.filter((network) => network.adopted).map((network) => ({ key: quoted(network.bridge) })),
       same: bridged.filter((network) => !network.apart).map(withItself),
       apart: bridged.filter((network) => network.apart).map(withItself),
       members: four.members,
