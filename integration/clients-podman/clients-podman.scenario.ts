@@ -12,12 +12,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type RunResult, runProgram } from '../../src/host/index.ts';
 import { cgroupDirectories, RUNTIME } from '../kit/bundle.ts';
-import { peer } from '../kit/peers.ts';
+import { type Peer, peer } from '../kit/peers.ts';
 import { openTerminal } from '../kit/terminal.ts';
 
-/** Debian's podman 4.3 and conmon with our binary as their OCI runtime: storage, state and configuration are our own. */
-const found = await peer('podman-4');
-const directory = mkdtempSync('/tmp/tsc-podman-');
 const image = 'localhost/box:latest';
 const tools = ['sh', 'cat', 'echo', 'sleep', 'id', 'env', 'ls', 'ps', 'pwd', 'tty', 'stty', 'true', 'grep'];
 
@@ -32,6 +29,7 @@ init_path = "${root}/usr/bin/catatonit"
 seccomp_profile = "${root}/usr/share/containers/seccomp.json"
 [engine]
 cgroup_manager = "cgroupfs"
+helper_binaries_dir = ["${root}/usr/lib/podman", "${root}/usr/libexec/podman"]
 events_logger = "file"
 lock_type = "file"
 conmon_path = ["${root}/usr/bin/conmon"]
@@ -42,44 +40,55 @@ tscompose-runtime = ["${RUNTIME}"]
 `;
 }
 
-const unpacked = 'path' in found ? found.path.replace(/\/usr\/bin\/podman$/, '') : '';
-const environment = {
-  PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
-  HOME: join(directory, 'home'),
-  CONTAINERS_CONF: join(directory, 'containers.conf'),
-  CONTAINERS_REGISTRIES_CONF: `${unpacked}/etc/containers/registries.conf`,
-};
-const before = ['--root', 'root', '--runroot', 'runroot', '--tmpdir', 'tmp'].map((word) =>
-  word.startsWith('-') ? word : join(directory, word),
-);
-const command = [`${unpacked}/usr/bin/podman`, '--storage-driver', 'vfs', ...before];
-
-function podman(...args: string[]): Promise<RunResult> {
-  const [program = '', ...words] = command;
-  return runProgram(program, [...words, ...args], { environment, signal: AbortSignal.timeout(30_000) });
-}
+/** Whichever of the two layouts the host has. */
+const MEMORY_LIMIT =
+  '/sys/fs/cgroup/memory.max 2>/dev/null || cat /sys/fs/cgroup/memory/memory.limit_in_bytes';
 
 const good = (stdout: string) => ({ status: 0, stdout, stderr: '' });
 
-beforeAll(async () => {
-  if (unpacked === '') return;
-  const policy = join(directory, 'home/.config/containers');
-  const bin = join(directory, 'image/bin');
-  for (const place of [policy, bin, join(directory, 'image/tmp'), join(directory, 'image/etc')])
-    mkdirSync(place, { recursive: true });
-  copyFileSync(`${unpacked}/etc/containers/policy.json`, join(policy, 'policy.json'));
-  copyFileSync('/bin/busybox', join(bin, 'busybox'));
-  for (const tool of tools) symlinkSync('busybox', join(bin, tool));
-  writeFileSync(environment.CONTAINERS_CONF, configuration(unpacked));
-  const archive = join(directory, 'image.tar');
-  await runProgram('/bin/tar', ['-C', join(directory, 'image'), '-cf', archive, '.']);
-  expect(await podman('import', '--quiet', archive, image)).toMatchObject({ status: 0 });
-});
+/** A podman and its conmon with our binary as their OCI runtime: storage, state and configuration are our own. */
+class Podman {
+  readonly directory = mkdtempSync('/tmp/tsc-podman-');
+  readonly #unpacked: string;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly command: readonly string[];
 
-afterAll(async () => {
-  if (unpacked !== '') {
-    expect(await podman('rm', '--all', '--force', '--time', '0')).toMatchObject({ status: 0 });
-    await podman('volume', 'prune', '--force');
+  constructor(program: string) {
+    this.#unpacked = program.replace(/\/usr\/bin\/podman$/, '');
+    this.environment = {
+      PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
+      HOME: join(this.directory, 'home'),
+      CONTAINERS_CONF: join(this.directory, 'containers.conf'),
+      CONTAINERS_REGISTRIES_CONF: `${this.#unpacked}/etc/containers/registries.conf`,
+      PODMAN_IGNORE_CGROUPSV1_WARNING: '1',
+    };
+    const places = ['root', 'runroot', 'tmpdir'].flatMap((name) => [`--${name}`, join(this.directory, name)]);
+    this.command = [program, '--storage-driver', 'vfs', ...places];
+  }
+
+  readonly run = (...args: readonly string[]): Promise<RunResult> => {
+    const [program = '', ...words] = this.command;
+    const signal = AbortSignal.timeout(30_000);
+    return runProgram(program, [...words, ...args], { environment: this.environment, signal });
+  };
+
+  async prepare(): Promise<void> {
+    const policy = join(this.directory, 'home/.config/containers');
+    const content = join(this.directory, 'image');
+    for (const place of [policy, join(content, 'bin'), join(content, 'tmp'), join(content, 'etc')])
+      mkdirSync(place, { recursive: true });
+    copyFileSync(`${this.#unpacked}/etc/containers/policy.json`, join(policy, 'policy.json'));
+    copyFileSync('/bin/busybox', join(content, 'bin/busybox'));
+    for (const tool of tools) symlinkSync('busybox', join(content, 'bin', tool));
+    writeFileSync(join(this.directory, 'containers.conf'), configuration(this.#unpacked));
+    const archive = join(this.directory, 'image.tar');
+    await runProgram('/bin/tar', ['-C', content, '-cf', archive, '.']);
+    expect(await this.run('import', '--quiet', archive, image)).toMatchObject({ status: 0 });
+  }
+
+  async remove(): Promise<void> {
+    expect(await this.run('rm', '--all', '--force', '--time', '0')).toMatchObject({ status: 0 });
+    await this.run('volume', 'prune', '--force');
     // The parent of all of podman's groups; not empty while another podman of this host is at work.
     for (const place of cgroupDirectories('/libpod_parent')) {
       try {
@@ -89,13 +98,25 @@ afterAll(async () => {
     }
     const left = readFileSync('/proc/self/mountinfo', 'utf8')
       .split('\n')
-      .filter((line) => line.includes(directory));
+      .filter((line) => line.includes(this.directory));
     for (const line of left) await runProgram('/bin/umount', ['--lazy', line.split(' ')[4] ?? '']);
+    rmSync(this.directory, { recursive: true, force: true });
   }
-  rmSync(directory, { recursive: true, force: true });
-});
+}
 
-describe.skipIf(unpacked === '')('podman 4.3', () => {
+const versions: ['podman-4' | 'podman-5', Peer][] = [
+  ['podman-4', await peer('podman-4')],
+  ['podman-5', await peer('podman-5')],
+];
+
+describe.each(versions)('%s', (_name, found) => {
+  // Its reason was printed.
+  if (!('path' in found)) return void test.skip('cannot be had on this machine');
+  const client = new Podman(found.path);
+  const podman = client.run;
+  beforeAll(() => client.prepare());
+  afterAll(() => client.remove());
+
   test('runs, passes output and status', async () => {
     expect(await podman('run', '--rm', image, 'echo', 'hello')).toMatchObject(good('hello\n'));
     expect(await podman('run', '--rm', image, 'sh', '-c', 'exit 7')).toMatchObject({ status: 7 });
@@ -135,8 +156,7 @@ describe.skipIf(unpacked === '')('podman 4.3', () => {
     expect((await podman('logs', 'a')).stdout).toBe('out\n');
     expect((await podman('top', 'a', 'pid', 'args')).stdout).toMatch(/^1 +sh -c/m);
     expect(await podman('update', '--memory', '100m', 'a')).toMatchObject({ status: 0 });
-    const limit = '/sys/fs/cgroup/memory/memory.limit_in_bytes';
-    const limits = await podman('exec', 'a', 'sh', '-c', `cat ${limit} 2>/dev/null || cat /sys/fs/cgroup/memory.max`);
+    const limits = await podman('exec', 'a', 'sh', '-c', `cat ${MEMORY_LIMIT}`);
     expect(limits.stdout).toBe(`${100 << 20}\n`);
     expect(await podman('pause', 'a')).toMatchObject({ status: 0 });
     expect(await inspect('{{.State.Status}}')).toBe('paused');
@@ -150,15 +170,15 @@ describe.skipIf(unpacked === '')('podman 4.3', () => {
   });
 
   test('gives terminals, for run and exec', async () => {
-    const shell = openTerminal([...command, 'run', '--rm', '-it', '--name', 't', image, 'sh'], {
-      environment,
+    const shell = openTerminal([...client.command, 'run', '--rm', '-it', '--name', 't', image, 'sh'], {
+      environment: client.environment,
       rows: 31,
       columns: 99,
     });
     await shell.waitFor(/# /);
     shell.type('tty; stty size\n');
     await shell.waitFor(/\/dev\/pts\/0\r\n31 99/);
-    const other = openTerminal([...command, 'exec', '-it', 't', 'tty'], { environment });
+    const other = openTerminal([...client.command, 'exec', '-it', 't', 'tty'], { environment: client.environment });
     expect(await other.ended).toBe(0);
     expect(other.shown()).toMatch(/\/dev\/pts\/\d/);
     shell.type('exit 3\n');
@@ -194,6 +214,30 @@ describe.skipIf(unpacked === '')('podman 4.3', () => {
       ['--oom-score-adj', '100', image, 'cat', '/proc/self/oom_score_adj'],
       '100\n',
     ],
+    [
+      'a bind mount that is read-only',
+      [
+        ...['-v', `${client.directory}/image/etc:/host:ro`, image],
+        ...['sh', '-c', 'grep " /host " /proc/self/mounts; echo a >/host/x || echo refused'],
+      ],
+      /^\S+ \/host \S+ ro,[^]*refused\n$/,
+    ],
+    ['no network', ['--network', 'none', image, 'ls', '/sys/class/net'], 'lo\n'],
+    ['a tmpfs of a size', ['--tmpfs', '/s:size=64k', image, 'grep', ' /s ', '/proc/self/mounts'], /size=64k/],
+    ['a memory limit', ['--memory', '64m', image, 'sh', '-c', `cat ${MEMORY_LIMIT}`], `${64 << 20}\n`],
+    ['a host name', ['--hostname', 'box', image, 'cat', '/proc/sys/kernel/hostname'], 'box\n'],
+    ['the groups of the host', ['--cgroupns', 'host', image, 'cat', '/proc/self/cgroup'], /libpod/],
+    ['a device', ['--device', '/dev/fuse:/dev/own', image, 'ls', '/dev/own'], '/dev/own\n'],
+    ['a shared memory size', ['--shm-size', '128k', image, 'grep', ' /dev/shm ', '/proc/self/mounts'], /size=128k/],
+    [
+      // Without the second podman 4 asks for more processes than a machine may allow.
+      'limits of a process',
+      [
+        ...['--ulimit', 'nofile=77:88', '--ulimit', 'nproc=1000:2000', image],
+        ...['sh', '-c', 'ulimit -n; ulimit -Hn; grep processes /proc/self/limits'],
+      ],
+      /^77\n88\nMax processes +1000 +2000 /,
+    ],
     ['a mask', ['--umask', '077', image, 'sh', '-c', 'umask'], '0077\n'],
     [
       'no seccomp filter',
@@ -207,11 +251,18 @@ describe.skipIf(unpacked === '')('podman 4.3', () => {
     else expect(result.stdout).toMatch(expected);
   });
 
+  test('in the process ids of another container', async () => {
+    expect(await podman('run', '--detach', '--name', 'other', image, 'sleep', '1000')).toMatchObject({ status: 0 });
+    const seen = await podman('run', '--rm', '--pid', 'container:other', image, 'ps', '-o', 'pid,args');
+    expect(seen.stdout).toMatch(/^ +1 sleep 1000$/m);
+    expect(await podman('rm', '--force', '--time', '0', 'other')).toMatchObject({ status: 0 });
+  });
+
   test('with descriptors passed on', async () => {
     const script = 'exec 3>"$1"; shift; exec "$@"';
-    const file = join(directory, 'passed');
-    const args = [...command, 'run', '--rm', '--preserve-fds', '1', image, 'sh', '-c', 'echo through >&3'];
-    expect(await runProgram('/bin/sh', ['-c', script, 'sh', file, ...args], { environment })).toMatchObject({
+    const file = join(client.directory, 'passed');
+    const args = [...client.command, 'run', '--rm', '--preserve-fds', '1', image, 'sh', '-c', 'echo through >&3'];
+    expect(await runProgram('/bin/sh', ['-c', script, 'sh', file, ...args], { environment: client.environment })).toMatchObject({
       status: 0,
     });
     expect(readFileSync(file, 'utf8')).toBe('through\n');

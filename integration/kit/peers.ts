@@ -19,6 +19,7 @@ export type PeerName =
   | 'crun'
   | 'runc'
   | 'podman-4'
+  | 'podman-5'
   | 'containerd-1'
   | 'firewalld'
   | 'oci-validation'
@@ -86,6 +87,19 @@ const SOURCES: Readonly<Record<PeerName, PeerSource>> = {
     ],
     program: 'usr/bin/podman',
     // conmon starts podman again, with an environment of its own.
+    ownLibraries: true,
+    companions: ['usr/bin/conmon'],
+  },
+  'podman-5': {
+    suite: 'forky',
+    packages: [
+      ...['podman', 'conmon', 'catatonit', 'netavark', 'golang-github-containers-common'],
+      ...['golang-github-containers-image', 'libassuan9', 'libatomic1', 'libaudit1', 'libbsd0', 'libc6', 'libcap-ng0', 'libcap2', 'libcrypt1', 'libffi8'],
+      ...['libacl1', 'libgcc-s1', 'libglib2.0-0t64', 'libgpg-error0', 'libgpgme45', 'libmd0', 'libpam0g', 'libpcre2-8-0'],
+      ...['libseccomp2', 'libselinux1', 'libsemanage2', 'libsepol2', 'libsqlite3-0', 'libsubid6', 'libbz2-1.0'],
+      ...['libsystemd0', 'zlib1g'],
+    ],
+    program: 'usr/bin/podman',
     ownLibraries: true,
     companions: ['usr/bin/conmon'],
   },

@@ -15,7 +15,8 @@ static int read_options(struct arena *arena, struct plan_mount *mount, const str
     return err_oom(err);
   }
   for (size_t i = 0; i < all.count; i++) {
-    if (!mount_option_apply(mount, all.items[i])) {
+    /* Empty ones come from callers that join what may be nothing, podman 5 among them; mount(2) passes over them. */
+    if (all.items[i][0] != '\0' && !mount_option_apply(mount, all.items[i])) {
       mount->data.items[mount->data.count++] = all.items[i];
     }
   }

@@ -147,6 +147,17 @@ static void test_mount_options(void) {
   }
 }
 
+static void test_empty_mount_option(void) {
+  struct plan plan;
+  struct err err = ERR_INIT;
+  check(build(START "\"linux\":{" NAMESPACES "},\"mounts\":[{\"destination\":\"/x\",\"type\":\"tmpfs\",\"options\":"
+                    "[\"\",\"size=64k\",\"\"]}]}",
+              &plan, &err) == 0);
+  check(plan.mounts[0].data.count == 1);
+  check_text(plan.mounts[0].data.items[0], "size=64k");
+  plan_free(&plan);
+}
+
 static void test_cgroup_paths(void) {
   char path[32];
   struct err err = ERR_INIT;
@@ -165,6 +176,7 @@ int main(void) {
   test_plan();
   test_devices_denied_without_list();
   test_mount_options();
+  test_empty_mount_option();
   test_cgroup_paths();
   check_done();
 }
