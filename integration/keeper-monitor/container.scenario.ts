@@ -202,7 +202,7 @@ describe('container under its monitor', () => {
 
   it('survives keeper and daemon', async () => {
     await using one = await container(['catch']);
-    const pid = await one.link.start();
+    const { pid } = await one.link.start();
     await until('the container', () => one.output().includes('ready'));
     const daemon = await keeper.daemon();
     killIfThere(keeper.pid);

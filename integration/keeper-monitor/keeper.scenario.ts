@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { KeeperLink } from '../../src/engine/runtime/index.ts';
 import { connectUnix, pathExists, runProgram, spawnProgram } from '../../src/host/index.ts';
 import { RUNTIME } from '../kit/bundle.ts';
-import { isAlive, killIfThere, TestKeeper, until } from '../kit/keeper.ts';
+import { identityOf, isAlive, killIfThere, TestKeeper, until } from '../kit/keeper.ts';
 
 const EMPTY_SANDBOX = { links: [], routes: [], sysctls: {}, names: true };
 
@@ -98,6 +98,16 @@ describe('keeper', () => {
     await expect(link.run({ file: '/no/such', args: [] })).rejects.toMatchObject({ code: 'keeper/not-found' });
     await expect(link.run({ file: 'sh', args: [] })).rejects.toMatchObject({ code: 'keeper/invalid' });
     expect((await link.run({ args: ['keeper'] })).stderr).toContain('usage: tscompose-runtime keeper');
+  });
+
+  it('kills the process that is meant, not a later one with its number', async () => {
+    const sleeper = spawnProgram('/bin/sleep', ['1000']);
+    const { pid, startTime } = await identityOf(sleeper.pid ?? 0);
+    for (const other of [startTime - 1, startTime + 1, 0]) await link.kill({ pid, startTime: other });
+    expect(await isAlive(pid)).toBe(true);
+    await link.kill({ pid, startTime });
+    expect(await once(sleeper, 'exit')).toEqual([null, 'SIGKILL']);
+    await link.kill({ pid, startTime });
   });
 
   it('ends what takes too long, and goes on', async () => {

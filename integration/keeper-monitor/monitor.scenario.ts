@@ -35,7 +35,7 @@ describe('monitor', () => {
     await monitor.attach({ stdout: true, stderr: true });
     const exited = Promise.withResolvers<number>();
     link.onExit((exit) => exit.pid === one.pid && exited.resolve(exit.exitCode));
-    expect(await monitor.start()).toBeGreaterThan(1);
+    expect((await monitor.start()).pid).toBeGreaterThan(1);
     const record = await monitor.exit;
     expect(record).toMatchObject({ id: one.name, exitCode: 7, signal: null, oomKilled: false, error: null });
     expect([output.stdout(), output.stderr()]).toEqual(['out\n', 'err\n']);
@@ -111,7 +111,7 @@ describe('monitor', () => {
       await writeFile(script, 'exit 5');
       await one.spawn('', { kind: 'exec', process: script, log: null });
       await using monitor = await one.connect();
-      expect(await monitor.start()).toBeGreaterThan(1);
+      expect((await monitor.start()).pid).toBeGreaterThan(1);
       expect(await monitor.exit).toMatchObject({ exitCode: 5, error: null });
     }
   });

@@ -61,7 +61,7 @@ describe('an upgrade of the keeper', () => {
     await using monitor = await one.connect();
     const output = collectOutput(monitor);
     await monitor.attach({ stdout: true });
-    const pid = await monitor.start();
+    const { pid } = await monitor.start();
 
     const daemon = await keeper.daemon();
     await link.reexec(await otherBinary());

@@ -56,6 +56,8 @@ export interface TestDaemonOptions {
   readonly flags?: readonly string[];
   /** Path of a network namespace that is its host; this process's own unless told. */
   readonly networkNamespace?: string;
+  /** In a pid namespace of its own, where a test decides who gets which number; the daemon then tells numbers of in there. */
+  readonly ownPids?: boolean;
 }
 
 const START_MS = 20_000;
@@ -80,7 +82,8 @@ export async function startTestDaemon(options: TestDaemonOptions = {}): Promise<
     options.networkNamespace === undefined
       ? [runtime]
       : ['/usr/bin/nsenter', `--net=${options.networkNamespace}`, runtime];
-  const [program = '', ...leading] = inside;
+  const unshare = options.ownPids ? ['/usr/bin/unshare', '--pid', '--fork', '--mount-proc'] : [];
+  const [program = '', ...leading] = [...unshare, ...inside];
   const words = [
     ...leading,
     ...['keeper', '--run-dir', run, '--instance', instance, '--socket', socket, '--foreground', '--'],
@@ -98,6 +101,12 @@ export async function startTestDaemon(options: TestDaemonOptions = {}): Promise<
     return child;
   };
   let keeper = launch();
+  // unshare waits for the keeper it has started, and passes no signal on.
+  const keeperPid = () => {
+    const { pid = 0 } = keeper;
+    return options.ownPids && !ended ? Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')) : pid;
+  };
+  const end = (signal: 'SIGTERM' | 'SIGKILL') => process.kill(keeperPid(), signal);
   const readLog = () => readFileSync(logFile, 'utf8');
   const call = (method: string, path: string, body?: object | Uint8Array | Readable) =>
     callApi(socket, method, path, body);
@@ -122,7 +131,7 @@ export async function startTestDaemon(options: TestDaemonOptions = {}): Promise<
     socket,
     host: `unix://${socket}`,
     get keeperPid() {
-      return keeper.pid ?? 0;
+      return keeperPid();
     },
     revive: async () => {
       // A killed one is a zombie until Node hears of it.
@@ -145,8 +154,8 @@ export async function startTestDaemon(options: TestDaemonOptions = {}): Promise<
     stop: async () => {
       if (!ended) {
         await removeEverything(call);
-        keeper.kill('SIGTERM');
-        await waitUntil(STOP_MS, async () => ended).catch(() => keeper.kill('SIGKILL'));
+        end('SIGTERM');
+        await waitUntil(STOP_MS, async () => ended).catch(() => end('SIGKILL'));
       }
       const text = readLog();
       rmSync(directory, { recursive: true, force: true });

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { KeeperLink } from '../../src/engine/runtime/index.ts';
-import { connectUnix, isErrno, pathExists } from '../../src/host/index.ts';
+import { connectUnix, isErrno, type ProcessIdentity, pathExists, startTimeOf } from '../../src/host/index.ts';
 import { RUNTIME } from './bundle.ts';
 
 /** The native binary under test. */
@@ -53,6 +53,13 @@ export async function isAlive(pid: number): Promise<boolean> {
   } catch {
     return false;
   }
+}
+
+/** A process that runs, by more than its number. */
+export async function identityOf(pid: number): Promise<ProcessIdentity> {
+  const startTime = await startTimeOf(pid);
+  if (startTime === undefined) throw new Error(`there is no process ${pid}`);
+  return { pid, startTime };
 }
 
 /** SIGKILL to a process that may have ended meanwhile. */

@@ -18,6 +18,7 @@ import { buffer, text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type ContainerTree, openLayerTool } from '../../src/engine/layers/index.ts';
 import { busyboxRootfsTar } from '../kit/images.ts';
+import { identityOf } from '../kit/keeper.ts';
 import { archive, file, header } from '../kit/raw-tar.ts';
 import { LAYER_PROGRAM } from '../kit/stores.ts';
 
@@ -85,7 +86,7 @@ async function startContainer(root: string, flipIn: string): Promise<ContainerTr
   );
   started.push(child);
   await new Promise((resolve) => child.stdout?.once('data', resolve));
-  return { kind: 'pid', pid: child.pid ?? 0 };
+  return { kind: 'process', process: await identityOf(child.pid ?? 0) };
 }
 
 async function race(tree: ContainerTree, path: string): Promise<void> {

@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { buffer, text } from 'node:stream/consumers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { busyboxRootfsTar } from '../kit/images.ts';
+import { identityOf } from '../kit/keeper.ts';
 import { directory, Place, streamOf, tarOf, tool } from './place.ts';
 
 /** Content into and out of the merged view: COPY, ADD and cp. */
@@ -186,7 +187,7 @@ describe('cp in and out', () => {
     );
     try {
       await new Promise((resolve) => started.stdout.once('data', resolve));
-      const tree = { kind: 'pid', pid: started.pid! } as const;
+      const tree = { kind: 'process', process: await identityOf(started.pid ?? 0) } as const;
       const input = await tarOf([{ name: 'from-host', body: 'x' }]);
       for (let round = 0; round < 100; round += 1) {
         await tool.extract({ tree, path: '/w/d' }, streamOf(input)).catch(() => undefined);
@@ -194,6 +195,11 @@ describe('cp in and out', () => {
         expect(out).not.toContain('secret');
       }
       expect(await tool.stat({ tree, path: '/bin/busybox' })).toMatchObject({ name: 'busybox' });
+      // The container may have ended since, and its number be that of a process of the host.
+      const { pid, startTime } = tree.process;
+      const later = { kind: 'process', process: { pid, startTime: startTime - 1 } } as const;
+      await expect(tool.extract({ tree: later, path: '/' }, streamOf(input))).rejects.toThrow(/has ended/);
+      await expect(tool.stat({ tree: later, path: '/bin/busybox' })).rejects.toThrow(/has ended/);
     } finally {
       started.kill('SIGKILL');
       await new Promise((resolve) => started.once('close', resolve));

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runProgram } from '../../src/host/index.ts';
 import { ATTACK } from '../kit/bundle.ts';
-import { RUNTIME_BINARY, until } from '../kit/keeper.ts';
+import { identityOf, RUNTIME_BINARY, until } from '../kit/keeper.ts';
 import { HOST, HOST_6, INSTANCE, type Member, NEIGHBOUR_6, Place, World } from '../network-reach/world.ts';
 
 const IP = '/usr/sbin/ip';
@@ -287,7 +287,7 @@ describe('IPv6 inside networks', () => {
   it('a running container of a lost keeper is taken over with its addresses, names and ports', async () => {
     const endpoints = world.service.endpoints(web.id);
     expect((await world.loseKeeper()).alive).toEqual([]);
-    const { path } = await world.service.adopt(web.id, web.server);
+    const { path } = await world.service.adopt(web.id, await identityOf(web.server));
     const adopted = new Place(path ?? '');
     expect(world.service.endpoints(web.id)).toEqual(endpoints);
     expect(await addresses(adopted, 'eth0')).toContain(`${web.address6}/64`);

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { identityOf } from '../kit/keeper.ts';
 import { HOST, HOST_6, type Member, NEIGHBOUR, NEIGHBOUR_6, type Place, World } from '../network-reach/world.ts';
 
 const IP = '/usr/sbin/ip';
@@ -116,7 +117,7 @@ describe('macvlan networks', () => {
     expect((await world.restartService()).notes).toEqual([]);
     expect(await world.neighbour.probe('tcp', one.address, 80)).toMatch(/^one saw /);
     await world.loseKeeper();
-    await world.service.adopt(one.id, one.server);
+    await world.service.adopt(one.id, await identityOf(one.server));
     expect(await world.neighbour.probe('tcp', one.address, 80)).toMatch(/^one saw /);
   });
 

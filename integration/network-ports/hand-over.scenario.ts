@@ -216,7 +216,7 @@ describe('a published port that moves to the container that replaces another', (
       await world.service.setReadiness(next.id, 'ready');
       await world.loseKeeper();
       for (const { id, server } of order === 'the old one' ? [old, next] : [next, old])
-        await world.service.adopt(id, server);
+        await world.service.adopt(id, await identityOf(server));
       expect(await world.elements('everywhere')).toEqual(leadsTo(next));
       expect(await world.holds()).toHaveLength(8);
       await (await client(world.neighbour, HOST)).hears('one', 'tcp next', 'udp next');

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connectMonitor, type KeeperLink } from '../../src/engine/runtime/index.ts';
 import { type Bundle, type Config, RUNTIME } from '../kit/bundle.ts';
-import { TestKeeper } from '../kit/keeper.ts';
+import { identityOf, TestKeeper } from '../kit/keeper.ts';
 import { Containers, fields, MAP } from './containers.ts';
 
 let containers: Containers;
@@ -67,7 +67,9 @@ describe('a user and a network namespace as a pair', () => {
     // Its own sysfs, which only the owner of the network may mount.
     expect(stdout).toContain(' / /sys ro,');
     expect(stdout).toMatch(/\nlo\n$/);
-    const adopted = await link.adoptSandbox('again', created.pid, false);
+    const { pid, startTime } = await identityOf(created.pid);
+    await expect(link.adoptSandbox('again', { pid, startTime: startTime - 1 }, false)).rejects.toThrow(/process/);
+    const adopted = await link.adoptSandbox('again', { pid, startTime }, false);
     expect(statSync(adopted.users ?? '').ino).toBe(statSync(made.users ?? '').ino);
     await created.remove();
     await link.removeSandbox('pair');

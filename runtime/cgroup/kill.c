@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -15,6 +16,10 @@
 #include "sys/syscalls.h"
 
 #define TIMEOUT_MS 10000
+/* Between two looks at who is left. */
+#define ROUND_MS 50
+/* Processes held at once while they are signalled. */
+#define HELD 64
 #define PLACE_FILE (sizeof(((struct cgroup_place *)0)->directory) + 32)
 
 static void place_file(const struct cgroup_place *place, const char *file, char buffer[PLACE_FILE]) {
@@ -109,16 +114,50 @@ int cgroup_processes(const struct cgroup *cgroup, pid_t **ret_pids, size_t *ret_
   return 0;
 }
 
+/* Not ourselves: the caller may have put the runtime into the group. */
+static int hold(const pid_t *pids, size_t count, int *fds, struct err *err) {
+  for (size_t i = 0; i < count; i++) {
+    fds[i] = pids[i] == getpid() ? -1 : sys_pidfd_open(pids[i]);
+    if (fds[i] < 0 && pids[i] != getpid() && errno != ESRCH) {
+      return err_errno(err, "cannot open process %d", (int)pids[i]);
+    }
+  }
+  return 0;
+}
+
+/* A process that ended since it was listed may have left its number to a stranger. So each is held first, and then
+   listed once more: one that is held and not gone, and whose number is listed, is a member. */
+static int signal_some(const struct cgroup *cgroup, const pid_t *pids, size_t count, int signal, struct err *err) {
+  int fds[HELD];
+  cleanup_free pid_t *members = NULL;
+  size_t member_count = 0;
+  memset(fds, -1, sizeof(fds));
+  int r = hold(pids, count, fds, err);
+  r = r < 0 ? r : cgroup_processes(cgroup, &members, &member_count, err);
+  for (size_t i = 0; i < count; i++) {
+    if (r == 0 && fds[i] >= 0 && bsearch(&pids[i], members, member_count, sizeof(*members), compare_pids) != NULL) {
+      (void)sys_pidfd_send_signal(fds[i], signal);
+    }
+    if (fds[i] >= 0) {
+      close(fds[i]);
+    }
+  }
+  return r;
+}
+
+static int signal_members(const struct cgroup *cgroup, const pid_t *pids, size_t count, int signal, struct err *err) {
+  int r = 0;
+  for (size_t from = 0; r == 0 && from < count; from += HELD) {
+    r = signal_some(cgroup, pids + from, count - from < HELD ? count - from : HELD, signal, err);
+  }
+  return r;
+}
+
 int cgroup_signal(const struct cgroup *cgroup, int signal, struct err *err) {
   cleanup_free pid_t *pids = NULL;
   size_t count = 0;
   int r = cgroup_processes(cgroup, &pids, &count, err);
-  for (size_t i = 0; r == 0 && i < count; i++) {
-    if (pids[i] != getpid()) {
-      (void)kill(pids[i], signal);
-    }
-  }
-  return r;
+  return r < 0 ? r : signal_members(cgroup, pids, count, signal, err);
 }
 
 /* Waits until a file of the v2 group that notifies of changes holds the text. */
@@ -229,25 +268,21 @@ static int kill_one_by_one(const struct cgroup *cgroup, struct err *err) {
       (void)freeze_v1(freezer, true, 50, NULL);
     }
     int r = cgroup_processes(cgroup, &pids, &count, err);
-    for (size_t i = 0; r == 0 && i < count; i++) {
-      (void)kill(pids[i], SIGKILL);
-    }
+    r = r < 0 ? r : signal_members(cgroup, pids, count, SIGKILL, err);
     if (freezer != NULL) {
       (void)freeze_v1(freezer, false, 0, NULL);
     }
     if (r < 0 || count == 0) {
       return r;
     }
-    for (size_t i = 0; i < count; i++) {
-      cleanup_close int pidfd = sys_pidfd_open(pids[i]);
-      struct pollfd entry = {.fd = pidfd, .events = POLLIN};
-      int64_t left = deadline - now_ms();
-      if (pidfd >= 0 && poll(&entry, 1, left > 0 ? (int)left : 0) == 0) {
-        return err_set(err, ETIMEDOUT, "process %d of the container does not die", (int)pids[i]);
-      }
-    }
     if (now_ms() > deadline) {
-      return err_set(err, EBUSY, "processes keep appearing in the container's cgroups");
+      return err_set(err, ETIMEDOUT, "process %d of the container does not die", (int)pids[0]);
+    }
+    /* No longer than a round: the number may be a stranger's by now. */
+    cleanup_close int pidfd = sys_pidfd_open(pids[0]);
+    struct pollfd entry = {.fd = pidfd, .events = POLLIN};
+    if (pidfd >= 0) {
+      (void)poll(&entry, 1, ROUND_MS);
     }
   }
 }

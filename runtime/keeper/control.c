@@ -20,6 +20,7 @@ static const struct {
 } operations[] = {
     {"spawn", spawn_child},
     {"run", spawn_run},
+    {"process.kill", process_op_kill},
     {"sandbox.create", sandbox_op_create},
     {"sandbox.adopt", sandbox_op_adopt},
     {"sandbox.link", sandbox_op_link},

@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "keeper/state.h"
+#include "sys/process.h"
 
 #define PORT_BACKLOG 1024
 
@@ -152,17 +153,21 @@ int sandbox_op_adopt(struct keeper *keeper, long long id, const struct json *req
   (void)id;
   const char *name = NULL;
   long long pid = 0;
+  uint64_t start_time = 0;
   bool names = false;
+  cleanup_close int pidfd = -1;
   int r = json_need_string(request, "name", &name, err);
   if (r < 0 || (r = json_need_long(request, "pid", 1, INT32_MAX, &pid, err)) < 0 ||
-      (r = json_bool_at(request, "names", &names, err)) < 0) {
+      (r = json_u64_at(request, "start_time", &start_time, err)) < 0 ||
+      (r = json_bool_at(request, "names", &names, err)) < 0 ||
+      (r = process_open((pid_t)pid, start_time, &pidfd, err)) < 0) {
     return r;
   }
   struct sandbox *sandbox = sandbox_new(keeper, name, err);
   if (sandbox == NULL) {
     return -err->code;
   }
-  r = sandbox_adopt((pid_t)pid, names, &sandbox->fds, err);
+  r = sandbox_adopt((pid_t)pid, pidfd, names, &sandbox->fds, err);
   r = r < 0 ? r : complete(keeper, sandbox, fields, err);
   if (r < 0) {
     sandbox_free(keeper, sandbox);

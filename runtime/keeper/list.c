@@ -33,7 +33,8 @@ static int add_ports(const struct keeper *keeper, struct str *out) {
 
 static int add_children(const struct keeper *keeper, struct str *out) {
   for (const struct child *child = keeper->children; child != NULL; child = child->next) {
-    if (str_addf(out, "%s{\"pid\":%d,\"args\":", child == keeper->children ? "" : ",", child->pid) < 0 ||
+    if (str_addf(out, "%s{\"pid\":%d,\"start_time\":%llu,\"args\":", child == keeper->children ? "" : ",", child->pid,
+                 (unsigned long long)child->start_time) < 0 ||
         str_add(out, child->args) < 0 || str_add(out, "}") < 0) {
       return -1;
     }

@@ -12,6 +12,8 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "keeper/state.h"
+#include "sys/process.h"
+#include "sys/syscalls.h"
 
 #define PROGRAM "tscompose-runtime"
 /* How long a child may take to report, a program to end, unless the request says otherwise (`timeout_ms`). A container
@@ -161,12 +163,21 @@ static struct child *child_new(struct keeper *keeper, const char *args) {
   return child;
 }
 
+/* Our child, and not reaped: the number is its own. */
+static void note_start(struct child *child) {
+  struct process_stat stat;
+  if (process_stat_read(child->pid, &stat, /* err= */ NULL) == 0) {
+    child->start_time = stat.start_time;
+  }
+}
+
 int spawn_adopt(struct keeper *keeper, pid_t pid, const char *args) {
   struct child *child = child_new(keeper, args);
   if (child == NULL) {
     return -ENOMEM;
   }
   child->pid = pid;
+  note_start(child);
   return 0;
 }
 
@@ -203,10 +214,29 @@ int spawn_child(struct keeper *keeper, long long id, const struct json *request,
     child_free(keeper, child);
     return r;
   }
+  note_start(child);
   child->request = id;
   child->deadline = deadline;
   arm_watchdog(keeper);
   return 1;
+}
+
+int process_op_kill(struct keeper *keeper, long long id, const struct json *request, struct str *fields,
+                    struct err *err) {
+  (void)keeper, (void)id, (void)fields;
+  long long pid = 0;
+  uint64_t start_time = 0;
+  cleanup_close int pidfd = -1;
+  int r = json_need_long(request, "pid", 1, INT32_MAX, &pid, err);
+  r = r < 0 ? r : json_u64_at(request, "start_time", &start_time, err);
+  r = r < 0 ? r : process_open((pid_t)pid, start_time, &pidfd, err);
+  if (r < 0) {
+    return r == -ESRCH ? 0 : r; /* gone, whoever has its number now */
+  }
+  if (sys_pidfd_send_signal(pidfd, SIGKILL) < 0 && errno != ESRCH) {
+    return err_errno(err, "cannot kill process %lld", pid);
+  }
+  return 0;
 }
 
 static void run_free(struct run *run) {

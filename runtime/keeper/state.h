@@ -45,6 +45,7 @@ struct child {
   struct child *next;
   struct keeper *keeper;
   pid_t pid;
+  uint64_t start_time; /* 0: not known */
   char *args;          /* JSON array */
   struct watch report; /* descriptor 3 of the child; -1 once the line came */
   struct str line;
@@ -191,7 +192,7 @@ typedef int operation(struct keeper *keeper, long long id, const struct json *re
                       struct err *err);
 
 /* spawn.c */
-operation spawn_child, spawn_run;
+operation spawn_child, spawn_run, process_op_kill;
 bool spawn_reaped(struct keeper *keeper, pid_t pid, int status);
 void spawn_forget_requests(struct keeper *keeper);
 int spawn_adopt(struct keeper *keeper, pid_t pid, const char *args);

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -138,13 +140,21 @@ static int parse_limit(struct limits *limits, enum option_id id, const char *tex
   return parse_number(text, field, err);
 }
 
+/* `PID:START_TIME`: the number alone may be another process's by now. */
+static int parse_process(struct options *options, const char *value, struct err *err) {
+  char end = '\0';
+  return sscanf(value, "%d:%" SCNu64 "%c", &options->pid, &options->start_time, &end) == 2 && options->pid > 0
+             ? 0
+             : err_set(err, EINVAL, "%s is no process id and start time", value);
+}
+
 static int parse_one(struct options *options, enum option_id id, const char *value, struct err *err) {
   switch (id) {
   case OPTION_ROOT:
     options->root = value;
     return 0;
   case OPTION_PID:
-    return str_to_long(value, 1, 1 << 22, &options->pid) < 0 ? err_set(err, EINVAL, "%s is no process id", value) : 0;
+    return parse_process(options, value, err);
   case OPTION_LOWER:
     return add_text(&options->stack.lower, value, err);
   case OPTION_UPPER:
@@ -219,7 +229,7 @@ int options_parse(int argc, char **argv, struct options *ret_options, struct err
 
 int options_open_tree(const struct options *options, struct tree *ret_tree, struct err *err) {
   if (options->pid > 0) {
-    return overlay_enter_process(options->pid, ret_tree, err);
+    return overlay_enter_process(options->pid, options->start_time, ret_tree, err);
   }
   if (options->root != NULL) {
     return tree_open_directory(options->root, ret_tree, err);

@@ -10,7 +10,8 @@
 
 struct options {
   const char *root;
-  long long pid;
+  int pid; /* --pid, with the start time that makes it the one */
+  uint64_t start_time;
   struct overlay stack;  /* --lower, --upper, --work, --mount */
   struct overlay from;   /* --from-lower */
   const char *source;    /* --source */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "sys/process.h"
 
 #define LOWER_LIMIT 400
 
@@ -252,24 +253,23 @@ int overlay_open(const struct overlay *overlay, struct tree *ret_tree, struct er
   return r;
 }
 
-int overlay_enter_process(long long pid, struct tree *ret_tree, struct err *err) {
+int overlay_enter_process(int pid, uint64_t start_time, struct tree *ret_tree, struct err *err) {
   cleanup_tree struct tree tree = TREE_INIT;
   int r = tree_open_self(&tree.self, err);
   if (r < 0) {
     return r;
   }
-  char path[64];
-  (void)snprintf(path, sizeof(path), "/proc/%lld/ns/mnt", pid);
-  cleanup_close int namespace = open(path, O_RDONLY | O_CLOEXEC);
-  if (namespace < 0) {
-    return err_errno(err, "cannot open the mount namespace of process %lld", pid);
+  cleanup_close int process = -1;
+  r = process_open(pid, start_time, &process, err);
+  if (r < 0) {
+    return r == -ESRCH ? err_set(err, ESRCH, "process %d has ended", pid) : r;
   }
-  if (setns(namespace, CLONE_NEWNS) < 0) {
-    return err_errno(err, "cannot enter the mount namespace of process %lld", pid);
+  if (setns(process, CLONE_NEWNS) < 0) {
+    return err_errno(err, "cannot enter the mount namespace of process %d", pid);
   }
   tree.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (tree.root < 0) {
-    return err_errno(err, "cannot open the root of process %lld", pid);
+    return err_errno(err, "cannot open the root of process %d", pid);
   }
   ret_tree->root = take_fd(&tree.root);
   ret_tree->self = take_fd(&tree.self);

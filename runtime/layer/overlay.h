@@ -25,5 +25,6 @@ struct overlay {
 
 int overlay_open(const struct overlay *overlay, struct tree *ret_tree, struct err *err);
 
-/* Enters the mount namespace of a process and opens its root. */
-int overlay_enter_process(long long pid, struct tree *ret_tree, struct err *err);
+/* Enters the mount namespace of the process that started then and opens its root; -ESRCH when it has ended, whoever has
+   its number now. */
+int overlay_enter_process(int pid, uint64_t start_time, struct tree *ret_tree, struct err *err);

@@ -13,10 +13,17 @@ static void send_reply(struct client *client, const struct str *out) {
   (void)client_send(client, FRAME_REPLY, out->data, out->size);
 }
 
+static int add_identity(const struct monitor *monitor, struct str *out) {
+  bool gone = monitor->phase >= PHASE_STOPPED;
+  return str_addf(out, ",\"pid\":%d,\"start_time\":%llu", gone ? 0 : monitor->pid,
+                  gone ? 0 : (unsigned long long)monitor->start_time);
+}
+
 void client_reply(struct client *client, long long request, const struct err *err) {
   cleanup_str struct str out = STR_INIT;
   int r = err != NULL ? reply_error(&out, request, /* code= */ NULL, err) : reply_begin(&out, request);
-  r = r < 0 || err != NULL ? r : str_addf(&out, ",\"pid\":%d}", client->monitor->pid);
+  r = r < 0 || err != NULL ? r : add_identity(client->monitor, &out);
+  r = r < 0 || err != NULL ? r : str_add(&out, "}");
   if (r == 0) {
     send_reply(client, &out);
   }
@@ -91,9 +98,9 @@ static int state(struct client *client, const struct json *request, struct str *
   const char *name = monitor->phase >= PHASE_STOPPED   ? "stopped"
                      : monitor->phase == PHASE_RUNNING ? "running"
                                                        : "created";
-  bool gone = monitor->phase >= PHASE_STOPPED;
-  if (str_addf(out, ",\"state\":\"%s\",\"pid\":%d,\"log_lost\":%llu,\"protocol\":%d,\"compatible\":%d", name,
-               gone ? 0 : monitor->pid, (unsigned long long)monitor->log.lost, PROTOCOL, PROTOCOL_COMPATIBLE) < 0) {
+  if (str_addf(out, ",\"state\":\"%s\"", name) < 0 || add_identity(monitor, out) < 0 ||
+      str_addf(out, ",\"log_lost\":%llu,\"protocol\":%d,\"compatible\":%d", (unsigned long long)monitor->log.lost,
+               PROTOCOL, PROTOCOL_COMPATIBLE) < 0) {
     return err_oom(err);
   }
   return 0;

@@ -17,9 +17,11 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/reply.h"
 #include "monitor/state.h"
+#include "sys/process.h"
 
 #define READY_FD 3
 /* How long readers may take for what is left when all is over. */
@@ -31,7 +33,7 @@
 #define RECORD_TRIES 7200
 
 static void unlink_all(const struct monitor *monitor, bool failed) {
-  static const char *const always[] = {"m.sock", "console.sock", "runtime.log"};
+  static const char *const always[] = {"m.sock", "console.sock", "runtime.log", "process"};
   for (size_t i = 0; i < array_length(always); i++) {
     (void)unlinkat(monitor->run_fd, always[i], 0);
   }
@@ -57,7 +59,8 @@ static void shrink(void) {
 static void report(struct monitor *monitor, const struct err *failure) {
   cleanup_str struct str line = STR_INIT;
   int r = failure != NULL ? reply_error(&line, -1, /* code= */ NULL, failure)
-                          : str_addf(&line, "{\"ok\":true,\"pid\":%d}", monitor->pid);
+                          : str_addf(&line, "{\"ok\":true,\"pid\":%d,\"start_time\":%llu}", monitor->pid,
+                                     (unsigned long long)monitor->start_time);
   r = r < 0 ? r : str_add(&line, "\n");
   if (monitor->ready_fd >= 0) {
     if (r == 0) {
@@ -157,6 +160,24 @@ static void finish(struct monitor *monitor) {
   record_end(monitor);
 }
 
+/* Of a container the runtime keeps the record. Of an exec this is it: should we be killed while there is no daemon, the
+   next one ends the process by it. */
+static int note_identity(struct monitor *monitor, struct err *err) {
+  struct process_stat stat;
+  int r = process_stat_read(monitor->pid, &stat, err); /* our child, not reaped: it is there */
+  if (r < 0) {
+    return r;
+  }
+  monitor->start_time = stat.start_time;
+  if (!monitor->config.exec) {
+    return 0;
+  }
+  char text[80];
+  snprintf(text, sizeof(text), "{\"pid\":%d,\"start_time\":%llu}\n", monitor->pid,
+           (unsigned long long)monitor->start_time);
+  return file_write_atomic(monitor->run_fd, "process", text, strlen(text), 0600, 0, err);
+}
+
 static int hold_process(struct monitor *monitor, struct err *err) {
   int r = runtime_read_pid(monitor, err);
   if (r < 0) {
@@ -166,7 +187,8 @@ static int hold_process(struct monitor *monitor, struct err *err) {
   if (monitor->pidfd < 0) {
     return err_errno(err, "cannot hold process %d", monitor->pid);
   }
-  if (monitor->config.terminal) {
+  r = note_identity(monitor, err);
+  if (r == 0 && monitor->config.terminal) {
     r = stdio_take_console(monitor, err);
   }
   if (r == 0) {

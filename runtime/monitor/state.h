@@ -17,7 +17,7 @@
 
 /* Version of the protocol on m.sock, and the lowest one a client must know to talk to this monitor. Versions only add.
  */
-#define PROTOCOL 2
+#define PROTOCOL 3
 #define PROTOCOL_COMPATIBLE 1
 
 /* Bytes kept for a reader that does not keep up. Beyond, the process's output is held back; a reader that then takes
@@ -136,6 +136,7 @@ struct monitor {
   struct job job;
   pid_t pid;
   int pidfd;
+  uint64_t start_time; /* of the process: together with it the pid means no later one */
   struct oom oom;
   bool oom_killed;
   int status; /* as from waitpid, once `exited` */

@@ -18,6 +18,7 @@
 #include "net/names_rules.h"
 #include "net/users.h"
 #include "sys/netlink.h"
+#include "sys/process.h"
 
 /* How long a child may work. */
 #define WORK_SECONDS 30
@@ -47,6 +48,7 @@ struct order {
   const struct json *config;
   int netns;
   pid_t pid;
+  int pidfd; /* of that process */
   bool want_names;
   const char *interface;
 };
@@ -109,6 +111,9 @@ static int enter(const struct order *order, struct work *work, struct err *err) 
       snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)order->pid);
       r = open_namespace(path, &work->inner_ns, err);
       r = r < 0 ? r : users_of(order->pid, &work->users, err);
+      if (r == 0 && process_has_ended(order->pidfd)) {
+        r = err_set(err, ESRCH, "process %d ended meanwhile", (int)order->pid);
+      }
     }
     if (r == 0) {
       r = go(work->inner_ns, err);
@@ -514,8 +519,8 @@ int sandbox_make(const struct json *config, struct sandbox_fds *ret_fds, struct 
   return carry_out(&order, ret_fds, err);
 }
 
-int sandbox_adopt(pid_t pid, bool want_names, struct sandbox_fds *ret_fds, struct err *err) {
-  struct order order = {.task = TASK_ADOPT, .netns = -1, .pid = pid, .want_names = want_names};
+int sandbox_adopt(pid_t pid, int pidfd, bool want_names, struct sandbox_fds *ret_fds, struct err *err) {
+  struct order order = {.task = TASK_ADOPT, .netns = -1, .pid = pid, .pidfd = pidfd, .want_names = want_names};
   return carry_out(&order, ret_fds, err);
 }
 

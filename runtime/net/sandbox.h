@@ -36,9 +36,10 @@ int sandbox_make_finish(struct sandbox_job *job, struct sandbox_fds *ret_fds, st
  * nothing stays. */
 int sandbox_make(const struct json *config, struct sandbox_fds *ret_fds, struct err *err);
 
-/* Takes the namespace of a running process over; with want_names new sockets and rules replace those of a lost keeper.
+/* Takes the namespace of a running process (held by `pidfd`) over; with want_names new sockets and rules replace those
+ * of a lost keeper.
  */
-int sandbox_adopt(pid_t pid, bool want_names, struct sandbox_fds *ret_fds, struct err *err);
+int sandbox_adopt(pid_t pid, int pidfd, bool want_names, struct sandbox_fds *ret_fds, struct err *err);
 
 /* Adds `links` and `routes` of `config` to a live sandbox and writes its `sysctls`. With `ret_names` it also gets what
  * a name server needs: only those descriptors are set. */

@@ -81,6 +81,10 @@ int process_wait_gone(int pidfd, int timeout_ms, struct err *err) {
   return n == 0 ? err_code(err, ETIMEDOUT, "waiting for a process to end") : 0;
 }
 
+bool process_has_ended(int pidfd) {
+  return process_wait_gone(pidfd, 0, NULL) != -ETIMEDOUT;
+}
+
 static int copy_sealed(int source, int *ret_fd, struct err *err) {
   cleanup_close int copy = memfd_create("tscompose-runtime", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
   if (copy < 0 && errno == EINVAL) {

@@ -20,6 +20,9 @@ int process_stat_read(pid_t pid, struct process_stat *ret_stat, struct err *err)
  * zombie. */
 int process_open(pid_t pid, uint64_t start_time, int *ret_pidfd, struct err *err);
 
+/* Whether the process behind the pidfd has ended. While it has not, what was opened by its number is its own. */
+bool process_has_ended(int pidfd);
+
 /* Waits until the process behind the pidfd is gone (it need not be a child). timeout in ms, -1: for ever; -ETIMEDOUT.
  */
 int process_wait_gone(int pidfd, int timeout_ms, struct err *err);

@@ -176,7 +176,7 @@ static void test_failures(void) {
                      "\"mac\":\"02:42:0a:c8:00:09\"}]}";
   check(json_parse(text, strlen(text), &config, &err), err);
   require(sandbox_make(&config, &fds, &err) == -ENODEV && str_equal(err.text, "missing is missing") && fds.netns == -1);
-  require(sandbox_adopt(0, true, &fds, &err) < 0);
+  require(sandbox_adopt(0, /* pidfd= */ -1, true, &fds, &err) < 0);
 }
 
 static void test_link_change(int nl, const struct sandbox_fds *fds) {

@@ -82,7 +82,11 @@ function absolute(path: string): string {
 }
 
 function treeOf(details: ContainerDetails): ContainerTree {
-  if (details.state.pid > 0) return { kind: 'pid', pid: details.state.pid };
+  if (details.process) return { kind: 'process', process: details.process };
+  if (details.state.pid > 0)
+    throw new TscError('container/conflict', `container ${details.name} is ending, or its monitor is not known`, {
+      hint: 'try again when it has ended',
+    });
   const { lowerDirectories: lower, upperDirectory: upper, workDirectory: work } = details;
   return {
     kind: 'overlay',

@@ -98,28 +98,42 @@ export async function freezeCgroup(path: string, frozen: boolean): Promise<boole
 
 const KILL_ROUNDS = 200;
 const KILL_PAUSE_MS = 25;
+const FREEZE_LOOKS = 4;
 
 /** Kills every process of a cgroup and removes it with what is below; true when nothing is left. Absent is fine. */
 export async function killCgroup(path: string): Promise<boolean> {
   const mounts = await cgroupHierarchies();
   const unified = mounts.get('');
   await freezeCgroup(path, false);
-  if (unified) await writeIfExists(join(unified, path, 'cgroup.kill'), '1');
-  for (let round = 0; round < KILL_ROUNDS; round += 1) {
-    const pids = await cgroupProcesses(path);
-    if (pids.length === 0) break;
-    for (const pid of pids) {
-      try {
-        process.kill(pid, 'SIGKILL');
-      } catch (error) {
-        if (!isErrno(error, 'ESRCH')) throw error;
-      }
-    }
+  const byGroup = unified !== undefined && (await writeIfExists(join(unified, path, 'cgroup.kill'), '1'));
+  for (let round = 0; round < KILL_ROUNDS && (await cgroupProcesses(path)).length > 0; round += 1) {
+    if (!byGroup) await killFrozen(path, mounts.get('freezer'));
     await delay(KILL_PAUSE_MS);
   }
   for (const place of new Set(mounts.values()))
     for (const group of await groupsBelow(join(place, path))) await removeEmpty(group);
   return removeCgroup(path);
+}
+
+/**
+ * Without the kernel's own way each is killed by its number. None of them can end meanwhile, and leave its number to a
+ * stranger, while all are frozen; what does not freeze waits in the kernel and keeps its number as well.
+ */
+async function killFrozen(path: string, freezer: string | undefined): Promise<void> {
+  await freezeCgroup(path, true);
+  for (let look = 0; freezer !== undefined && look < FREEZE_LOOKS; look += 1) {
+    const state = await readTextIfExists(join(freezer, path, 'freezer.state'));
+    if (state === undefined || state.startsWith('FROZEN')) break;
+    await delay(KILL_PAUSE_MS);
+  }
+  for (const pid of await cgroupProcesses(path)) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch (error) {
+      if (!isErrno(error, 'ESRCH')) throw error;
+    }
+  }
+  await freezeCgroup(path, false);
 }
 
 /** Removes a cgroup's directories where they are empty; true when none is left. */
@@ -130,11 +144,13 @@ export async function removeCgroup(path: string): Promise<boolean> {
   return gone;
 }
 
-async function writeIfExists(path: string, text: string): Promise<void> {
+async function writeIfExists(path: string, text: string): Promise<boolean> {
   try {
     await writeFile(path, text, { flag: 'r+' });
+    return true;
   } catch (error) {
-    if (!isErrno(error, 'ENOENT', 'ENODEV')) throw error;
+    if (isErrno(error, 'ENOENT', 'ENODEV')) return false;
+    throw error;
   }
 }
 

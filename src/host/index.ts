@@ -44,11 +44,12 @@ export {
 export { type DeviceInfo, deviceInfo, lstatIfExists, makeDirectoryLike } from './inspect-path.ts';
 export {
   CLEAN_ENVIRONMENT,
-  killProcess,
+  type ProcessIdentity,
   type RunOptions,
   type RunResult,
   runProgram,
   spawnProgram,
+  startTimeOf,
 } from './processes.ts';
 export { readBytesIfExists } from './read-bytes.ts';
 export { readTextWithin } from './read-within.ts';

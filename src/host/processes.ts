@@ -1,6 +1,6 @@
 import { type SpawnOptions, spawn } from 'node:child_process';
 import { TscError } from '../core/index.ts';
-import { isErrno } from './files.ts';
+import { readTextIfExists } from './files.ts';
 
 export interface RunResult {
   /** Exit status; 128 + signal number is not applied, see `signal`. */
@@ -61,11 +61,16 @@ export function spawnProgram(file: string, args: readonly string[], options: Spa
   return spawn(file, [...args], { cwd: '/', env: CLEAN_ENVIRONMENT, ...options });
 }
 
-/** SIGKILL; a process that has already ended is fine. */
-export function killProcess(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch (error) {
-    if (!isErrno(error, 'ESRCH')) throw error;
-  }
+/** A process by more than its number, which a later one may have. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Clock ticks since boot, as in /proc/PID/stat. */
+  readonly startTime: number;
+}
+
+/** When the process that has the number now was started; undefined when none has it. */
+export async function startTimeOf(pid: number): Promise<number | undefined> {
+  const stat = await readTextIfExists(`/proc/${pid}/stat`).catch(() => undefined);
+  // The name in parentheses may contain anything: fields are counted from its end.
+  return stat === undefined ? undefined : Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]);
 }

@@ -1,4 +1,5 @@
 import type { ContainerId } from '../../core/index.ts';
+import type { ProcessIdentity } from '../../host/index.ts';
 import type { BoundPort } from '../network/index.ts';
 
 /** What runs inside: the part of a container that an image may supply. Complete once a container exists. */
@@ -306,6 +307,8 @@ export interface ContainerDetails extends ContainerRecord {
   readonly hostnamePath: string;
   readonly resolvConfPath: string;
   readonly sandboxPath: string;
+  /** Its first process while it runs. */
+  readonly process?: ProcessIdentity;
   readonly execIds: readonly string[];
   /** Top first; only from `inspect`, empty in a list. */
   readonly lowerDirectories: readonly string[];

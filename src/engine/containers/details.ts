@@ -29,6 +29,7 @@ export async function detailsOf(
     hostnamePath: owner.hostname,
     resolvConfPath: owner.resolvConf,
     sandboxPath: container.sandbox?.path ?? '',
+    ...(container.run && { process: container.run.monitor.process }),
     execIds: [...container.execIds],
     lowerDirectories: lower,
     upperDirectory: paths.upper,

@@ -1,7 +1,7 @@
 import { describeError, type ExecId, parseObjectId, TscError } from '../../core/index.ts';
-import { cgroupProcesses, killProcess, newObjectId, removeTree } from '../../host/index.ts';
+import { newObjectId, type ProcessIdentity, removeTree } from '../../host/index.ts';
 import type { ExecDetails, ExecService, ExecSession, ExecSpec } from './container-service.ts';
-import { type ContainerContext, cgroupPath, logCut, publishContainerEvent } from './context.ts';
+import { type ContainerContext, logCut, publishContainerEvent } from './context.ts';
 import { writeExec } from './exec-spec.ts';
 import type { LiveContainer } from './live-container.ts';
 import type { ProcessMonitor } from './process-monitor.ts';
@@ -91,7 +91,7 @@ export class ExecSessions implements ExecService {
       spec: exec.spec,
       running: exec.phase === 'running' || exec.phase === 'starting',
       exitCode: exec.exitCode,
-      pid: exec.phase === 'running' ? (exec.monitor?.pid ?? 0) : 0,
+      pid: exec.phase === 'running' ? (exec.monitor?.process.pid ?? 0) : 0,
     };
   }
 
@@ -114,7 +114,8 @@ export class ExecSessions implements ExecService {
     const begun = Promise.withResolvers<void>();
     void Promise.all([monitor.exited, begun.promise]).then(async ([record]) => {
       monitor.close();
-      if (!record) await this.#endOrphan(exec, monitor.pid);
+      // Without its monitor nobody reads its output or knows its end: it must not go on.
+      if (!record && monitor.process.pid > 0) await this.#endOrphan(exec, monitor.process);
       if (exec.phase === 'running') this.#end(exec, record?.exitCode ?? 255);
       await removeTree(orders.runDirectory).catch(() => undefined);
     });
@@ -131,10 +132,13 @@ export class ExecSessions implements ExecService {
     }
   }
 
-  /** Without its monitor nobody reads its output or knows its end: it must not go on. Its pid may be another's by now. */
-  async #endOrphan({ container }: Exec, pid: number): Promise<void> {
-    const members = await cgroupProcesses(cgroupPath(this.#context.instance, container.id)).catch((): number[] => []);
-    if (members.includes(pid)) killProcess(pid);
+  async #endOrphan({ id, container }: Exec, process: ProcessIdentity): Promise<void> {
+    const { logger, spawner } = this.#context;
+    const fields = { exec: id, container: container.id, pid: process.pid };
+    logger.warn(fields, 'the monitor of an exec was lost; its process is ended');
+    await spawner
+      .endOrphan(process)
+      .catch((error) => logger.error({ ...fields, error: describeError(error) }, 'cannot end the process of an exec'));
   }
 
   #fail(exec: Exec, cause: unknown): TscError {

@@ -14,7 +14,7 @@ const CONTAINER = 'container:'.length;
 export function watchRun(context: ContainerContext, container: LiveContainer, monitor: ProcessMonitor): Run {
   const run: Run = {
     monitor,
-    pid: monitor.pid,
+    pid: monitor.process.pid,
     startedMonotonic: context.clock.monotonic(),
     failed: false,
     ended: monitor.exited.then((record) => settle(record)),

@@ -1,11 +1,13 @@
 import { PassThrough, Writable } from 'node:stream';
 import { isKind } from '../../core/index.ts';
-import { killProcess } from '../../host/index.ts';
+import { type ProcessIdentity, readJsonIfExists, startTimeOf } from '../../host/index.ts';
 import {
   connectMonitor,
   type ExitRecord,
+  identityIn,
   type KeeperLink,
   type MonitorLink,
+  type MonitorState,
   readExitRecord,
 } from '../runtime/index.ts';
 import { encodeOutput } from './frames.ts';
@@ -18,20 +20,21 @@ const BUFFER = 1 << 10;
 
 /** Monitors as children of the keeper. */
 export function createMonitorSpawner(
-  keeper: Pick<KeeperLink, 'spawn' | 'run' | 'list'>,
+  keeper: Pick<KeeperLink, 'spawn' | 'run' | 'list' | 'kill'>,
   runtimeRoot: string,
 ): MonitorSpawner {
   return {
     async spawn(ordersFile, runDirectory) {
       const { ready } = await keeper.spawn(['monitor', ordersFile], 'container');
       const link = await connectMonitor(socketOf(runDirectory));
-      return new LinkedMonitor(link, runDirectory, Number(ready['pid'] ?? 0));
+      return new LinkedMonitor(link, runDirectory, identityIn(ready));
     },
     async find(runDirectory) {
       try {
         const link = await connectMonitor(socketOf(runDirectory));
-        const { state, pid } = await link.state();
-        return { monitor: new LinkedMonitor(link, runDirectory, pid), running: state !== 'created' };
+        const state = await link.state();
+        const process = await identify(link, state);
+        return { monitor: new LinkedMonitor(link, runDirectory, process), running: state.state !== 'created' };
       } catch (error) {
         if (isKind(error, 'unavailable')) return undefined;
         throw error;
@@ -40,7 +43,12 @@ export function createMonitorSpawner(
     async abandon(runDirectory) {
       const { children } = await keeper.list();
       const waiting = children.filter(({ args }) => args.some((word) => word.startsWith(`${runDirectory}/`)));
-      for (const { pid } of waiting) killProcess(pid);
+      for (const { pid, start_time } of waiting) await keeper.kill({ pid, startTime: start_time });
+    },
+    endOrphan: (process) => keeper.kill(process),
+    async endRecorded(runDirectory) {
+      const record = (await readJsonIfExists(`${runDirectory}/process`)) as Record<string, unknown> | undefined;
+      if (record) await keeper.kill(identityIn(record));
     },
     async discard(id) {
       await keeper.run({ args: ['--root', runtimeRoot, 'delete', '--force', id] });
@@ -51,26 +59,44 @@ export function createMonitorSpawner(
 
 const socketOf = (runDirectory: string) => `${runDirectory}/m.sock`;
 
+/**
+ * A monitor of an earlier version does not tell when its process was started. It is the one that reaps it: when it still has
+ * it after /proc was read, that was about this process.
+ */
+async function identify(link: MonitorLink, { pid, startTime }: MonitorState): Promise<ProcessIdentity> {
+  if (pid === 0 || startTime > 0) return { pid, startTime };
+  const read = (await startTimeOf(pid)) ?? 0;
+  return (await link.state()).pid === pid ? { pid, startTime: read } : { pid: 0, startTime: 0 };
+}
+
 class LinkedMonitor implements ProcessMonitor {
   readonly #link: MonitorLink;
   readonly #runDirectory: string;
   readonly exited: Promise<ExitRecord | undefined>;
-  #pid: number;
+  #process: ProcessIdentity;
 
-  constructor(link: MonitorLink, runDirectory: string, pid: number) {
+  constructor(link: MonitorLink, runDirectory: string, process: ProcessIdentity) {
     this.#link = link;
     this.#runDirectory = runDirectory;
-    this.#pid = pid;
+    this.#process = process;
     // The record on disk speaks when the connection broke before the event came.
     this.exited = link.exit.catch(() => readExitRecord(`${runDirectory}/exit.json`).catch(() => undefined));
   }
 
-  get pid(): number {
-    return this.#pid;
+  get process(): ProcessIdentity {
+    return this.#process;
+  }
+
+  async isRunning(): Promise<boolean> {
+    return this.#link.state().then(
+      ({ state, pid }) => state === 'running' && pid === this.#process.pid,
+      () => false,
+    );
   }
 
   async start(): Promise<void> {
-    this.#pid = (await this.#link.start()) || this.#pid;
+    const process = await this.#link.start();
+    if (process.pid > 0) this.#process = process;
   }
 
   kill(signal: number): Promise<void> {

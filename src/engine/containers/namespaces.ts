@@ -2,6 +2,9 @@ import { TscError } from '../../core/index.ts';
 import type { NamespaceChoice } from '../runtime/index.ts';
 import type { ContainerRecord, HostConfig } from './container.ts';
 import type { ContainerContext } from './context.ts';
+import type { LiveContainer, Run } from './live-container.ts';
+
+const JOIN = 'container:';
 
 type Chosen = Readonly<Record<'pid' | 'ipc' | 'uts' | 'cgroup', NamespaceChoice>>;
 
@@ -24,13 +27,45 @@ export function usesHostName({ host, config }: ContainerRecord): boolean {
 function choose(context: ContainerContext, mode: string, type: 'pid' | 'ipc'): NamespaceChoice {
   if (mode === '') return 'new';
   if (mode === 'host') return 'host';
-  const other = context.table.get(mode.slice('container:'.length));
+  const other = context.table.get(mode.slice(JOIN.length));
   if (!other.isRunning)
     throw new TscError(
       'container/conflict',
       `cannot join the ${type} namespace of container ${other.record.name}: it does not run`,
     );
   return { path: `/proc/${other.state.pid}/ns/${type}` };
+}
+
+/** A run whose namespace is joined by the number of its process. */
+export interface JoinedRun {
+  readonly container: LiveContainer;
+  readonly run: Run | undefined;
+}
+
+/** The runs that `chooseNamespaces` is about to name by their pid. */
+export function joinedRuns(context: ContainerContext, { host }: ContainerRecord): JoinedRun[] {
+  const names = [host.pidMode, host.ipcMode].filter((mode) => mode.startsWith(JOIN));
+  return names.map((mode) => {
+    const container = context.table.get(mode.slice(JOIN.length));
+    return { container, run: container.run };
+  });
+}
+
+/**
+ * Between the choice and the moment the runtime opened the namespace the other container may have ended, and its pid may have
+ * become a stranger's, on the host. When it still runs now, it did so then.
+ */
+export async function requireJoined(joined: readonly JoinedRun[]): Promise<void> {
+  for (const { container, run } of joined) {
+    if (run !== undefined && container.run === run && (await run.monitor.isRunning())) continue;
+    throw new TscError(
+      'container/conflict',
+      `container ${container.record.name} ended while its namespace was joined`,
+      {
+        hint: 'start it again first',
+      },
+    );
+  }
 }
 
 /** Checks the modes' spelling at create. Throws `container/invalid`, `container/unsupported`. */

@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
+import type { ProcessIdentity } from '../../host/index.ts';
 import type { ExitRecord } from '../runtime/index.ts';
 
 /** A live stream of a process. */
@@ -20,8 +21,10 @@ export interface StreamChoice {
 
 /** The monitor of one process, over its socket. */
 export interface ProcessMonitor {
-  /** 0 while there is none: an exec's process appears with its start. */
-  readonly pid: number;
+  /** Zeroes while there is none: an exec's process appears with its start. */
+  readonly process: ProcessIdentity;
+  /** Asks the monitor, its parent, whether it runs: then what was opened by its pid before the answer is its own. */
+  isRunning(): Promise<boolean>;
   /** Lets the held process run. Throws when the command cannot be executed. */
   start(): Promise<void>;
   kill(signal: number): Promise<void>;
@@ -43,6 +46,10 @@ export interface MonitorSpawner {
   find(runDirectory: string): Promise<{ readonly monitor: ProcessMonitor; readonly running: boolean } | undefined>;
   /** Ends a monitor that waits for a start which will not come: it has no process yet, so that only it can be told. */
   abandon(runDirectory: string): Promise<void>;
+  /** Ends the process of an exec whose monitor was lost. */
+  endOrphan(process: ProcessIdentity): Promise<void>;
+  /** The same, for the one whose record a lost monitor left in its run directory; none is fine. */
+  endRecorded(runDirectory: string): Promise<void>;
   /** Has the runtime kill and forget a container that no monitor looks after any more; an unknown one is fine. */
   discard(id: string): Promise<void>;
   /** The exit record a monitor left; undefined when there is none. */

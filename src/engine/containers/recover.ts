@@ -126,7 +126,7 @@ async function removeAgain(
 ): Promise<void> {
   if (found?.running) {
     container.removeAtEnd = { volumes: true };
-    container.setState({ status: 'removing', pid: found.monitor.pid });
+    container.setState({ status: 'removing', pid: found.monitor.process.pid });
     watchRun(context, container, found.monitor);
     await found.monitor.kill(9).catch(() => undefined);
     return;
@@ -165,20 +165,20 @@ async function adopt(
   hasSandbox: boolean,
 ): Promise<void> {
   const { health } = container.state;
-  container.setState({ status: container.state.status === 'paused' ? 'paused' : 'running', pid: monitor.pid });
+  container.setState({ status: container.state.status === 'paused' ? 'paused' : 'running', pid: monitor.process.pid });
   watchRun(context, container, monitor);
   if (ownNetwork(container)) {
     // With a new keeper nobody holds the namespace but its processes.
     container.sandbox = hasSandbox
       ? await context.networks.openSandbox(container.id)
-      : await context.networks.adopt(container.id, monitor.pid);
+      : await context.networks.adopt(container.id, monitor.process);
   }
   await saveState(context, container);
   await followHostResolver(context, container);
   startHealthChecks(context, container, health);
 }
 
-/** Execs end with the daemon's memory of them: their processes go on, their directories are of no use once they are dead. */
+/** Execs end with the daemon's memory of them: their processes go on while they have their monitors, their directories are of no use once they are dead. */
 async function removeStrayRunDirectories(context: ContainerContext): Promise<void> {
   const known = new Set(context.table.all.map((container) => pathsOf(context, container.id).run));
   for (const name of await listDirectory(`${context.runDir}/c`)) {
@@ -189,15 +189,25 @@ async function removeStrayRunDirectories(context: ContainerContext): Promise<voi
     const path = `${context.runDir}/e/${name}`;
     const found = await context.spawner.find(path);
     if (!found?.running) {
-      // Spawned, and the daemon died before its start: it would wait for ever.
       found?.monitor.close();
-      await context.spawner.abandon(path);
+      await endStrayExec(context, path, found !== undefined);
       await removeTree(path);
     } else
       void found.monitor.exited.then(async () => {
         found.monitor.close();
         await removeTree(path);
       });
+  }
+}
+
+async function endStrayExec(context: ContainerContext, path: string, hasMonitor: boolean): Promise<void> {
+  try {
+    // Spawned, and the daemon died before its start: it would wait for a while.
+    await context.spawner.abandon(path);
+    // Its monitor was killed while there was no daemon: nobody reads what the process writes, or will know its end.
+    if (!hasMonitor) await context.spawner.endRecorded(path);
+  } catch (error) {
+    context.logger.warn({ path, error: describeError(error) }, 'cannot end what an exec of an earlier daemon left');
   }
 }
 

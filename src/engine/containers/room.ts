@@ -26,7 +26,7 @@ export interface ContainerRoomOptions {
   /** `<data>/containers`. */
   readonly directory: string;
   readonly runDir: string;
-  readonly keeper: Pick<KeeperLink, 'spawn' | 'run' | 'list' | 'onRefusal'>;
+  readonly keeper: Pick<KeeperLink, 'spawn' | 'run' | 'list' | 'onRefusal' | 'kill'>;
   readonly images: ImageStore;
   readonly layers: LayerStore;
   readonly networks: NetworkService;

@@ -9,6 +9,7 @@ import { watchRun } from './exit.ts';
 import { firstReadiness, startHealthChecks } from './health.ts';
 import type { LiveContainer } from './live-container.ts';
 import { writeNameFiles } from './name-files.ts';
+import { joinedRuns, requireJoined } from './namespaces.ts';
 import { networkOwner, ownNetwork } from './network-owner.ts';
 import { portRequests, replacedBy } from './ports.ts';
 import type { ProcessMonitor } from './process-monitor.ts';
@@ -38,6 +39,7 @@ async function bringUp(context: ContainerContext, container: LiveContainer, undo
   const { record, id } = container;
   const paths = pathsOf(context, id);
   const image = await context.images.resolve(record.imageId);
+  const joined = joinedRuns(context, record);
   await recallNetwork(context, container);
   const prepare = async () => {
     const lower = await context.images.lowerDirectories(image);
@@ -55,6 +57,7 @@ async function bringUp(context: ContainerContext, container: LiveContainer, undo
     await monitor.exited;
     monitor.close();
   });
+  await requireJoined(joined);
   for (const pending of container.pending) await pending.bind(monitor);
   container.pending.clear();
   // On the host's network every port is the host's, without one there is nothing to reach.
@@ -78,7 +81,7 @@ async function letRun(context: ContainerContext, container: LiveContainer, monit
     state: {
       ...state,
       status: 'running',
-      pid: monitor.pid,
+      pid: monitor.process.pid,
       exitCode: 0,
       oomKilled: false,
       error: '',

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { Digest } from '../../core/index.ts';
+import type { ProcessIdentity } from '../../host/index.ts';
 
 export interface ApplyOptions {
   /** Whiteouts become overlay form (device 0/0, `trusted.overlay.opaque`); without it they are an error. */
@@ -30,7 +31,7 @@ export interface TreeMount {
 
 /** Whose files: a running container (its mount namespace), an overlay stack (lower directories top first), or a plain directory. */
 export type ContainerTree =
-  | { readonly kind: 'pid'; readonly pid: number }
+  | { readonly kind: 'process'; readonly process: ProcessIdentity }
   | {
       readonly kind: 'overlay';
       readonly lower: readonly string[];

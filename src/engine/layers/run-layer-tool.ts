@@ -58,8 +58,8 @@ function each(option: string, values: readonly string[]): string[] {
 
 function treeArguments(tree: ContainerTree): string[] {
   switch (tree.kind) {
-    case 'pid':
-      return ['--pid', String(tree.pid)];
+    case 'process':
+      return ['--pid', `${tree.process.pid}:${tree.process.startTime}`];
     case 'directory':
       return ['--root', tree.path];
     case 'overlay':

@@ -1,3 +1,5 @@
+import type { ProcessIdentity } from '../../host/index.ts';
+
 /** A link of a sandbox that stands on an interface of the host. */
 export interface StackedLink {
   readonly parent: string;
@@ -89,7 +91,7 @@ export interface KeeperPort {
   /** Resolves whatever the exit status is. */
   run(request: ProgramRequest): Promise<ProgramResult>;
   createSandbox(name: string, config: SandboxConfig): Promise<{ readonly path: string }>;
-  adoptSandbox(name: string, pid: number, names: boolean): Promise<{ readonly path: string }>;
+  adoptSandbox(name: string, process: ProcessIdentity, names: boolean): Promise<{ readonly path: string }>;
   /** With `names` it gets a name server when it has none yet. */
   linkSandbox(
     name: string,

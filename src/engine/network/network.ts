@@ -1,4 +1,5 @@
 import type { NetworkId } from '../../core/index.ts';
+import type { ProcessIdentity } from '../../host/index.ts';
 
 export type NetworkDriver = 'bridge' | 'host' | 'ipvlan' | 'macvlan' | 'null';
 
@@ -323,7 +324,7 @@ export interface NetworkService {
   /** The container got another name. */
   rename(containerId: string, name: string): Promise<void>;
   /** After a lost keeper: takes the namespace of a running container over and publishes again what was published. */
-  adopt(containerId: string, pid: number): Promise<Sandbox>;
+  adopt(containerId: string, process: ProcessIdentity): Promise<Sandbox>;
 
   /** Attaches a container, live when its sandbox is open. */
   connect(

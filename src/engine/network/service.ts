@@ -1,4 +1,4 @@
-import { type Clock, readTextIfExists, systemClock } from '../../host/index.ts';
+import { type Clock, type ProcessIdentity, readTextIfExists, systemClock } from '../../host/index.ts';
 import { createKeyedLock } from '../state/index.ts';
 import { decideAttachment } from './attach.ts';
 import {
@@ -168,7 +168,7 @@ function containerActs(context: NetworkContext, bridges: Bridges): ContainerActs
       if (attachment?.bound.some((port) => sharedKey(state.attachments, attachment, port) !== undefined))
         await becomeReady(context, attachment, 'unhealthy');
     },
-    adopt: (containerId, pid) => adopt(context, bridges, containerId, pid),
+    adopt: (containerId, process) => adopt(context, bridges, containerId, process),
     connect: (network, containerId, containerName, spec) =>
       connectContainer(context, bridges, { network, containerId, containerName }, spec),
     disconnect: (network, containerId) => disconnectContainer(context, network, containerId),
@@ -189,13 +189,18 @@ function containerActs(context: NetworkContext, bridges: Bridges): ContainerActs
 }
 
 /** A running container of a lost keeper: its namespace, names and ports are held again. */
-async function adopt(context: NetworkContext, bridges: Bridges, containerId: string, pid: number): Promise<Sandbox> {
+async function adopt(
+  context: NetworkContext,
+  bridges: Bridges,
+  containerId: string,
+  process: ProcessIdentity,
+): Promise<Sandbox> {
   const attachment = context.state.former.get(containerId) ?? context.state.attachment(containerId);
   if (usesHostNetwork(context, attachment)) return { path: null, endpoints: attachment.endpoints };
   const networks = attachment.endpoints.flatMap((endpoint) => context.state.networks.get(endpoint.networkId) ?? []);
   for (const network of networks.filter(isBridged)) await bridges.guard(network);
   const hasNames = networks.some(isAddressed);
-  const { path } = await context.keeper.adoptSandbox(containerId, pid, hasNames);
+  const { path } = await context.keeper.adoptSandbox(containerId, process, hasNames);
   context.state.sandboxes.set(containerId, path);
   const before = serversOf(context.state, attachment.bound);
   const adopted = { ...attachment, bound: await holdAgain(context, attachment) };

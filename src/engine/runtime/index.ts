@@ -23,6 +23,7 @@ export {
 } from './keeper-link.ts';
 export {
   connectMonitor,
+  identityIn,
   type MonitorAttach,
   MonitorLink,
   type MonitorState,

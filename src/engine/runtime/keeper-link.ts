@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { type Room, TscError } from '../../core/index.ts';
+import type { ProcessIdentity } from '../../host/index.ts';
 import { LineSplitter } from './json-lines.ts';
 import { asRecord, nativeError } from './native-error.ts';
 
@@ -61,7 +62,7 @@ export interface KeeperHoldings {
   readonly sandboxes: readonly { readonly name: string; readonly path: string }[];
   /** `proxy_pid` 0: held only. */
   readonly ports: readonly { readonly key: string; readonly port: number; readonly proxy_pid: number }[];
-  readonly children: readonly { readonly pid: number; readonly args: readonly string[] }[];
+  readonly children: readonly { readonly pid: number; readonly start_time: number; readonly args: readonly string[] }[];
 }
 
 interface Pending {
@@ -133,14 +134,19 @@ export class KeeperLink implements AsyncDisposable {
     return { status: Number(reply['status']), stdout: String(reply['stdout']), stderr: String(reply['stderr']) };
   }
 
+  /** SIGKILL to this process and no later one with its number; one that has ended is fine. */
+  async kill({ pid, startTime }: ProcessIdentity): Promise<void> {
+    await this.#request('process.kill', { pid, start_time: startTime });
+  }
+
   /** Makes a network namespace; `path` can be used as a namespace path in config.json. */
   async createSandbox(name: string, config: object): Promise<SandboxPaths> {
     return pathOf(await this.#request('sandbox.create', { name, config }, 'network'));
   }
 
   /** Takes the namespace of a running container over, after a keeper was lost. */
-  async adoptSandbox(name: string, pid: number, names: boolean): Promise<SandboxPaths> {
-    return pathOf(await this.#request('sandbox.adopt', { name, pid, names }, 'network'));
+  async adoptSandbox(name: string, { pid, startTime }: ProcessIdentity, names: boolean): Promise<SandboxPaths> {
+    return pathOf(await this.#request('sandbox.adopt', { name, pid, start_time: startTime, names }, 'network'));
   }
 
   /** Adds links and routes to a live sandbox. */

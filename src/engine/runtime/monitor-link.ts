@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { TscError } from '../../core/index.ts';
-import { type ConnectOptions, connectUnix } from '../../host/index.ts';
+import { type ConnectOptions, connectUnix, type ProcessIdentity } from '../../host/index.ts';
 import { type ExitRecord, parseExitRecord } from './exit-record.ts';
 import { DATA_FRAME_LIMIT, encodeFrame, encodeFrameHeader, FRAME, type Frame, FrameDecoder } from './frame-codec.ts';
 import { asRecord, nativeError } from './native-error.ts';
@@ -9,7 +9,7 @@ import { asRecord, nativeError } from './native-error.ts';
  * The protocol this side speaks. Versions only add; what an older monitor lacks is absent and has a default here (a monitor
  * that names no version is of version 1). A monitor of a later version says which one a client must know at least.
  */
-const PROTOCOL = 2;
+const PROTOCOL = 3;
 
 /** What of the process a connection carries. */
 export interface MonitorAttach {
@@ -23,6 +23,8 @@ export interface MonitorState {
   readonly state: 'created' | 'running' | 'stopped';
   /** 0 while there is none. */
   readonly pid: number;
+  /** Of that process; 0 while there is none, and from a monitor of a protocol before 3. */
+  readonly startTime: number;
   /** Bytes of log lines that could not be written, a full disk for example. */
   readonly logLost: number;
   /** Version of the protocol that the monitor speaks. */
@@ -77,10 +79,9 @@ export class MonitorLink implements AsyncDisposable {
     return this.#closed.promise;
   }
 
-  /** Lets the held process go. Resolves with its pid when it runs; rejects with the runtime's words when it cannot. */
-  async start(): Promise<number> {
-    const reply = await this.#request('start', {});
-    return Number(reply['pid']);
+  /** Lets the held process go. Resolves when it runs; rejects with the runtime's words when it cannot. */
+  async start(): Promise<ProcessIdentity> {
+    return identityIn(await this.#request('start', {}));
   }
 
   /** Output from now on comes to the `onOutput` listeners; with `stdin` this connection may write. */
@@ -138,7 +139,7 @@ export class MonitorLink implements AsyncDisposable {
         },
       );
     }
-    return { state, pid: Number(reply['pid']), logLost: Number(reply['log_lost'] ?? 0), protocol };
+    return { state, ...identityIn(reply), logLost: Number(reply['log_lost'] ?? 0), protocol };
   }
 
   /** Writes to the process's stdin, after `attach` with `stdin`. Resolves when more may come: that is the backpressure. */
@@ -241,6 +242,11 @@ export class MonitorLink implements AsyncDisposable {
     this.#exit.reject(this.#ended);
     this.#closed.resolve();
   }
+}
+
+/** The process in a monitor's reply or ready line; zeroes for what it does not say. */
+export function identityIn(reply: Readonly<Record<string, unknown>>): ProcessIdentity {
+  return { pid: Number(reply['pid'] ?? 0), startTime: Number(reply['start_time'] ?? 0) };
 }
 
 /** Connects to a monitor's socket. Rejects with `monitor/unavailable` when nobody listens there. */
