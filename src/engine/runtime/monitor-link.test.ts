@@ -34,7 +34,7 @@ const END = { event: 'exit', id: 'x', exit_code: 3, finished_at: '2026-01-01T00:
 
 it('understands a monitor that was started before versions were told', async () => {
   await using link = await monitorWith({ state: 'running', pid: 7 }, END);
-  expect(await link.state()).toEqual({ state: 'running', pid: 7, logLost: 0, protocol: 1 });
+  expect(await link.state()).toEqual({ state: 'running', pid: 7, startTime: 0, logLost: 0, protocol: 1 });
   expect(await link.exit).toMatchObject({ exitCode: 3, logLost: 0, oomKilled: false });
 });
 
