@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { Bundle } from '../kit/bundle.ts';
+import type { Bundle, Config } from '../kit/bundle.ts';
 import { callDetached, stateOf, untilStopped } from '../kit/oci-container.ts';
 import { workshopOfFile } from '../kit/workshop.ts';
 
@@ -18,14 +18,14 @@ interface Hooked {
 }
 
 /** A container whose every hook writes down its input; `override` gives the script of some. */
-function hooked(override: Readonly<Record<string, string>> = {}, annotations: Record<string, string> = {}): Hooked {
+function hooked(override: Readonly<Record<string, string>> = {}, change?: (config: Config) => void): Hooked {
   const bundle = shop.bundle(['true']);
   const log = join(bundle.directory, 'log');
   mkdirSync(log);
   const script = (point: string) => `cat >${log}/${point}; echo ${point} >>${log}/order; ${override[point] ?? ''}`;
   bundle.write((config) => {
-    config.annotations = annotations;
     for (const point of POINTS) config.hooks[point] = [{ path: '/bin/sh', args: ['sh', '-c', script(point)] }];
+    change?.(config);
   });
   const order = join(log, 'order');
   return {
@@ -36,7 +36,9 @@ function hooked(override: Readonly<Record<string, string>> = {}, annotations: Re
 }
 
 test('each is told the state of its time', async () => {
-  const { bundle, ran, told } = hooked({}, { 'org.example.key': 'value' });
+  const { bundle, ran, told } = hooked({}, (config) => {
+    config.annotations = { 'org.example.key': 'value' };
+  });
   expect(await callDetached(bundle, 'create', [bundle.id])).toMatchObject({ status: 0, stderr: '' });
   const { pid } = await stateOf(bundle);
   await bundle.runtime('start', bundle.id);
@@ -109,6 +111,27 @@ test.each(['poststart', 'poststop'])('a failing %s is a warning, and the others 
     expect(readFileSync(second, 'utf8')).toBe('ran\n');
   }
   expect(result.status).toBe(0);
+});
+
+test('a failing poststart ends the container for a config.json of version 1.3', async () => {
+  const { bundle, ran } = hooked({ poststart: 'exit 3' }, (config) => {
+    config.ociVersion = '1.3.0';
+    config.process.args = ['/bin/payload', 'pause'];
+  });
+  const created = await callDetached(bundle, 'create', [bundle.id]);
+  expect(created).toMatchObject({ status: 0, stderr: '' });
+  const started = await bundle.runtime('start', bundle.id);
+  expect(started).toMatchObject({
+    status: 1,
+    stderr: expect.stringContaining('poststart hook: /bin/sh ended with status 3') as unknown,
+  });
+  expect(await stateOf(bundle)).toMatchObject({ status: 'stopped' });
+  expect(await bundle.runtime('delete', bundle.id)).toMatchObject({ status: 0 });
+  expect(ran().at(-1)).toBe('poststop');
+  const run = await bundle.runtime('run', bundle.id);
+  expect(run).toMatchObject({ status: 1, stderr: expect.stringContaining('poststart hook') as unknown });
+  expect(ran().at(-1)).toBe('poststop');
+  expect(shop.leftovers()).toEqual([]);
 });
 
 test('run has poststart hooks too', async () => {

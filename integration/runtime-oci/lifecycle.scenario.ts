@@ -153,6 +153,46 @@ describe('config.json', () => {
     expect(await resource.runtime('run', resource.id)).toEqual(refusal('intelRdt is not supported'));
   });
 
+  test.each<[string, (config: Config) => void, string]>([
+    ['an annotation without a key', (config) => (config.annotations = { '': 'x' }), 'annotations: a key is empty'],
+    [
+      'an annotation that is a number',
+      (config) => Object.assign(config, { annotations: { 'org.example.n': 1 } }),
+      'annotations.org.example.n: expected a string',
+    ],
+    [
+      'a masked path that is relative',
+      (config) => (config.linux['maskedPaths'] = ['/proc/keys', 'proc/kcore']),
+      "linux.maskedPaths[1]: 'proc/kcore' is not an absolute path",
+    ],
+    [
+      'a read-only path that is relative',
+      (config) => (config.linux['readonlyPaths'] = ['proc/sys']),
+      "linux.readonlyPaths[0]: 'proc/sys' is not an absolute path",
+    ],
+    [
+      'a namespace given twice',
+      (config) => config.linux.namespaces.push({ type: 'pid' }),
+      "namespace 'pid' is given twice",
+    ],
+    [
+      'a limit given twice',
+      (config) => {
+        const limit = { type: 'RLIMIT_CORE', soft: 1, hard: 1 };
+        config.process['rlimits'] = [limit, limit];
+      },
+      'RLIMIT_CORE is given twice',
+    ],
+    [
+      'a hook that may take no time',
+      (config) => (config.hooks['poststop'] = [{ path: '/bin/true', timeout: 0 }]),
+      'hooks.poststop[0].timeout: 0 is not between 1 and',
+    ],
+  ])('%s is refused by name', async (_, change, text) => {
+    const bundle = shop.bundle(['true'], (config) => void change(config));
+    expect(await bundle.runtime('run', bundle.id)).toEqual(refusal(text));
+  });
+
   test('a capability that nobody knows is a warning', async () => {
     const bundle = shop.bundle(['true'], (config) => {
       const sets = config.process['capabilities'] as Record<string, string[]>;

@@ -80,6 +80,11 @@ int container_create(const struct create_options *options, struct running *runni
 int container_run(const struct create_options *options, int *ret_status, struct err *err);
 
 int container_start(const char *root, const char *id, struct err *err);
+
+/* A failing poststart hook is an error from version 1.3 of the specification on, and ends the container; before that it
+   is a warning, and the hooks after it still run. */
+int container_run_poststart(const struct plan_hooks *hooks, const char *oci_version, const char *state,
+                            struct err *err);
 int container_kill(const char *root, const char *id, int signal, bool all, struct err *err);
 int container_delete(const char *root, const char *id, bool force, struct err *err);
 int container_pause(const char *root, const char *id, bool pause, struct err *err);

@@ -468,14 +468,17 @@ static int prepare_run(struct creation *creation, struct err *err) {
 }
 
 /* `run`: the child's end of the pair closes when its program is executed, or when that failed and it is gone. */
-static void run_poststart(const struct creation *creation) {
+static int run_poststart(const struct creation *creation, struct err *err) {
   enum sync_kind kind = SYNC_FAILED;
   cleanup_str struct str text = STR_INIT;
   (void)sync_receive(creation->sync, &kind, NULL, NULL);
-  if (process_wait_gone(creation->pidfd, 0, NULL) == -ETIMEDOUT &&
-      creation_state_text(creation, "running", creation->pid, &text, NULL) == 0) {
-    hooks_run_all(&creation->plan.hooks[HOOK_POSTSTART], hook_names[HOOK_POSTSTART], text.data);
+  if (process_has_ended(creation->pidfd)) {
+    return 0;
   }
+  int r = creation_state_text(creation, "running", creation->pid, &text, err);
+  return r < 0 ? r
+               : container_run_poststart(&creation->plan.hooks[HOOK_POSTSTART], creation->plan.oci_version, text.data,
+                                         err);
 }
 
 static int build(struct creation *creation, struct err *err) {
@@ -494,7 +497,7 @@ static int build(struct creation *creation, struct err *err) {
   r = r < 0 ? r : prepare_run(creation, err);
   r = r < 0 ? r : sync_send(creation->sync, SYNC_COMMIT, NULL, err);
   if (r == 0 && creation->setup.hold_sync) {
-    run_poststart(creation);
+    r = run_poststart(creation, err);
   }
   return r;
 }

@@ -7,27 +7,45 @@
 
 #include "base/fd.h"
 #include "base/file.h"
-#include "base/log.h"
 #include "container/container.h"
 #include "container/notify.h"
 #include "sys/process.h"
+#include "sys/syscalls.h"
 
-static void run_poststart(const struct container *container) {
+int container_run_poststart(const struct plan_hooks *hooks, const char *oci_version, const char *state,
+                            struct err *err) {
+  if (plan_version_from(oci_version, 3)) {
+    return hooks_run(hooks, hook_names[HOOK_POSTSTART], state, err);
+  }
+  hooks_run_all(hooks, hook_names[HOOK_POSTSTART], state);
+  return 0;
+}
+
+/* Leaves it stopped, for the caller's `delete`. */
+static void stop(const struct container *container) {
+  cleanup_close int pidfd = -1;
+  if (process_open(container->pid, container->start_time, &pidfd, NULL) == 0) {
+    (void)sys_pidfd_send_signal(pidfd, SIGKILL);
+    (void)process_wait_gone(pidfd, 10000, NULL);
+  }
+}
+
+static int run_poststart(const struct container *container, struct err *err) {
   struct plan plan;
   memset(&plan, 0, sizeof(plan));
-  struct err err = ERR_INIT;
   cleanup_free char *text = NULL;
-  int r = plan_read_hooks(&plan, &container->document, &err);
+  const char *version = NULL;
+  int r = plan_read_hooks(&plan, &container->document, err);
   if (r == 0 && plan.hooks[HOOK_POSTSTART].count > 0) {
-    r = container_state_text(container, CONTAINER_RUNNING, &text, &err);
-    if (r == 0) {
-      hooks_run_all(&plan.hooks[HOOK_POSTSTART], hook_names[HOOK_POSTSTART], text);
-    }
+    r = json_need_string(&container->document, "ociVersion", &version, err);
+    r = r < 0 ? r : container_state_text(container, CONTAINER_RUNNING, &text, err);
+    r = r < 0 ? r : container_run_poststart(&plan.hooks[HOOK_POSTSTART], version, text, err);
   }
   arena_free(&plan.arena);
   if (r < 0) {
-    log_warn("%s", err.text);
+    stop(container);
   }
+  return r;
 }
 
 int container_start(const char *root, const char *id, struct err *err) {
@@ -64,7 +82,11 @@ int container_start(const char *root, const char *id, struct err *err) {
   if (file_read_line(container.directory, "start-error", why, sizeof(why), NULL) == 0 && why[0] != '\0') {
     return err_set(err, ENOEXEC, "%s", why);
   }
-  run_poststart(&container);
+  r = run_poststart(&container, err);
+  if (r < 0) {
+    notify_close(&notify);
+    return r;
+  }
   cleanup_close int pidfd = -1;
   if (notify.socket >= 0 && process_open(container.pid, container.start_time, &pidfd, NULL) == 0) {
     notify_wait_ready(&notify, container.pid, pidfd);

@@ -295,6 +295,10 @@ int plan_read_limits(struct arena *arena, const struct json *object, struct plan
 int plan_read_block_io(struct arena *arena, const struct json *object, struct plan_resources *to, struct err *err);
 int plan_read_device_rules(struct plan *plan, const struct json *object, struct err *err);
 int plan_read_hooks(struct plan *plan, const struct json *document, struct err *err);
+
+/* Whether a checked `ociVersion` is 1.MINOR or later: where versions of the specification contradict each other, the
+   one that config.json names counts. */
+bool plan_version_from(const char *oci_version, long minor);
 int plan_read_texts(struct arena *arena, const struct json *parent, const char *key, struct plan_text_list *ret_list,
                     struct err *err);
 int plan_read_pairs(struct arena *arena, const struct json *parent, const char *key, struct plan_sysctl **ret_pairs,

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -203,6 +204,17 @@ static int refuse_unsupported(const struct json *linux_object, struct err *err) 
   return 0;
 }
 
+static int read_paths(struct plan *plan, const struct json *object, const char *key, struct plan_text_list *ret_paths,
+                      struct err *err) {
+  int r = plan_read_texts(&plan->arena, object, key, ret_paths, err);
+  for (size_t i = 0; r >= 0 && i < ret_paths->count; i++) {
+    if (ret_paths->items[i][0] != '/') {
+      return err_set(err, EINVAL, "linux.%s[%zu]: '%s' is not an absolute path", key, i, ret_paths->items[i]);
+    }
+  }
+  return r;
+}
+
 static int read_linux(struct plan *plan, const struct json *document, struct err *err) {
   struct json object;
   int r = json_object_at(document, "linux", &object, err);
@@ -211,8 +223,8 @@ static int read_linux(struct plan *plan, const struct json *document, struct err
   }
   if ((r = refuse_unsupported(&object, err)) < 0 || (r = plan_read_namespaces(plan, &object, err)) < 0 ||
       (r = read_devices(plan, &object, err)) < 0 || (r = read_propagation(plan, &object, err)) < 0 ||
-      (r = plan_read_texts(&plan->arena, &object, "maskedPaths", &plan->masked, err)) < 0 ||
-      (r = plan_read_texts(&plan->arena, &object, "readonlyPaths", &plan->readonly, err)) < 0 ||
+      (r = read_paths(plan, &object, "maskedPaths", &plan->masked, err)) < 0 ||
+      (r = read_paths(plan, &object, "readonlyPaths", &plan->readonly, err)) < 0 ||
       (r = json_string_at(&object, "cgroupsPath", &plan->cgroup_path, err)) < 0 ||
       (r = json_string_at(&object, "mountLabel", &plan->mount_label, err)) < 0 ||
       (r = plan_read_pairs(&plan->arena, &object, "sysctl", &plan->sysctls, &plan->sysctl_count, err)) < 0 ||
@@ -276,8 +288,22 @@ static int read_overlay(struct plan *plan, struct err *err) {
   return 0;
 }
 
+static int check_annotations(const struct json *annotations, struct err *err) {
+  const char *key = NULL, *text = NULL;
+  struct json value;
+  int r = 0;
+  for (size_t at = 0; r >= 0 && json_next(annotations, &at, &key, &value);) {
+    r = key[0] == '\0' ? err_set(err, EINVAL, "annotations: a key is empty") : json_as_string(&value, &text, err);
+  }
+  return r;
+}
+
 static int read_annotations(struct plan *plan, const struct json *document, struct err *err) {
   int r = json_object_at(document, "annotations", &plan->annotations, err);
+  if (r < 0) {
+    return r;
+  }
+  r = r == 0 ? 0 : check_annotations(&plan->annotations, err);
   if (r < 0) {
     return r;
   }
@@ -328,6 +354,10 @@ static int check_version(const struct json *document, const char **ret_version, 
   return str_starts(*ret_version, "1.")
              ? 0
              : err_set(err, ENOTSUP, "ociVersion: %s is not supported, 1.x is", *ret_version);
+}
+
+bool plan_version_from(const char *oci_version, long minor) {
+  return strtol(oci_version + strlen("1."), NULL, 10) >= minor;
 }
 
 /* What asks for another kind of machine is not a Linux container, even when there is a `linux` beside it. */
