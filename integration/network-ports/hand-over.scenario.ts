@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { PortRequest } from '../../src/engine/network/index.ts';
 import { startTestDaemon, type TestDaemon } from '../kit/daemon.ts';
 import { freePort } from '../kit/free-port.ts';
-import { until } from '../kit/keeper.ts';
+import { identityOf, until } from '../kit/keeper.ts';
 import { leftovers } from '../kit/ledger.ts';
 import { HOST, INSTANCE, type Member, NEIGHBOUR, type Place, World } from '../network-reach/world.ts';
 

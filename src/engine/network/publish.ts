@@ -10,7 +10,6 @@ import type { Attachment } from './records.ts';
 import { publishZones } from './sandbox.ts';
 import { predecessors, serverOf, sharedKey } from './shared-ports.ts';
 
-
 /** Families of the container whose published ports are reached at its own address. */
 function routedOf({ state }: NetworkContext, endpoints: readonly Endpoint[]): (4 | 6)[] {
   const mains = [
