@@ -116,6 +116,10 @@ describe('packets made by hand', () => {
     ...gateways('front').map((gateway, index) => [index ? NEIGHBOUR_6 : NEIGHBOUR, gateway, 7001] as const),
     [NEIGHBOUR, closed.address, 80],
     [NEIGHBOUR_6, closed.address6, 80],
+    // As a container, to what a neighbour may have and to what only containers may.
+    ...[db, closed].flatMap(({ address, address6 }) =>
+      [8080, 7001].flatMap((port) => [[address, HOST, port] as const, [address6, HOST_6, port] as const]),
+    ),
   ];
 
   /** From a container that may make packets. */

@@ -59,12 +59,9 @@ table inet tsc {
 	set adopted {
 		type ifname
 	}
-	set same {
-		type ifname . ifname
-		elements = { "tsc-1" . "tsc-1", "tsc-2" . "tsc-2" }
-	}
-	set apart {
-		type ifname . ifname
+	map within {
+		type ifname . ifname : verdict
+		elements = { "tsc-1" . "tsc-1" : accept, "tsc-2" . "tsc-2" : accept }
 	}
 	set members {
 		type ipv4_addr . ifname
@@ -262,25 +259,44 @@ table inet tsc {
     expect(elements.open6).toEqual([]);
   });
 
-  it('closes a network between its own containers by leaving it out of the same', () => {
+  it('closes a network between its own containers', () => {
     const { elements } = build([network(1, { apart: true }), network(2)]);
-    expect(elements.same).toEqual([{ key: '"tsc-2" . "tsc-2"' }]);
+    expect(elements.within).toEqual([
+      { key: '"tsc-1" . "tsc-1"', value: 'drop' },
+      { key: '"tsc-2" . "tsc-2"', value: 'accept' },
+    ]);
     expect(elements.bridges).toHaveLength(2);
   });
 
   it('drops routers, foreign sources and foreign destinations of IPv6 before anything else (N02, N08, N09)', () => {
     const text = renderTable(build([]));
-    const guard = text.slice(text.indexOf('chain guard'), text.indexOf('chain publish'));
+    const guard = text.slice(text.indexOf('chain from_bridge6 '), text.indexOf('chain publish'));
     const order = [
       'icmpv6 type { nd-router-advert, nd-redirect } drop',
       'ip6 saddr fe80::/10 ip6 daddr { fe80::/10, ff00::/8 } accept',
-      'ip6 saddr . iifname != @members6 drop',
+      'ip6 saddr . iifname != @members6 iifname != @adopted drop',
+      'ip6 daddr != @subnets6 accept',
       'ip6 daddr . iifname @members6 accept',
-      'ip6 daddr @subnets6 ip6 daddr . iifname != @trusted6 drop',
+      'ip6 daddr . iifname != @trusted6 drop',
     ].map((rule) => guard.indexOf(rule));
     expect(order).not.toContain(-1);
     expect(order.toSorted((a, b) => a - b)).toEqual(order);
     expect(text.indexOf('ip6 daddr ::1 return')).toBeLessThan(text.indexOf('dnat ip6'));
+  });
+
+  it('drops what comes from outside with the source of a container before it is let go on (N09)', () => {
+    const text = renderTable(build([]));
+    for (const [chain, six] of [
+      ['guard', ''],
+      ['from_outside6', '6'],
+    ] as const) {
+      const outside = text.slice(text.indexOf(`chain ${chain} `));
+      const forged = outside.indexOf(
+        `ip${six} saddr @subnets${six} ip${six} saddr != @routed${six} ip${six} saddr . iifname != @trusted${six} drop`,
+      );
+      expect(forged).toBeGreaterThan(0);
+      expect(forged).toBeLessThan(outside.indexOf(`ip${six} daddr != @subnets${six} accept`));
+    }
   });
 
   it('drops loopback and foreign destinations before anything else (N01, N02)', () => {
@@ -288,7 +304,11 @@ table inet tsc {
     const guard = text.slice(text.indexOf('chain guard'), text.indexOf('chain publish'));
     expect(guard).toMatch(/priority raw/);
     expect(guard.indexOf('iifname "lo" accept')).toBeLessThan(guard.indexOf('ip daddr 127.0.0.0/8 drop'));
-    expect(guard.indexOf('ip daddr . iifname @members accept')).toBeLessThan(guard.indexOf('ip daddr @subnets '));
+    expect(guard.indexOf('ip saddr 127.0.0.0/8 drop')).toBeLessThan(guard.indexOf('goto'));
+    const inside = guard.slice(guard.indexOf('chain from_bridge '));
+    expect(inside.indexOf('ip daddr . iifname @members accept')).toBeLessThan(
+      inside.indexOf('ip daddr . iifname != @trusted drop'),
+    );
     // N04: rewriting only for addresses of this host.
     expect(text.match(/jump publish/g)).toHaveLength(2);
     expect(text.match(/fib daddr type local jump publish/g)).toHaveLength(2);

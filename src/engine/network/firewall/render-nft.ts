@@ -6,33 +6,58 @@ const SET_NAMES = Object.keys(SETS) as SetName[];
 /**
  * The rules, the same for every instance; what varies lies in the sets.
  *
- * guard (before connection tracking): nothing from outside reaches the host's loopback or a container's own address, no bridge
- * sends with a source that is not its own (where the gateway is behind the bridge, others' packets may cross it, to nowhere else), and no container plays router; containers whose address is not hidden get answers
- * from outside, and what is no answer is dropped in passing (unless the network is open to the outside). publish: published ports, only for addresses of this
+ * guard (before connection tracking): nothing from outside reaches the host's loopback or a container's own address, nor comes
+ * with the source of one (but of those the outside routes to, and where an interface is trusted). No bridge sends with a source
+ * that is not its own (where the gateway is behind the bridge, others' packets may cross it, to nowhere else), and no container
+ * plays router; containers whose address is not hidden get answers from outside, and what is no answer is dropped in passing
+ * (unless the network is open to the outside). publish: published ports, only for addresses of this
  * host (::1 is left to a proxy: the kernel routes nothing from there). leaving: loopback
  * and hairpin connections come back through us; containers go out under the host's address, or the one their network names. passing: bridges are closed to each
  * other except for published ports, those of routed networks at the container's own address, which answers pings too; internal ones
  * are closed, trusted interfaces of the host reach published ports at the container's own address too; where containers are kept apart, their published ports are no way round it (with bridge netfilter on, the bridge would
  * drop such packets by itself). entering: internal containers do not reach the host.
  * What others have on a bridge that they made (adopted) passes as if we were not there: their own rules are for it, and what our
- * containers send is checked at their links. Protocol 58 is ICMPv6: by name nft would look it up in /etc/protocols, which small systems do not have.
+ * containers send is checked at their links.
+ *
+ * Every packet of the host passes guard, passing and entering, so each path through them looks up as little as it can: a packet
+ * from outside to a published port is in two sets of networks or in none, and rules of one side or family are in chains of their own.
+ * Protocol 58 is ICMPv6: by name nft would look it up in /etc/protocols, which small systems do not have.
  */
 const CHAINS = `	chain guard {
 		type filter hook prerouting priority raw; policy accept;
 		iifname "lo" accept
 		ip daddr 127.0.0.0/8 drop
 		ip saddr 127.0.0.0/8 drop
-		iifname @bridges ip saddr . iifname != @members iifname != @elsewhere iifname != @adopted drop
+		iifname @bridges goto from_bridge
+		meta nfproto ipv6 goto from_outside6
+		ip saddr @subnets ip saddr != @routed ip saddr . iifname != @trusted drop
+		ip daddr != @subnets accept
+		ip daddr @answered fib daddr type unicast accept
+		ip daddr . iifname != @trusted drop
+	}
+	chain from_outside6 {
+		ip6 saddr @subnets6 ip6 saddr != @routed6 ip6 saddr . iifname != @trusted6 drop
+		ip6 daddr != @subnets6 accept
+		ip6 daddr @answered6 fib daddr type unicast accept
+		ip6 daddr . iifname != @trusted6 drop
+	}
+	chain from_bridge {
+		meta nfproto ipv6 goto from_bridge6
+		ip saddr . iifname != @members iifname != @elsewhere iifname != @adopted drop
+		ip daddr != @subnets accept
 		ip daddr . iifname @members accept
 		ip daddr @answered fib daddr type unicast accept
-		ip daddr @subnets ip daddr . iifname != @trusted drop
-		iifname @bridges iifname != @adopted icmpv6 type { nd-router-advert, nd-redirect } drop
-		iifname @bridges ip6 saddr fe80::/10 ip6 daddr { fe80::/10, ff00::/8 } accept
-		iifname @bridges ip6 saddr :: meta l4proto 58 accept
-		iifname @bridges iifname != @adopted ip6 saddr . iifname != @members6 drop
+		ip daddr . iifname != @trusted drop
+	}
+	chain from_bridge6 {
+		iifname != @adopted icmpv6 type { nd-router-advert, nd-redirect } drop
+		ip6 saddr fe80::/10 ip6 daddr { fe80::/10, ff00::/8 } accept
+		ip6 saddr :: meta l4proto 58 accept
+		ip6 saddr . iifname != @members6 iifname != @adopted drop
+		ip6 daddr != @subnets6 accept
 		ip6 daddr . iifname @members6 accept
 		ip6 daddr @answered6 fib daddr type unicast accept
-		ip6 daddr @subnets6 ip6 daddr . iifname != @trusted6 drop
+		ip6 daddr . iifname != @trusted6 drop
 	}
 	chain publish {
 		dnat ip to ip daddr . meta l4proto . th dport map @at_address
@@ -67,20 +92,18 @@ const CHAINS = `	chain guard {
 		oifname @bridges jump into_bridge
 	}
 	chain out_of_bridge {
-		iifname . oifname @same accept
-		iifname . oifname @apart drop
+		iifname . oifname vmap @within
 		iifname @adopted ip saddr . iifname != @members return
 		iifname @adopted ip6 saddr . iifname != @members6 return
 		iifname @elsewhere ip saddr . iifname != @members drop
-		ct state invalid drop
-		ct state established,related accept
+		ct state vmap { established : accept, related : accept, invalid : drop }
 		ip6 saddr . iifname != @members6 drop
 		iifname @internal drop
 	}
 	chain into_bridge {
+		ct state established,related accept
 		oifname @adopted ip daddr . oifname != @members return
 		oifname @adopted ip6 daddr . oifname != @members6 return
-		ct state established,related accept
 		oifname @internal drop
 		ct status dnat accept
 		ip daddr . meta l4proto . th dport @reached accept
@@ -96,9 +119,12 @@ const CHAINS = `	chain guard {
 	chain entering {
 		type filter hook input priority filter; policy accept;
 		iifname @elsewhere ip saddr . iifname != @members drop
-		iifname @internal ct state established,related accept
-		iifname @internal icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
-		iifname @internal drop
+		iifname @internal goto from_internal
+	}
+	chain from_internal {
+		ct state established,related accept
+		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
+		drop
 	}
 `;
 

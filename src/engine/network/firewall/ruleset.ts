@@ -30,8 +30,7 @@ export const SETS = {
   internal: { kind: 'set', type: 'ifname', interval: false },
   elsewhere: { kind: 'set', type: 'ifname', interval: false },
   adopted: { kind: 'set', type: 'ifname', interval: false },
-  same: { kind: 'set', type: 'ifname . ifname', interval: false },
-  apart: { kind: 'set', type: 'ifname . ifname', interval: false },
+  within: { kind: 'map', type: 'ifname . ifname : verdict', interval: false },
   members: { kind: 'set', type: 'ipv4_addr . ifname', interval: true },
   subnets: { kind: 'set', type: 'ipv4_addr', interval: true },
   masqueraded: { kind: 'set', type: 'ipv4_addr', interval: true },
@@ -171,6 +170,7 @@ export function buildRuleset(state: FirewallState): Ruleset {
   const quoted = (name: string) => `"${name}"`;
   const withItself = (network: (typeof bridged)[number]) => ({
     key: `${quoted(network.bridge)} . ${quoted(network.bridge)}`,
+    value: network.apart ? 'drop' : 'accept',
   });
   return {
     table: state.instance,
@@ -181,8 +181,7 @@ export function buildRuleset(state: FirewallState): Ruleset {
         .filter((network) => network.gatewayElsewhere && !network.adopted)
         .map((network) => ({ key: quoted(network.bridge) })),
       adopted: bridged.filter((network) => network.adopted).map((network) => ({ key: quoted(network.bridge) })),
-      same: bridged.filter((network) => !network.apart).map(withItself),
-      apart: bridged.filter((network) => network.apart).map(withItself),
+      within: bridged.map(withItself),
       members: four.members,
       subnets: four.subnets,
       masqueraded: four.masqueraded,
