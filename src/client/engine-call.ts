@@ -1,3 +1,4 @@
+import { type Agent, globalAgent } from 'node:http';
 import type { Readable } from 'node:stream';
 import Docker from 'dockerode';
 import { type ErrorCode, TscError } from '../core/index.ts';
@@ -43,6 +44,10 @@ const SUCCESS = { 101: true, 200: true, 201: true, 202: true, 204: true };
 export function connectEngine(endpoint: EngineEndpoint): EngineCall {
   // No own agent: the transport prints its options for debugging on every call, and an agent is a large object.
   const modem = new Docker(endpoint.options).modem;
+  // Else Node looks whether the name of the host is an address, for TLS that is not spoken here, and compiles a large regular
+  // expression for it.
+  const agent: Agent & { readonly options?: { servername?: string } } = globalAgent;
+  if (agent.options) agent.options.servername = '';
   return (method, path, options = {}) => {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const query = Object.fromEntries(Object.entries(options.query ?? {}).filter(([, value]) => value !== undefined));

@@ -130,8 +130,16 @@ function isEmpty(value: unknown): boolean {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && Object.keys(value).length === 0;
 }
 
+/** Services of one file have most values in common. */
+const digests = new Map<string, string>();
+
 function digest(value: unknown): string {
-  return createHash('sha256').update(canonicalJson(value)).digest('hex');
+  const json = canonicalJson(value);
+  const known = digests.get(json);
+  if (known !== undefined) return known;
+  const fresh = createHash('sha256').update(json).digest('hex');
+  digests.set(json, fresh);
+  return fresh;
 }
 
 /** JSON with sorted keys, so that the order in the file does not matter where it means nothing. */
