@@ -52,6 +52,30 @@ describe('subnets', () => {
     expect(await create('c')).toBe(free[0]);
   });
 
+  it('go by what is there now, whatever was seen before', async () => {
+    await create('seen');
+    const next = (await create('next')) ?? '';
+    await world.service.remove('next');
+    await ip('link', 'add', 'br-other', 'type', 'bridge');
+    await ip('addr', 'add', next.replace('.0/24', '.1/24'), 'dev', 'br-other');
+    const chosen = await create('next');
+    expect(chosen).not.toBe(next);
+    expect((await routed()).filter((each) => each === chosen)).toHaveLength(1);
+    await expect(create('given', { pools: [{ subnet: next }] })).rejects.toMatchObject({
+      code: 'network/conflict',
+      message: expect.stringContaining('interface br-other'),
+    });
+    await ip('link', 'del', 'br-other');
+    expect(await create('given', { pools: [{ subnet: next }] })).toBe(next);
+    // The ones that were decided and not made are nowhere.
+    const names = world.service.list().map(({ name }) => name);
+    expect(names.toSorted()).toEqual(['bridge', 'given', 'host', 'next', 'none', 'seen']);
+    await world.restartService();
+    expect(world.service.list().map(({ name }) => name)).toEqual(expect.arrayContaining(names));
+    expect(world.service.list()).toHaveLength(names.length);
+    expect((await routed()).filter((each) => each.startsWith('10.60.'))).toHaveLength(3);
+  });
+
   it('of IPv6 come from the pool too, clear of a route to all of it', async () => {
     const six = async (name: string) =>
       (await world.service.create({ name, enableIpv6: true })).pool6?.subnet.startsWith('fd00:60:0:');

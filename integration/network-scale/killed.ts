@@ -131,7 +131,9 @@ async function elements(instance: string): Promise<readonly string[]> {
   return items.flatMap(({ set, map }) => {
     const listed = set ?? map;
     const values = (listed?.elem ?? []).map((element) => JSON.stringify(element));
-    return values.length > 1 || map ? values.map((value) => `${listed?.name} ${value}`) : [];
+    // Every network is an element of `within`; a port alone makes one of any other map.
+    const isOfNetworks = !map || map.name === 'within';
+    return values.length > 1 || !isOfNetworks ? values.map((value) => `${listed?.name} ${value}`) : [];
   });
 }
 

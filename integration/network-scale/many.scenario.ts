@@ -8,7 +8,7 @@ const NETWORKS = 100;
 const ENDPOINTS = 300;
 const PORTS = 100;
 /** Sets that have one element for each network of these. */
-const PER_NETWORK = ['bridges', 'members', 'subnets', 'same', 'masqueraded'];
+const PER_NETWORK = ['bridges', 'members', 'subnets', 'within', 'masqueraded'];
 
 /** What one act asks of the keeper: calls, and bytes of firewall script. */
 interface Cost {
@@ -60,7 +60,7 @@ function expectConstant(costs: readonly Cost[]): void {
 }
 
 async function elementsOf(set: string): Promise<number> {
-  const kind = set === 'everywhere' ? 'map' : 'set';
+  const kind = ['everywhere', 'within'].includes(set) ? 'map' : 'set';
   const listed = JSON.parse(await world.host.run('/usr/sbin/nft', '-j', 'list', kind, 'inet', INSTANCE, set));
   return (listed.nftables[1][kind].elem ?? []).length;
 }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/sha256.h"
+#include "net/dump.h"
 #include "net/link.h"
 #include "net/verbs.h"
 #include "sys/netlink.h"
@@ -60,15 +62,47 @@ static int create(int nl, const struct json *request, const char *name, bool *re
   return r == -EEXIST ? 0 : r;
 }
 
+/* Whether the namespace is as the caller last saw it: it chose the addresses by that. Else adds what is there now. */
+static int check_expected(int nl, const struct json *request, bool *ret_changed, struct str *out, struct err *err) {
+  cleanup_str struct str now = STR_INIT;
+  struct json expected;
+  const char *digest = NULL;
+  struct sha256 hash;
+  char text[65];
+  int r = json_object_at(request, "expected", &expected, err);
+  if (r < 0 || expected.value == NULL) {
+    return r;
+  }
+  r = json_need_string(&expected, "digest", &digest, err);
+  r = r < 0 ? r : dump_network(nl, &expected, &now, err);
+  if (r < 0) {
+    return r;
+  }
+  sha256_start(&hash);
+  sha256_add(&hash, now.data, now.size);
+  sha256_hex(&hash, text);
+  if (str_equal(text, digest)) {
+    return 0;
+  }
+  *ret_changed = true;
+  return str_addf(out, "{\"created\":false,\"digest\":\"%s\",\"network\":%s}\n", text, now.data);
+}
+
 int verb_bridge_add(const struct json *request, struct str *out, struct err *err) {
   cleanup_close int nl = -1;
   const char *name = NULL;
   struct link_info info;
-  bool created = false;
+  bool created = false, changed = false;
   int r = json_need_string(request, "name", &name, err);
   r = r < 0 ? r : nl_open(NETLINK_ROUTE, &nl, err);
   r = r < 0 ? r : link_find(nl, name, &info, err);
-  if (r >= 0 && info.index == 0) {
+  if (r >= 0 && (info.index == 0 || info.is_ours)) {
+    r = check_expected(nl, request, &changed, out, err);
+  }
+  if (r < 0 || changed) {
+    return r;
+  }
+  if (info.index == 0) {
     r = create(nl, request, name, &created, err);
     r = r < 0 ? r : link_find(nl, name, &info, err);
   }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "net/dump.h"
 #include "net/link.h"
 #include "net/verbs.h"
 #include "sys/netlink.h"
@@ -167,13 +168,11 @@ static int read_without(const struct json *request, unsigned *indexes, size_t *r
   return r < 0 ? r : 0;
 }
 
-int verb_dump(const struct json *request, struct str *out, struct err *err) {
-  cleanup_close int nl = -1;
+int dump_network(int nl, const struct json *request, struct str *out, struct err *err) {
   unsigned without[WITHOUT_MAX];
   struct listing listing = {.out = out, .without = without, .family = AF_INET, .size = 4};
   bool links = true;
-  int r = nl_open(NETLINK_ROUTE, &nl, err);
-  r = r < 0 ? r : read_without(request, without, &listing.without_count, err);
+  int r = read_without(request, without, &listing.without_count, err);
   r = r < 0 ? r : json_bool_at(request, "links", &links, err);
   (void)str_add(out, "{");
   if (r >= 0 && links) {
@@ -184,4 +183,10 @@ int verb_dump(const struct json *request, struct str *out, struct err *err) {
   (void)str_add(out, ",");
   r = r < 0 ? r : list(nl, RTM_GETROUTE, "routes", listing, err);
   return r < 0 ? r : str_add(out, "}\n");
+}
+
+int verb_dump(const struct json *request, struct str *out, struct err *err) {
+  cleanup_close int nl = -1;
+  int r = nl_open(NETLINK_ROUTE, &nl, err);
+  return r < 0 ? r : dump_network(nl, request, out, err);
 }

@@ -5,7 +5,9 @@
 #include "base/json.h"
 #include "base/str.h"
 
-/* {name, addresses, mtu, mac} → {"created":bool}. Refuses (-EEXIST) what is not a bridge of ours. */
+/* {name, addresses, mtu, mac} → {"created":bool}. Refuses (-EEXIST) what is not a bridge of ours. With
+   `expected` {digest, links, without}: only while `digest` is the SHA-256 of
+   what `dump` {links, without} prints, else makes nothing → {"created":false,"digest":…,"network":…}. */
 int verb_bridge_add(const struct json *request, struct str *out, struct err *err);
 /* {names, ends} → {"removed":[…]}. Bridges we did not make are left alone; with ours go the links on them whose names
    begin with `ends`. */

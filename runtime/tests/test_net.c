@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -195,6 +196,31 @@ static void test_link_change(int nl, const struct sandbox_fds *fds) {
   require(info.index == 0);
 }
 
+#define EXPECTED "{\"name\":\"tst-c\",\"expected\":{\"digest\":\"%s\",\"links\":false,\"without\":[\"tst-c\"]}}"
+
+/* A bridge is made while the namespace is as it was seen, and not otherwise. */
+static void test_expected(void) {
+  struct err err = ERR_INIT;
+  cleanup_str struct str out = STR_INIT;
+  char request[256];
+  snprintf(request, sizeof(request), EXPECTED, "");
+  check(ask(verb_bridge_add, request, &out, &err), err);
+  const char *start = "{\"created\":false,\"digest\":\"";
+  require(str_starts(out.data, start) &&
+          strstr(out.data, "\"network\":{\"addresses\":[{\"interface\":\"tst-a\"") != NULL);
+  require(if_nametoindex("tst-c") == 0);
+  out.data[strlen(start) + 64] = '\0';
+  snprintf(request, sizeof(request), EXPECTED, out.data + strlen(start));
+  check(ask(verb_bridge_add, request, &out, &err), err);
+  require(str_equal(out.data, "{\"created\":true}\n"));
+  /* Its own coming changed nothing for the next one. */
+  check(ask(verb_bridge_remove, "{\"names\":[\"tst-c\"]}", &out, &err), err);
+  check(ask(verb_bridge_add, request, &out, &err), err);
+  require(str_equal(out.data, "{\"created\":true}\n"));
+  check(ask(verb_bridge_remove, "{\"names\":[\"tst-c\"]}", &out, &err), err);
+  require(ask(verb_bridge_add, "{\"name\":\"tst-c\",\"expected\":{}}", &out, &err) < 0);
+}
+
 int main(void) {
   struct err err = ERR_INIT;
   cleanup_str struct str out = STR_INIT;
@@ -214,6 +240,7 @@ int main(void) {
   require(str_equal(out.data, "{\"created\":false}\n"));
   require(ask(verb_bridge_add, "{\"name\":\"lo\"}", &out, &err) == -EEXIST);
   check(ask(verb_bridge_add, "{\"name\":\"tst-b\"}", &out, &err), err);
+  test_expected();
   struct sandbox_fds a = make("2"), b = make("3");
   test_names_port(home, &a);
   test_reach(home, &a, &b);

@@ -3,7 +3,7 @@ import type { NetworkContext } from './context.ts';
 import { passDocker, unpassDocker } from './firewall/docker-user.ts';
 import { passFirewalld, unpassFirewalld } from './firewall/firewalld.ts';
 import { buildRuleset } from './firewall/ruleset.ts';
-import { enableForwarding, runNet } from './host-network.ts';
+import { addBridgeIf, enableForwarding, type ForeignNetwork, runNet } from './host-network.ts';
 import { macOf } from './ipam.ts';
 import type { NetworkRecord } from './network.ts';
 import { checkStillFree } from './used-subnets.ts';
@@ -30,19 +30,14 @@ export function applyFirewall(context: NetworkContext): Promise<void> {
   return context.firewall.apply(buildRuleset(context.state.firewallState(context.instance)));
 }
 
-/** Those of others are in the zones that their owners chose. */
-function bridgeNames(context: NetworkContext): readonly string[] {
-  return [...context.state.networks.values()].flatMap((network) => (network.adopted ? [] : (network.bridge ?? [])));
-}
-
 /** Lets our packets through the firewalls of others, where there are any. */
 export async function passOthers(context: NetworkContext): Promise<void> {
-  await Promise.all([passDocker(context), passFirewalld(context, bridgeNames(context))]);
+  await Promise.all([passDocker(context), passFirewalld(context, context.state.bridgeNames())]);
 }
 
 /** The inverse. */
 export async function unpassOthers(context: NetworkContext): Promise<void> {
-  await Promise.all([unpassDocker(context), unpassFirewalld(context, bridgeNames(context))]);
+  await Promise.all([unpassDocker(context), unpassFirewalld(context, context.state.bridgeNames())]);
 }
 
 /** Whether loopback addresses may travel over these bridges (published ports on 127.0.0.1). */
@@ -77,13 +72,16 @@ export class Bridges {
     return once(this.#made, network.bridge, async () => {
       if (isAdopted(network)) return adoptBridge(this.#context, network);
       if (!options.checked) await checkStillFree(this.#context, network);
-      await runNet(this.#context.keeper, 'bridge-add', {
-        name: network.bridge,
-        addresses: gatewayAddresses(network),
-        mtu: network.mtu,
-        mac: bridgeMac(network),
-      });
+      await runNet(this.#context.keeper, 'bridge-add', bridgeOf(network));
     });
+  }
+
+  /** The bridge of a new network exists, if the host is still as it was seen when its subnets were chosen; else nothing was made and the answer is how the host is now. */
+  async makeIf(network: BridgedNetwork, seen: ForeignNetwork): Promise<ForeignNetwork | undefined> {
+    const { keeper, state } = this.#context;
+    const now = await addBridgeIf(keeper, bridgeOf(network), seen, state.bridgeNames());
+    if (!now) this.#made.set(network.bridge, Promise.resolve());
+    return now;
   }
 
   /**
@@ -161,6 +159,16 @@ function bridgeMac(network: BridgedNetwork): string {
   const { pool, pool6 } = network;
   const mac = macOf(pool?.gateway ?? pool6?.gateway ?? '');
   return isWithoutGateway(network, pool ? 4 : 6) ? mac.replace(/^02:42/, '02:43') : mac;
+}
+
+/** A bridge in the words of the native verb. */
+function bridgeOf(network: BridgedNetwork) {
+  return {
+    name: network.bridge,
+    addresses: gatewayAddresses(network),
+    mtu: network.mtu,
+    mac: bridgeMac(network),
+  };
 }
 
 /** What the bridge carries: the gateways, for the families that have one on the host. */

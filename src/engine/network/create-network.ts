@@ -4,12 +4,12 @@ import { checkAdoptable, findForeignBridge, isAdopted, planAdoption, withOwnGate
 import { DEFAULT_MTU, readBridgeOptions, unsupported, withFamilies } from './bridge-options.ts';
 import { applyFirewall, type BridgedNetwork, type Bridges, gatewayAddresses, isBridged } from './bridges.ts';
 import type { NetworkContext } from './context.ts';
-import { hasIpv6, readHostNetwork } from './host-network.ts';
+import { type ForeignNetwork, hasIpv6, readHostNetwork } from './host-network.ts';
 import type { NetworkRecord, NetworkSpec, Pool, PoolSpec } from './network.ts';
 import { findParentConflict, readParentOptions } from './parent-options.ts';
 import { makeParent, removeParents, type StackedNetwork } from './parents.ts';
 import { choosePool, choosePool6, familyOf, readPool, type UsedSubnet } from './pools.ts';
-import { seedOf, subnetsInUse, subnetsOfNetworks, takenMeanwhile, withoutThose } from './used-subnets.ts';
+import { lookAtHost, seedOf, subnetsInUse, subnetsOfNetworks, takenMeanwhile, withoutThose } from './used-subnets.ts';
 
 /** Names of the networks that are always there. */
 export const PREDEFINED = ['bridge', 'host', 'none'] as const;
@@ -84,12 +84,16 @@ function newRecord(context: NetworkContext, spec: NetworkSpec): Omit<NetworkReco
   };
 }
 
-async function decideBridged(context: NetworkContext, spec: NetworkSpec): Promise<BridgedNetwork> {
+async function decideBridged(
+  context: NetworkContext,
+  spec: NetworkSpec,
+  seen: ForeignNetwork,
+): Promise<BridgedNetwork> {
   const options = readBridgeOptions(spec);
   const base = newRecord(context, spec);
   const foreign = options.bridge === undefined ? undefined : await findForeignBridge(context, options.bridge);
   if (foreign) checkAdoptable(spec, options.bridge ?? '');
-  const used = await subnetsInUse(context);
+  const used = await subnetsInUse(context, seen.network);
   const pools = foreign
     ? await choosePools(context, withOwnGateways(spec, foreign), withoutThose(used, options.bridge ?? ''))
     : await choosePools(context, spec, used);
@@ -133,6 +137,90 @@ async function decideStacked(
   return { ...base, driver, ...options, ...(await choosePools(context, spec, used)) };
 }
 
+interface Seen {
+  readonly network: BridgedNetwork;
+  readonly host: ForeignNetwork;
+}
+
+/** By what was last seen of the host, which costs no look; a refusal may rest on what is no longer there. */
+async function decideBySight(context: NetworkContext, spec: NetworkSpec): Promise<Seen> {
+  // A bridge of others may have changed in any way.
+  const host = readBridgeOptions(spec).bridge === undefined ? context.state.foreign : undefined;
+  if (host) {
+    try {
+      return { network: await decideBridged(context, spec, host), host };
+    } catch {
+      // Judged by what is there now.
+    }
+  }
+  const now = await lookAtHost(context);
+  return { network: await decideBridged(context, spec, now), host: now };
+}
+
+/** Made as it was decided, unless the host has changed since; then decided once more, by what it is now. */
+async function createBridged(context: NetworkContext, bridges: Bridges, spec: NetworkSpec): Promise<NetworkRecord> {
+  const { network, host } = await decideBySight(context, spec);
+  if (isAdopted(network)) return createAdopted(context, bridges, network);
+  const changed = await settle(
+    context,
+    network,
+    () => bridges.makeIf(network, host),
+    () => bridges.remove([network]),
+  );
+  if (!changed) return network;
+  context.state.foreign = changed;
+  await forgetNetwork(context, network);
+  const again = await decideBridged(context, spec, changed);
+  await settle(
+    context,
+    again,
+    () => bridges.make(again, { checked: true }),
+    () => bridges.remove([again]),
+  );
+  return again;
+}
+
+/** How the bridge was before is on record before anything changes. */
+async function createAdopted(
+  context: NetworkContext,
+  bridges: Bridges,
+  network: BridgedNetwork,
+): Promise<NetworkRecord> {
+  context.state.networks.set(network.id, network);
+  try {
+    await context.records.saveNetwork(network);
+    await bridges.make(network);
+  } catch (error) {
+    await forgetNetwork(context, network);
+    throw error;
+  }
+  return network;
+}
+
+async function forgetNetwork(context: NetworkContext, network: NetworkRecord): Promise<void> {
+  context.state.networks.delete(network.id);
+  await context.records.removeNetworks([network.id]);
+}
+
+/**
+ * Records a network and makes what it stands on, side by side: a bridge or parent that no record names is taken away by recovery,
+ * a recorded one is made when it is needed, if its addresses are still free. Nothing stays on failure.
+ */
+async function settle<T>(
+  context: NetworkContext,
+  network: NetworkRecord,
+  make: () => Promise<T>,
+  unmake: () => Promise<void>,
+): Promise<T> {
+  context.state.networks.set(network.id, network);
+  const [saved, made] = await Promise.allSettled([context.records.saveNetwork(network), make()]);
+  if (saved.status === 'fulfilled' && made.status === 'fulfilled') return made.value;
+  context.state.networks.delete(network.id);
+  if (made.status === 'fulfilled') await unmake();
+  await context.records.removeNetworks([network.id]);
+  throw saved.status === 'rejected' ? saved.reason : (made as PromiseRejectedResult).reason;
+}
+
 /** Makes a network: chosen and recorded, then its bridge or parent. Nothing stays on failure. */
 export async function createNetwork(
   context: NetworkContext,
@@ -142,33 +230,14 @@ export async function createNetwork(
   const spec = wanted.driver === undefined || wanted.driver === 'bridge' ? withFamilies(wanted) : wanted;
   checkSpec(context, spec);
   const { driver } = spec;
-  const network =
-    driver === 'macvlan' || driver === 'ipvlan'
-      ? await decideStacked(context, spec, driver)
-      : await decideBridged(context, spec);
-  context.state.networks.set(network.id, network);
-  // Side by side: a bridge or parent that no record names is taken away by recovery, a recorded one is made when it is needed.
-  const save = context.records.saveNetwork(network);
-  const [saved, made] = await Promise.allSettled([
-    save,
-    // Its subnets were chosen a moment ago from what is free.
-    isBridged(network)
-      ? isAdopted(network)
-        ? // How the bridge was before must be known whatever happens.
-          save.then(() => bridges.make(network))
-        : bridges.make(network, { checked: true })
-      : makeParent(context, network),
-  ]);
-  const failed = [saved, made].find((result) => result.status === 'rejected');
-  if (failed) {
-    context.state.networks.delete(network.id);
-    if (made.status === 'fulfilled') {
-      if (isBridged(network)) await bridges.remove([network]);
-      else await removeParents(context, [network]);
-    }
-    await context.records.removeNetworks([network.id]);
-    throw failed.reason;
-  }
+  if (driver !== 'macvlan' && driver !== 'ipvlan') return createBridged(context, bridges, spec);
+  const network = await decideStacked(context, spec, driver);
+  await settle(
+    context,
+    network,
+    () => makeParent(context, network),
+    () => removeParents(context, [network]),
+  );
   return network;
 }
 

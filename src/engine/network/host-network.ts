@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { TscError } from '../../core/index.ts';
 import { readTextIfExists } from '../../host/index.ts';
 import type { KeeperPort } from './keeper-port.ts';
@@ -14,8 +15,19 @@ export interface HostNetwork {
 /** Exit status of a verb that refuses what is not ours. */
 const REFUSED = 3;
 
+/** Addresses and routes of the host without our own, and what tells whether they still are the same. */
+export interface ForeignNetwork {
+  readonly network: Omit<HostNetwork, 'links'>;
+  readonly digest: string;
+}
+
 /** Runs a `net` verb and returns what it printed. Throws network/conflict for somebody else's interface, else network/failed. */
 export async function runNet(keeper: KeeperPort, verb: string, request: object): Promise<unknown> {
+  const text = await printedByNet(keeper, verb, request);
+  return text.trim() === '' ? {} : JSON.parse(text);
+}
+
+async function printedByNet(keeper: KeeperPort, verb: string, request: object): Promise<string> {
   const result = await keeper.run({ args: ['net', verb, '-'], stdin: JSON.stringify(request) });
   if (result.status !== 0) {
     const code = result.status === REFUSED ? 'network/conflict' : 'network/failed';
@@ -24,7 +36,7 @@ export async function runNet(keeper: KeeperPort, verb: string, request: object):
       `cannot change the host's network (${verb}): ${result.stderr.trim() || `status ${result.status}`}`,
     );
   }
-  return result.stdout.trim() === '' ? {} : JSON.parse(result.stdout);
+  return result.stdout;
 }
 
 export async function readHostNetwork(keeper: KeeperPort): Promise<HostNetwork> {
@@ -32,12 +44,31 @@ export async function readHostNetwork(keeper: KeeperPort): Promise<HostNetwork> 
   return (await runNet(keeper, 'dump', {})) as HostNetwork;
 }
 
-/** Addresses and routes alone, without those of the interfaces named: what is left is the same whatever we have made. */
-export async function readForeignNetwork(
+/** Addresses and routes without those of the interfaces named: what is left is the same whatever we have made. */
+export async function readForeignNetwork(keeper: KeeperPort, own: readonly string[]): Promise<ForeignNetwork> {
+  const text = await printedByNet(keeper, 'dump', foreignOf(own));
+  return { network: JSON.parse(text), digest: createHash('sha256').update(text).digest('hex') };
+}
+
+/** What to ask for, to see the host's network without what is our own. */
+function foreignOf(own: readonly string[]): object {
+  return { links: false, without: own };
+}
+
+/**
+ * Makes a bridge while the host's addresses and routes are as they were `seen`, which one look in the same process settles.
+ * Else makes nothing and returns what they are now.
+ */
+export async function addBridgeIf(
   keeper: KeeperPort,
-  without: readonly string[],
-): Promise<Omit<HostNetwork, 'links'>> {
-  return (await runNet(keeper, 'dump', { links: false, without })) as HostNetwork;
+  bridge: object,
+  seen: ForeignNetwork,
+  own: readonly string[],
+): Promise<ForeignNetwork | undefined> {
+  const expected = { digest: seen.digest, ...foreignOf(own) };
+  // Our own binary's answer.
+  const answer = (await runNet(keeper, 'bridge-add', { ...bridge, expected })) as Partial<ForeignNetwork>;
+  return answer.network && answer.digest ? { network: answer.network, digest: answer.digest } : undefined;
 }
 
 /** Subnets in use on the host, without those on the interfaces in `own`. Pure. */

@@ -1,6 +1,7 @@
 import { TscError } from '../../core/index.ts';
 import type { FirewallState } from './firewall/ruleset.ts';
 import { publishedPorts } from './firewall/ruleset.ts';
+import type { ForeignNetwork } from './host-network.ts';
 import type { Endpoint, NetworkRecord, NetworkView } from './network.ts';
 import type { HeldPort } from './port-map.ts';
 import type { Attachment } from './records.ts';
@@ -18,6 +19,8 @@ export class NetworkState {
   readonly former = new Map<string, Attachment>();
   /** Address handed out last, by subnet. */
   readonly lastAddress = new Map<string, string>();
+  /** The host's addresses and routes as they were last seen: mostly what they still are. */
+  foreign: ForeignNetwork | undefined;
 
   /** Id, then name, then unique id prefix. Throws network/not-found, network/conflict. */
   find(idOrName: string): NetworkRecord {
@@ -35,6 +38,11 @@ export class NetworkState {
 
   byName(name: string): NetworkRecord | undefined {
     return [...this.networks.values()].find((network) => network.name === name);
+  }
+
+  /** Of all networks that have one of our making: what others made is theirs, its addresses and its zone in a firewall too. */
+  bridgeNames(): readonly string[] {
+    return [...this.networks.values()].flatMap((network) => (network.adopted ? [] : (network.bridge ?? [])));
   }
 
   attachment(containerId: string): Attachment {

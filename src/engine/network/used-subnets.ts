@@ -1,6 +1,13 @@
 import { TscError } from '../../core/index.ts';
 import type { NetworkContext } from './context.ts';
-import { type HostNetwork, hostSeed, readForeignNetwork, readHostNetwork, usedSubnets } from './host-network.ts';
+import {
+  type ForeignNetwork,
+  type HostNetwork,
+  hostSeed,
+  readForeignNetwork,
+  readHostNetwork,
+  usedSubnets,
+} from './host-network.ts';
 import type { NetworkRecord } from './network.ts';
 import { conflictsWith, type PoolSeed, type UsedSubnet } from './pools.ts';
 import { formatSubnet, knownSubnet } from './subnet.ts';
@@ -25,12 +32,15 @@ export async function subnetsInUse(
   context: NetworkContext,
   known?: Omit<HostNetwork, 'links'>,
 ): Promise<readonly UsedSubnet[]> {
-  // What an adopted bridge had before is its own.
-  const bridges = [...context.state.networks.values()].flatMap((network) =>
-    network.adopted ? [] : (network.bridge ?? []),
-  );
-  const host = known ?? (await readForeignNetwork(context.keeper, bridges));
-  return [...subnetsOfNetworks(context), ...usedSubnets(host, new Set(bridges))];
+  const host = known ?? (await lookAtHost(context)).network;
+  return [...subnetsOfNetworks(context), ...usedSubnets(host, new Set(context.state.bridgeNames()))];
+}
+
+/** The host as it is now, but for what is ours; remembered. */
+export async function lookAtHost(context: NetworkContext): Promise<ForeignNetwork> {
+  const foreign = await readForeignNetwork(context.keeper, context.state.bridgeNames());
+  context.state.foreign = foreign;
+  return foreign;
 }
 
 /** Without what an interface of the host has itself: a network that is to be on it may have just that. Pure. */
