@@ -117,7 +117,7 @@ async function guardAgain(context: NetworkContext, bridges: Bridges, host: HostN
     .filter(isBridged)
     .filter((network) => present.has(network.bridge));
   if (standing.length === 0) return;
-  const loaded = await context.firewall.isLoaded();
+  const loaded = await context.firewall.adopt();
   if (!loaded && context.state.sandboxes.size === 0) return;
   if (!loaded)
     await setRouteLocalnet(

@@ -1,5 +1,6 @@
 import { TscError } from '../../../core/index.ts';
 import type { KeeperPort } from '../keeper-port.ts';
+import { parseTable, renderTransition, type TableText } from './live-table.ts';
 import { hasAllRules, renderChange, renderRemoval, renderTable } from './render-nft.ts';
 import type { Ruleset } from './ruleset.ts';
 
@@ -7,6 +8,11 @@ import type { Ruleset } from './ruleset.ts';
 export interface Firewall {
   /** Makes the table be this one. Calls that come while one is under way are answered by one later transaction. */
   apply(ruleset: Ruleset): Promise<void>;
+  /**
+   * Looks at the table that an earlier life of the daemon left, so that the first apply changes only what differs. Whether it is
+   * there with all its rules.
+   */
+  adopt(): Promise<boolean>;
   /** Whether the table is still there with all its rules. */
   isLoaded(): Promise<boolean>;
   /** Whether this life of the daemon has applied anything. */
@@ -51,6 +57,9 @@ class Coalescer {
 /** A firewall of nft: whole table first, element changes afterwards. `jump` is told when the table comes and goes. */
 export function createNftFirewall(keeper: KeeperPort, table: string, nft: string): Firewall {
   let applied: Ruleset | undefined;
+  let standing: TableText | undefined;
+  const list = (...options: readonly string[]) =>
+    keeper.run({ file: nft, args: [...options, 'list', 'table', 'inet', table] });
   const transact: Transact = async (script) => {
     const result = await keeper.run({ file: nft, args: ['-f', '-'], stdin: script });
     if (result.status !== 0) {
@@ -60,34 +69,47 @@ export function createNftFirewall(keeper: KeeperPort, table: string, nft: string
     }
   };
   const carry = async (ruleset: Ruleset): Promise<void> => {
-    const change = applied ? renderChange(applied, ruleset) : renderTable(ruleset);
-    if (change === '') return;
+    const whole = renderTable(ruleset);
+    const changes = applied ? [renderChange(applied, ruleset)] : standing && transition(table, standing, whole);
+    standing = undefined;
     try {
-      await transact(change);
+      for (const change of changes ?? [whole]) if (change !== '') await transact(change);
     } catch (error) {
-      if (!applied) throw error;
+      if (!changes) throw error;
       // Somebody changed or removed our table: the whole table puts it right.
       applied = undefined;
-      await transact(renderTable(ruleset));
+      await transact(whole);
     }
     applied = ruleset;
   };
   const coalescer = new Coalescer(carry);
   return {
     apply: (ruleset) => coalescer.push(ruleset),
+    async adopt() {
+      const { status, stdout } = await list();
+      standing = status === 0 ? parseTable(stdout) : undefined;
+      return status === 0 && hasAllRules(stdout);
+    },
     async isLoaded() {
-      const result = await keeper.run({ file: nft, args: ['-t', 'list', 'table', 'inet', table] });
-      return result.status === 0 && hasAllRules(result.stdout);
+      const { status, stdout } = await list('-t');
+      return status === 0 && hasAllRules(stdout);
     },
     isApplied: () => applied !== undefined,
     forget() {
       applied = undefined;
+      standing = undefined;
     },
     async remove() {
       applied = undefined;
+      standing = undefined;
       await transact(renderRemoval(table));
     },
   };
+}
+
+function transition(table: string, standing: TableText, whole: string): readonly string[] | undefined {
+  const wanted = parseTable(whole);
+  return wanted && renderTransition(table, standing, wanted);
 }
 
 /** A firewall that only remembers; for tests of what uses one. */
@@ -103,6 +125,7 @@ export function createMemoryFirewall(): Firewall & { current(): Ruleset | undefi
     transactions,
     current: () => applied,
     apply: (ruleset) => coalescer.push(ruleset),
+    adopt: async () => applied !== undefined,
     isLoaded: async () => applied !== undefined,
     isApplied: () => applied !== undefined,
     forget() {
