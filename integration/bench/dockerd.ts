@@ -43,14 +43,22 @@ async function fetchDockerd(): Promise<string> {
   return root;
 }
 
-/**
- * A dockerd of its own in its own network and mount namespace, or in the network namespace given: the machine's firewall stays
- * untouched.
- */
-export async function startDockerd(directory: string, runDirectory: string, network?: string): Promise<Contender> {
+export interface DockerdOptions {
+  /** Path of a network namespace; a new one unless told. */
+  readonly network?: string;
+  /** A directory with programs that go before the machine's. */
+  readonly programs?: string;
+}
+
+/** A dockerd of its own in network and mount namespaces of its own: the machine's firewall stays untouched. */
+export async function startDockerd(
+  directory: string,
+  runDirectory: string,
+  { network, programs }: DockerdOptions = {},
+): Promise<Contender> {
   const root = await fetchDockerd();
   const socket = join(directory, 'docker.sock');
-  const path = ['usr/sbin', 'usr/bin'].map((part) => join(root, part)).join(':');
+  const path = [...(programs ? [programs] : []), join(root, 'usr/sbin'), join(root, 'usr/bin')].join(':');
   const log = openSync(join(directory, 'dockerd.log'), 'a');
   const command = [
     'ip link set lo up; exec dockerd',

@@ -32,7 +32,7 @@ describe('beside a dockerd on one host', { timeout: WORK_MS }, () => {
   }
 
   async function start(): Promise<void> {
-    dockerd = await startDockerd(directory, join(directory, 'run'), world.host.path);
+    dockerd = await startDockerd(directory, join(directory, 'run'), { network: world.host.path });
   }
 
   /** Their container with a published port, made once and started again. */

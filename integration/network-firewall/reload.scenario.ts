@@ -110,6 +110,10 @@ table ${family} filter {
     );
     expect(await web.probe('tcp', NEIGHBOUR_6, 7000)).toMatch(/^neighbour saw /);
     expect(await world.neighbour.probe('tcp', HOST, 8080)).toBe(`web saw ${NEIGHBOUR}`);
+    // The rule that stands for all bridges does not stand for one that was named.
+    await world.service.create({ name: 'named', options: { 'com.docker.network.bridge.name': 'mybridge' } });
+    const named = await world.start('named', [{ network: 'named' }]);
+    expect(await named.probe('tcp', NEIGHBOUR, 7000)).toBe(`neighbour saw ${HOST}`);
     // What our own table closes stays closed.
     expect(await world.neighbour.probe('tcp', web.address, 80)).toBe('timeout');
     expect(await other.probe('tcp', web.address, 80)).toBe('timeout');
@@ -155,7 +159,7 @@ table ${family} filter {
     await guardian.stop();
     for (const { endpoints } of world.service.list())
       for (const { containerId } of endpoints) await world.service.release(containerId);
-    await world.service.removeAll(['front', 'back']);
+    await world.service.removeAll(['front', 'back', 'named']);
     await world.service.dismantle();
     for (const family of ['ip', 'ip6']) {
       const shown = await world.host.run(NFT, 'list', 'chain', family, 'filter', 'DOCKER-USER');

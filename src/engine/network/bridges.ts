@@ -1,3 +1,4 @@
+import { createKeyedLock } from '../state/index.ts';
 import { adoptBridge, isAdopted, leaveBridge } from './adopt-bridge.ts';
 import type { NetworkContext } from './context.ts';
 import { passDocker, unpassDocker } from './firewall/docker-user.ts';
@@ -30,14 +31,22 @@ export function applyFirewall(context: NetworkContext): Promise<void> {
   return context.firewall.apply(buildRuleset(context.state.firewallState(context.instance)));
 }
 
-/** Lets our packets through the firewalls of others, where there are any. */
-export async function passOthers(context: NetworkContext): Promise<void> {
-  await Promise.all([passDocker(context), passFirewalld(context, context.state.bridgeNames())]);
+const others = createKeyedLock();
+
+/** Lets our packets through the firewalls of others, where there are any and as long as our own table judges them. */
+export function passOthers(context: NetworkContext): Promise<void> {
+  return others.run(context.instance, async () => {
+    if (!context.firewall.isApplied()) return;
+    const names = context.state.bridgeNames();
+    await Promise.all([passDocker(context, names), passFirewalld(context, names)]);
+  });
 }
 
 /** The inverse. */
-export async function unpassOthers(context: NetworkContext): Promise<void> {
-  await Promise.all([unpassDocker(context), unpassFirewalld(context, context.state.bridgeNames())]);
+export function unpassOthers(context: NetworkContext): Promise<void> {
+  return others.run(context.instance, async () => {
+    await Promise.all([unpassDocker(context), unpassFirewalld(context, context.state.bridgeNames())]);
+  });
 }
 
 /** Whether loopback addresses may travel over these bridges (published ports on 127.0.0.1). */
@@ -61,6 +70,7 @@ export class Bridges {
   readonly #made = new Map<string, Promise<void>>();
   readonly #guarded = new Map<string, Promise<void>>();
   #hostReady: Promise<unknown> | undefined;
+  #passed: Promise<void> | undefined;
   #ipv6Ready: Promise<unknown> | undefined;
 
   constructor(context: NetworkContext) {
@@ -91,19 +101,16 @@ export class Bridges {
   guard(network: BridgedNetwork): Promise<void> {
     return once(this.#guarded, network.bridge, async () => {
       await this.make(network);
-      this.#hostReady ??= this.#prepareHost();
+      this.#hostReady ??= enableForwarding(this.#context.keeper);
       await this.#hostReady;
       if (network.pool6 && !network.internal) await this.#forwardIpv6();
       await applyFirewall(this.#context);
       // The name that stands for all bridges does not stand for one that was named.
-      if (!network.bridge.startsWith(`${this.#context.instance}-`)) await passOthers(this.#context);
+      const isNamed = !network.bridge.startsWith(`${this.#context.instance}-`);
+      if (isNamed || !this.#passed) this.#passed = passOthers(this.#context);
+      await this.#passed;
       await setRouteLocalnet(this.#context, [network.bridge], true);
     });
-  }
-
-  async #prepareHost(): Promise<void> {
-    await enableForwarding(this.#context.keeper);
-    await passOthers(this.#context);
   }
 
   /** The host routes IPv6 from the first network on that has it. */
@@ -145,6 +152,7 @@ export class Bridges {
     this.#made.clear();
     this.#guarded.clear();
     this.#hostReady = undefined;
+    this.#passed = undefined;
     this.#ipv6Ready = undefined;
   }
 }

@@ -236,6 +236,7 @@ async function resolvConfOf(context: NetworkContext, attachment: Attachment): Pr
 }
 
 function upkeepActs(context: NetworkContext, bridges: Bridges): UpkeepActs {
+  const lock = createKeyedLock();
   // As text: what it means is decided where it is used.
   let resolver = '';
   const readResolver = async () => JSON.stringify(await readHostResolver(context));
@@ -254,23 +255,7 @@ function upkeepActs(context: NetworkContext, bridges: Bridges): UpkeepActs {
       resolver = now;
       return true;
     },
-    async checkFirewall() {
-      if (!context.firewall.isApplied()) return false;
-      if (await context.firewall.isLoaded()) {
-        await passOthers(context);
-        return false;
-      }
-      const names = [...context.state.networks.values()].filter(isBridged).map((network) => network.bridge);
-      const standing = names.filter((name) => bridges.isGuarded(name));
-      // A bridge that is gone too must not keep the others open.
-      await setRouteLocalnet(context, standing, false).catch(() => undefined);
-      context.firewall.forget();
-      await applyFirewall(context);
-      await applyEgress(context);
-      await setRouteLocalnet(context, standing, true);
-      await passOthers(context);
-      return true;
-    },
+    checkFirewall: () => lock.run('firewall', () => checkFirewall(context, bridges)),
     async watchFirewall() {
       if (!context.firewall.isApplied()) return 'idle';
       const request = { table: context.instance, seconds: WATCH_SECONDS };
@@ -281,13 +266,34 @@ function upkeepActs(context: NetworkContext, bridges: Bridges): UpkeepActs {
       const line = await adviseUfw(context);
       return line === undefined ? [] : [line];
     },
-    async dismantle() {
-      await bridges.remove([...context.state.networks.values()].filter(isBridged));
-      await dismantleParents(context);
-      if (context.firewall.isApplied() || (await context.firewall.isLoaded())) await context.firewall.remove();
-      await unpassOthers(context);
-      await removeEgress(context);
-      bridges.forget();
-    },
+    // Not beside a check, which would put back what has just gone.
+    dismantle: () => lock.run('firewall', () => dismantle(context, bridges)),
   };
+}
+
+async function checkFirewall(context: NetworkContext, bridges: Bridges): Promise<boolean> {
+  if (!context.firewall.isApplied()) return false;
+  if (await context.firewall.isLoaded()) {
+    await passOthers(context);
+    return false;
+  }
+  const names = [...context.state.networks.values()].filter(isBridged).map((network) => network.bridge);
+  const standing = names.filter((name) => bridges.isGuarded(name));
+  // A bridge that is gone too must not keep the others open.
+  await setRouteLocalnet(context, standing, false).catch(() => undefined);
+  context.firewall.forget();
+  await applyFirewall(context);
+  await applyEgress(context);
+  await setRouteLocalnet(context, standing, true);
+  await passOthers(context);
+  return true;
+}
+
+async function dismantle(context: NetworkContext, bridges: Bridges): Promise<void> {
+  await bridges.remove([...context.state.networks.values()].filter(isBridged));
+  await dismantleParents(context);
+  if (context.firewall.isApplied() || (await context.firewall.isLoaded())) await context.firewall.remove();
+  await unpassOthers(context);
+  await removeEgress(context);
+  bridges.forget();
 }

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { KeeperPort } from '../keeper-port.ts';
 import type { NetworkRecord } from '../network.ts';
-import { renderJump, taggedHandles } from './docker-user.ts';
 import { createMemoryFirewall, createNftFirewall, type Firewall } from './firewall.ts';
 import { renderChange, renderTable } from './render-nft.ts';
 import { buildRuleset, type PublishedPort, publishedPorts } from './ruleset.ts';
@@ -403,18 +402,5 @@ describe('nft firewall', () => {
     });
     await firewall.apply(build([network(1)], [port(8081)]));
     expect(transactions.at(-1)).toContain('tcp . 8081');
-  });
-});
-
-describe('beside Docker', () => {
-  it('our rules are tagged, and only tagged ones are ours', () => {
-    expect(renderJump('tsc', 'ip6')).toContain('insert rule ip6 filter DOCKER-USER iifname "tsc-*" accept');
-    expect(renderJump('tsc', 'ip')).toBe(
-      'insert rule ip filter DOCKER-USER iifname "tsc-*" accept comment "tscompose:tsc"\n' +
-        'insert rule ip filter DOCKER-USER oifname "tsc-*" accept comment "tscompose:tsc"\n',
-    );
-    const rule = (handle: number, comment?: string) => ({ rule: { handle, ...(comment && { comment }) } });
-    const listing = { nftables: [{ metainfo: {} }, rule(3), rule(4, 'tscompose:tsc'), rule(5, 'tscompose:other')] };
-    expect(taggedHandles(JSON.stringify(listing), 'tsc')).toEqual([4]);
   });
 });

@@ -1,4 +1,5 @@
 import type { KeeperPort } from '../keeper-port.ts';
+import { bridgePatterns } from './bridge-patterns.ts';
 
 /**
  * firewalld rejects what is forwarded from interfaces of no zone, whatever our table says. Our bridges are bound to its zone
@@ -17,11 +18,6 @@ async function listTable({ keeper, nft }: Firewalld): Promise<string | undefined
   return result.status === 0 ? result.stdout : undefined;
 }
 
-/** Names for the zone: all bridges of the instance, and those whose names were given. Pure. */
-export function zoneInterfaces(instance: string, bridges: readonly string[]): readonly string[] {
-  return [`${instance}-+`, ...bridges.filter((name) => !name.startsWith(`${instance}-`))];
-}
-
 function isBound(listing: string, name: string): boolean {
   return listing.includes(`iifname "${name.replace(/\+$/, '*')}" goto filter_IN_trusted`);
 }
@@ -30,7 +26,7 @@ function isBound(listing: string, name: string): boolean {
 export async function passFirewalld(tools: Firewalld, bridges: readonly string[]): Promise<void> {
   const listing = await listTable(tools);
   if (listing === undefined) return;
-  for (const name of zoneInterfaces(tools.instance, bridges)) {
+  for (const name of bridgePatterns(tools.instance, bridges)) {
     if (isBound(listing, name)) continue;
     await tools.keeper.run({ file: tools.firewallCmd, args: ['--zone=trusted', `--add-interface=${name}`] });
   }
@@ -40,7 +36,7 @@ export async function passFirewalld(tools: Firewalld, bridges: readonly string[]
 export async function unpassFirewalld(tools: Firewalld, bridges: readonly string[]): Promise<void> {
   const listing = await listTable(tools);
   if (listing === undefined) return;
-  for (const name of zoneInterfaces(tools.instance, bridges)) {
+  for (const name of bridgePatterns(tools.instance, bridges)) {
     if (!isBound(listing, name)) continue;
     await tools.keeper.run({ file: tools.firewallCmd, args: ['--zone=trusted', `--remove-interface=${name}`] });
   }
