@@ -1,3 +1,3 @@
 import { takesBlows } from './killed.ts';
 
-takesBlows(300, 3_600_000);
+takesBlows({ count: 300, timeout: 3_600_000 });

@@ -1,3 +1,3 @@
 import { takesBlows } from './killed.ts';
 
-takesBlows(12, 240_000);
+takesBlows({ count: 12, timeout: 240_000 });

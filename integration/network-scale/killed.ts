@@ -1,3 +1,5 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { runProgram } from '../../src/host/index.ts';
@@ -5,32 +7,59 @@ import { startTestDaemon, type TestDaemon, waitUntil } from '../kit/daemon.ts';
 import { isAlive } from '../kit/keeper.ts';
 import { leftovers } from '../kit/ledger.ts';
 
-/** Who is killed, and how long after the work began. */
+/** Who is killed, in what, and how long after that began. */
 interface Blow {
   readonly who: 'daemon' | 'keeper';
+  /** In the midst of work, while everything is removed, or once more while the daemon recovers from the blow before. */
+  readonly during: 'work' | 'down' | 'recovery';
   readonly afterMs: number;
 }
 
-const NETWORKS = ['one', 'two', 'three'];
-/** Twice the time that one round of the work takes on an idle machine. */
-const ROUND_MS = 600;
+const BLOWS = [
+  { who: 'daemon', during: 'work' },
+  { who: 'daemon', during: 'recovery' },
+  { who: 'daemon', during: 'down' },
+  { who: 'keeper', during: 'work' },
+  { who: 'daemon', during: 'work' },
+  { who: 'keeper', during: 'down' },
+] as const;
 
-/** `count` blows spread evenly over the work, every fourth of them at the keeper; the seed moves them a little. */
+const NETWORKS = ['one', 'two', 'three'];
+/** Twice the time that each takes on an idle machine. */
+const LENGTH_MS = { work: 600, down: 400, recovery: 500 } as const;
+
+/** `count` blows of every kind, spread evenly over what they fall into; the seed moves them a little. */
 function blows(count: number, seed: number): readonly Blow[] {
-  return Array.from({ length: count }, (_, index) => ({
-    who: index % 4 === 3 ? 'keeper' : 'daemon',
-    afterMs: Math.round(((index + ((seed * 7919) % 1000) / 1000) * ROUND_MS) / count),
-  }));
+  const part = (index: number) => (index + ((seed * 7919) % 1000) / 1000) / count;
+  return Array.from({ length: count }, (_, index) => {
+    const blow = BLOWS[index % BLOWS.length] ?? BLOWS[0];
+    return { ...blow, afterMs: Math.round(part(index) * LENGTH_MS[blow.during]) };
+  });
+}
+
+/** Makes network namespaces with links all the time and lets them go: the kernel takes away those of others late. */
+const CHURN = `while :; do
+  unshare --net sh -c 'ip link add a type veth peer name b; ip link add c type bridge; ip link set b master c; ip link set c up'
+done`;
+
+export interface TakesBlowsOptions {
+  readonly count: number;
+  readonly timeout: number;
+  /** How many make and remove network namespaces beside it. */
+  readonly churners?: number;
 }
 
 /** A scenario of its own daemon that takes `count` blows, one after the other. */
-export function takesBlows(count: number, timeout: number): void {
+export function takesBlows({ count, timeout, churners = 0 }: TakesBlowsOptions): void {
   let daemon: TestDaemon;
+  let churn: readonly ChildProcess[] = [];
   beforeAll(async () => {
     daemon = await startTestDaemon();
     await daemon.importBusybox();
+    churn = Array.from({ length: churners }, () => spawn('/bin/sh', ['-c', CHURN], { stdio: 'ignore' }));
   });
   afterAll(async () => {
+    for (const each of churn) each.kill('SIGKILL');
     expect(leftovers(await daemon.stop())).toEqual([]);
   });
   it('leaves nothing of networks, whenever daemon or keeper are killed', { timeout }, async () => {
@@ -42,18 +71,48 @@ export function takesBlows(count: number, timeout: number): void {
  * Networks and containers with published ports made and taken away, until the blow falls; then daemon (and keeper) come back and
  * everything is removed. Returns what is left of it in the kernel.
  */
-async function strike(daemon: TestDaemon, { who, afterMs }: Blow): Promise<readonly string[]> {
-  const victim = who === 'keeper' ? daemon.keeperPid : await daemon.daemonPid();
+async function strike(daemon: TestDaemon, { who, during, afterMs }: Blow): Promise<readonly string[]> {
   const over = new AbortController();
   const work = keepBusy(daemon, over.signal);
-  await delay(afterMs);
-  process.kill(victim, 'SIGKILL');
-  await waitUntil(20_000, async () => !(await isAlive(victim)));
+  if (during === 'work') await delay(afterMs);
+  else {
+    await delay(LENGTH_MS.work / 3);
+    over.abort();
+    await work;
+  }
+  const down = during === 'down' ? removeAll(daemon).catch(() => undefined) : undefined;
+  if (down) await delay(afterMs);
+  const victim = who === 'keeper' ? daemon.keeperPid : await daemon.daemonPid();
+  await kill(victim);
   over.abort();
-  await work;
+  await Promise.all([work, down]);
+  if (during === 'recovery') {
+    const successor = await childOf(daemon.keeperPid);
+    await delay(afterMs);
+    await kill(successor);
+  }
   await daemon.revive();
   await removeAll(daemon);
   return remains(daemon);
+}
+
+async function kill(pid: number): Promise<void> {
+  process.kill(pid, 'SIGKILL');
+  await waitUntil(20_000, async () => !(await isAlive(pid)));
+}
+
+/** The daemon that the keeper has started again, which does not answer yet. */
+async function childOf(keeper: number): Promise<number> {
+  let found = 0;
+  await waitUntil(20_000, async () => {
+    const children = await readFile(`/proc/${keeper}/task/${keeper}/children`, 'utf8');
+    for (const pid of children.split(' ').filter((text) => text !== '')) {
+      const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+      if (command.includes('\0--daemon\0')) found = Number(pid);
+    }
+    return found > 0;
+  });
+  return found;
 }
 
 /** Rounds of work; calls that the blow cuts short or that fail for what it left are none of this test's business. */
