@@ -77,4 +77,11 @@ describe('the firewall of a daemon that starts again', () => {
     await world.restartService();
     expect(await content()).toEqual(before);
   });
+
+  it('what others do between two watches is noticed by the next', async () => {
+    while ((await world.service.watchFirewall()) !== 'quiet') await world.service.checkFirewall();
+    await load(`flush chain ${TABLE} entering`);
+    expect(await world.service.watchFirewall()).toBe('changed');
+    expect(await world.service.checkFirewall()).toBe(true);
+  });
 });

@@ -108,7 +108,8 @@ async function childOf(keeper: number): Promise<number> {
     const children = await readFile(`/proc/${keeper}/task/${keeper}/children`, 'utf8');
     for (const pid of children.split(' ').filter((text) => text !== '')) {
       const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-      if (command.includes('\0--daemon\0')) found = Number(pid);
+      // A child that is still a copy of the keeper has its command, which ends with the daemon's.
+      if (command.includes('\0--daemon\0') && !command.includes('\0keeper\0')) found = Number(pid);
     }
     return found > 0;
   });

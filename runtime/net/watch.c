@@ -1,5 +1,6 @@
 /* What others do to the firewall, as the kernel tells it: a reload of theirs may flush our table, and Docker makes the
  * chain late that our packets must pass (N03, F48). */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
@@ -21,6 +22,8 @@
 /* Changes to the chains of others come in bursts: one answer for all of them. A loss of ours is told at once. */
 #define QUIET_MS 20
 #define BURST_MS 300
+/* Transactions between two watches may have been anything: time for one answer to all of them. */
+#define UNSEEN_MS 1000
 
 /* Chains of other programs that carry a rule of ours. */
 static const char *const guests[] = {"DOCKER-USER"};
@@ -83,8 +86,20 @@ static enum change judge(const struct nlmsghdr *message, const char *table) {
   }
 }
 
-/* The enum change, the greatest that was among it. More than the socket holds counts as ours. */
-static int take(int fd, const char *table, char *buffer, struct err *err) {
+/* The number of the transaction that a message tells, if it does. */
+static void note_generation(const struct nlmsghdr *message, uint32_t *generation) {
+  const struct nlattr *id = nl_find(message, sizeof(struct nfgenmsg), NFTA_GEN_ID);
+  if (message->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN) && id != NULL &&
+      nl_size(id) == sizeof(*generation)) {
+    uint32_t number;
+    memcpy(&number, nl_data(id), sizeof(number));
+    *generation = ntohl(number);
+  }
+}
+
+/* The enum change, the greatest that was among it. More than the socket holds counts as ours. `generation` becomes that
+   of the last transaction. */
+static int take(int fd, const char *table, uint32_t *generation, char *buffer, struct err *err) {
   ssize_t size = recv(fd, buffer, RECEIVE_SIZE, MSG_DONTWAIT | MSG_TRUNC);
   if (size < 0) {
     return errno == EAGAIN || errno == EINTR ? 0 : errno == ENOBUFS ? OURS : err_errno(err, "cannot receive");
@@ -98,27 +113,37 @@ static int take(int fd, const char *table, char *buffer, struct err *err) {
        message = NLMSG_NEXT(message, left)) {
     enum change change = judge(message, table);
     greatest = change > greatest ? change : greatest;
+    note_generation(message, generation);
   }
   return greatest;
 }
 
-static int ignore_table(const struct nlmsghdr *message, void *context) {
-  (void)message, (void)context;
+static int each_answer(const struct nlmsghdr *message, void *context) {
+  note_generation(message, context);
   return 0;
 }
 
-/* 1: the table is not there. */
-static int is_lost(const char *table, struct err *err) {
-  cleanup_close int nl = -1;
+struct watching {
+  int events;
+  int questions;
+  const char *table;
+  bool unseen; /* something happened that nobody looked at */
+  uint32_t generation;
+};
+
+/* 1: the table is not there. `generation` becomes that of the last transaction, whosever it was. */
+static int look(struct watching *watching, struct err *err) {
   cleanup_nl_batch struct nl_batch batch = NL_BATCH_INIT;
   struct nfgenmsg fixed = {.nfgen_family = NFPROTO_INET, .version = NFNETLINK_V0};
-  int r = nl_open(NETLINK_NETFILTER, &nl, err);
+  nl_begin(&batch, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETGEN, NLM_F_ACK, &fixed, sizeof(fixed));
+  int r = nl_query(watching->questions, &batch, each_answer, &watching->generation, err);
   if (r < 0) {
     return r;
   }
+  nl_reset(&batch);
   nl_begin(&batch, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETTABLE, NLM_F_ACK, &fixed, sizeof(fixed));
-  nl_put_text(&batch, NFTA_TABLE_NAME, table);
-  r = nl_query(nl, &batch, ignore_table, NULL, err);
+  nl_put_text(&batch, NFTA_TABLE_NAME, watching->table);
+  r = nl_query(watching->questions, &batch, each_answer, &watching->generation, err);
   return r == -ENOENT ? 1 : r;
 }
 
@@ -128,27 +153,30 @@ static long long clock_ms(void) {
   return at.tv_sec * 1000LL + at.tv_nsec / 1000000;
 }
 
-/* Until ours is touched, or theirs and it has been quiet for a moment, or the time is up. */
-static int wait_change(int fd, const char *table, long long ms, struct err *err) {
+/* 1: ours was touched, or theirs and it has been quiet for a moment; 0: the time is up. */
+static int wait_change(struct watching *watching, long long ms, struct err *err) {
   cleanup_free char *buffer = malloc(RECEIVE_SIZE);
-  long long end = clock_ms() + ms;
+  long long end = clock_ms() + (watching->unseen ? UNSEEN_MS : ms);
   bool changed = false;
   if (buffer == NULL) {
     return err_oom(err);
   }
   for (;;) {
     long long left = end - clock_ms();
-    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    struct pollfd wait = {.fd = watching->events, .events = POLLIN};
     int r = left <= 0 ? 0 : poll(&wait, 1, (int)(changed && left > QUIET_MS ? QUIET_MS : left));
     if (r < 0 && errno != EINTR) {
       return err_errno(err, "cannot wait");
     }
     if (r == 0) {
-      return changed ? 1 : 0;
+      return changed || watching->unseen ? 1 : 0;
     }
-    r = take(fd, table, buffer, err);
-    if (r < 0 || r == OURS) {
+    r = take(watching->events, watching->table, &watching->generation, buffer, err);
+    if (r < 0) {
       return r;
+    }
+    if (r == OURS) {
+      return 1;
     }
     if (r == GUEST && !changed) {
       changed = true;
@@ -157,24 +185,58 @@ static int wait_change(int fd, const char *table, long long ms, struct err *err)
   }
 }
 
-int verb_watch_firewall(const struct json *request, struct str *out, struct err *err) {
-  cleanup_close int nl = -1;
-  const char *table = NULL;
-  long long seconds = 0;
+/* Whoever closes the sockets last waits until the kernel has freed what was removed, some 10 ms: a child, which ends
+   after us. */
+static void leave_open(void) {
+  pid_t parent = getpid();
+  if (fork() != 0) {
+    return;
+  }
+  (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+  while (getppid() == parent) {
+    (void)pause();
+  }
+  _exit(0);
+}
+
+static int watch(struct watching *watching, long long seen, long long ms, struct str *out, struct err *err) {
   int group = NFNLGRP_NFTABLES;
-  int r = json_need_string(request, "table", &table, err);
+  if (setsockopt(watching->events, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0) {
+    return err_errno(err, "cannot follow the firewall");
+  }
+  /* Asked for after joining, so that nothing happens unseen between the two. */
+  int lost = look(watching, err);
+  watching->unseen = watching->generation != (uint32_t)seen;
+  int changed = lost == 0 ? wait_change(watching, ms, err) : lost;
+  if (changed > 0 && lost == 0) {
+    lost = look(watching, err);
+  }
+  if (changed < 0 || lost < 0) {
+    return changed < 0 ? changed : lost;
+  }
+  if (changed > 0) {
+    leave_open();
+  }
+  return str_addf(out, "{\"changed\":%s,\"lost\":%s,\"generation\":%u}\n", changed > 0 ? "true" : "false",
+                  lost > 0 ? "true" : "false", watching->generation);
+}
+
+int verb_watch_firewall(const struct json *request, struct str *out, struct err *err) {
+  cleanup_close int events = -1;
+  cleanup_close int questions = -1;
+  struct watching watching = {0};
+  long long seconds = 0, seen = 0;
+  int r = json_need_string(request, "table", &watching.table, err);
   r = r < 0 ? r : json_need_long(request, "seconds", 0, 3600, &seconds, err);
-  r = r < 0 ? r : nl_open(NETLINK_NETFILTER, &nl, err);
+  r = r < 0 ? r : json_long_at(request, "generation", 0, UINT32_MAX, &seen, err);
+  r = r < 0 ? r : nl_open(NETLINK_NETFILTER, &events, err);
+  r = r < 0 ? r : nl_open(NETLINK_NETFILTER, &questions, err);
   if (r < 0) {
     return r;
   }
   /* Nobody would read the answer any more. */
   (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (setsockopt(nl, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0) {
-    return err_errno(err, "cannot follow the firewall");
-  }
-  /* Asked for after joining, so that nothing happens unseen between the two. */
-  r = is_lost(table, err);
-  r = r == 0 ? wait_change(nl, table, seconds * 1000, err) : r;
-  return r < 0 ? r : str_addf(out, "{\"changed\":%s}\n", r > 0 ? "true" : "false");
+  watching.events = events;
+  watching.questions = questions;
+  return watch(&watching, seen, seconds * 1000, out, err);
 }

@@ -31,6 +31,13 @@ export function applyFirewall(context: NetworkContext): Promise<void> {
   return context.firewall.apply(buildRuleset(context.state.firewallState(context.instance)));
 }
 
+/** Bridges whose containers are reached at their own addresses, by some or by all. */
+export function routedBridges(context: NetworkContext): readonly string[] {
+  return [...context.state.networks.values()].flatMap(({ bridge, internal, routed, unprotected, trusted }) =>
+    bridge && !internal && (routed ?? unprotected ?? trusted) ? [bridge] : [],
+  );
+}
+
 const others = createKeyedLock();
 
 /** Lets our packets through the firewalls of others, where there are any and as long as our own table judges them. */
@@ -38,7 +45,7 @@ export function passOthers(context: NetworkContext): Promise<void> {
   return others.run(context.instance, async () => {
     if (!context.firewall.isApplied()) return;
     const names = context.state.bridgeNames();
-    await Promise.all([passDocker(context, names), passFirewalld(context, names)]);
+    await Promise.all([passDocker(context, names), passFirewalld(context, names, routedBridges(context))]);
   });
 }
 
@@ -105,9 +112,10 @@ export class Bridges {
       await this.#hostReady;
       if (network.pool6 && !network.internal) await this.#forwardIpv6();
       await applyFirewall(this.#context);
-      // The name that stands for all bridges does not stand for one that was named.
+      // The name that stands for all bridges does not stand for one that was named, nor for what routed ones need.
       const isNamed = !network.bridge.startsWith(`${this.#context.instance}-`);
-      if (isNamed || !this.#passed) this.#passed = passOthers(this.#context);
+      const isApart = isNamed || routedBridges(this.#context).includes(network.bridge);
+      if (isApart || !this.#passed) this.#passed = passOthers(this.#context);
       await this.#passed;
       await setRouteLocalnet(this.#context, [network.bridge], true);
     });

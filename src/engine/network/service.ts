@@ -7,6 +7,7 @@ import {
   isAddressed,
   isBridged,
   passOthers,
+  routedBridges,
   setRouteLocalnet,
   unpassOthers,
 } from './bridges.ts';
@@ -15,6 +16,7 @@ import type { HostFiles, NetworkContext } from './context.ts';
 import { checkRemovable, createNetwork, PREDEFINED, removeNetworks, settleDefault } from './create-network.ts';
 import { applyEgress, isWatched, removeEgress } from './egress/apply-egress.ts';
 import { createNftFirewall } from './firewall/firewall.ts';
+import { adviseFirewalld } from './firewall/firewalld.ts';
 import { adviseUfw } from './firewall/ufw.ts';
 import { runNet } from './host-network.ts';
 import type { KeeperPort } from './keeper-port.ts';
@@ -79,6 +81,14 @@ type UpkeepActs = Pick<
 
 /** How long one look at the firewall lasts: so long a process of it may outlive the last container. */
 const WATCH_SECONDS = 5;
+/** What `net watch-firewall` prints. */
+interface WatchAnswer {
+  readonly changed: boolean;
+  /** Our table is not there at all. */
+  readonly lost?: boolean;
+  /** Absent from a binary that is older than we. */
+  readonly generation?: number;
+}
 type ContainerActs = Omit<NetworkService, keyof NetworkActs | keyof UpkeepActs>;
 
 /** Networks come and go one after the other: names and subnets are chosen from what is there. */
@@ -239,6 +249,9 @@ function upkeepActs(context: NetworkContext, bridges: Bridges): UpkeepActs {
   const lock = createKeyedLock();
   // As text: what it means is decided where it is used.
   let resolver = '';
+  /** The last change of any firewall that was looked at. */
+  let generation = 0;
+  let lost = false;
   const readResolver = async () => JSON.stringify(await readHostResolver(context));
   return {
     async recover(isKnown) {
@@ -255,25 +268,34 @@ function upkeepActs(context: NetworkContext, bridges: Bridges): UpkeepActs {
       resolver = now;
       return true;
     },
-    checkFirewall: () => lock.run('firewall', () => checkFirewall(context, bridges)),
+    checkFirewall: () =>
+      lock.run('firewall', () => {
+        const known = lost;
+        lost = false;
+        return checkFirewall(context, bridges, known);
+      }),
     async watchFirewall() {
       if (!context.firewall.isApplied()) return 'idle';
-      const request = { table: context.instance, seconds: WATCH_SECONDS };
-      const answer = (await runNet(context.keeper, 'watch-firewall', request)) as { readonly changed: boolean };
+      const request = { table: context.instance, seconds: WATCH_SECONDS, generation };
+      // Our own binary's answer.
+      const answer = (await runNet(context.keeper, 'watch-firewall', request)) as WatchAnswer;
+      generation = answer.generation ?? 0;
+      lost = answer.lost ?? false;
       return answer.changed ? 'changed' : 'quiet';
     },
     async advice() {
-      const line = await adviseUfw(context);
-      return line === undefined ? [] : [line];
+      const lines = await Promise.all([adviseUfw(context), adviseFirewalld(context, routedBridges(context))]);
+      return lines.flatMap((line) => line ?? []);
     },
     // Not beside a check, which would put back what has just gone.
     dismantle: () => lock.run('firewall', () => dismantle(context, bridges)),
   };
 }
 
-async function checkFirewall(context: NetworkContext, bridges: Bridges): Promise<boolean> {
+/** A table that is known to be lost is not looked for again: until it is back, our bridges are open. */
+async function checkFirewall(context: NetworkContext, bridges: Bridges, isLost: boolean): Promise<boolean> {
   if (!context.firewall.isApplied()) return false;
-  if (await context.firewall.isLoaded()) {
+  if (!isLost && (await context.firewall.isLoaded())) {
     await passOthers(context);
     return false;
   }

@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { compareRules, parseLegacyRules, parseNftRules, renderLegacyRules, renderNftRules } from './docker-user.ts';
+import { compareRules, parseNftRules, renderNftRules } from './guest-chain.ts';
+import { parseLegacyRules, renderLegacyRules } from './legacy-chain.ts';
 
 const IN = { side: 'in', name: 'tsc-+' } as const;
 const OUT = { side: 'out', name: 'mybridge' } as const;
 
-describe('our rules in a chain of Docker', () => {
+describe('our rules in a chain of others', () => {
   it('are tagged, in nftables', () => {
-    expect(renderNftRules('ip6', 'tsc', [{ ...IN, reference: '7' }], [IN, OUT])).toBe(
+    expect(renderNftRules('ip6 filter DOCKER-USER', 'tsc', [{ ...IN, reference: '7' }], [IN, OUT])).toBe(
       'delete rule ip6 filter DOCKER-USER handle 7\n' +
         'insert rule ip6 filter DOCKER-USER iifname "tsc-*" accept comment "tscompose:tsc"\n' +
         'insert rule ip6 filter DOCKER-USER oifname "mybridge" accept comment "tscompose:tsc"\n',
