@@ -152,8 +152,14 @@ async function removeAll(daemon: TestDaemon): Promise<void> {
     const answer = await daemon.call('DELETE', path);
     if (answer.status !== 204) throw new Error(`DELETE ${path}: ${answer.status} ${answer.text()}`);
   };
-  await Promise.all(containers.map(({ Id }) => expectGone(`/containers/${Id}?force=1`)));
-  await Promise.all(networks.map(({ Id }) => expectGone(`/networks/${Id}`)));
+  await all(containers.map(({ Id }) => expectGone(`/containers/${Id}?force=1`)));
+  await all(networks.map(({ Id }) => expectGone(`/networks/${Id}`)));
+}
+
+/** Waits for all of them, also when one fails. */
+async function all(calls: readonly Promise<void>[]): Promise<void> {
+  await Promise.allSettled(calls);
+  await Promise.all(calls);
 }
 
 /** Links, firewall elements of ports and networks, containers' processes and cgroups, records; the kernel takes links apart in its own time. */

@@ -118,7 +118,11 @@ async function guardAgain(context: NetworkContext, bridges: Bridges, host: HostN
     .filter((network) => present.has(network.bridge));
   if (standing.length === 0) return;
   const loaded = await context.firewall.adopt();
-  if (!loaded && context.state.sandboxes.size === 0) return;
+  if (!loaded && context.state.sandboxes.size === 0) {
+    // Whatever stands there now may be another by the time it is needed.
+    context.firewall.forget();
+    return;
+  }
   if (!loaded)
     await setRouteLocalnet(
       context,
