@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/file.h"
+#include "net/bridge.h"
 #include "net/link.h"
 #include "net/verbs.h"
 #include "sys/netlink.h"
@@ -48,12 +49,14 @@ int verb_bridge_adopt(const struct json *request, struct str *out, struct err *e
 
 int verb_bridge_leave(const struct json *request, struct str *out, struct err *err) {
   cleanup_close int nl = -1;
-  const char *name = NULL;
+  const char *name = NULL, *ends = NULL;
   struct link_info info;
   int r = find_named(request, &nl, &name, &info, err);
   if (r >= 0 && !info.is_bridge) {
     return str_add(out, "{\"present\":false}\n");
   }
+  r = r < 0 ? r : json_need_string(request, "ends", &ends, err);
+  r = r < 0 ? r : bridge_remove_ends(nl, info.index, ends, err);
   r = r < 0 ? r : each_address(nl, info.index, request, link_remove_address, err);
   return r < 0 ? err_prefix(err, "bridge %s", name) : str_add(out, "{\"present\":true}\n");
 }

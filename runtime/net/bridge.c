@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/sha256.h"
+#include "net/bridge.h"
 #include "net/dump.h"
 #include "net/link.h"
 #include "net/verbs.h"
@@ -170,6 +171,17 @@ static int add_ends(int nl, struct doomed *doomed, struct err *err) {
 
 static void doomed_free(struct doomed *doomed) {
   free(doomed->indexes);
+}
+
+int bridge_remove_ends(int nl, int bridge, const char *ends, struct err *err) {
+  struct doomed doomed __attribute__((cleanup(doomed_free))) = {
+      .indexes = malloc(sizeof(int)), .count = 1, .capacity = 1, .bridges = 1, .ends = ends};
+  if (doomed.indexes == NULL) {
+    return err_oom(err);
+  }
+  doomed.indexes[0] = bridge;
+  int r = add_ends(nl, &doomed, err);
+  return r < 0 || doomed.count == 1 ? r : link_remove_batch(nl, doomed.indexes + 1, doomed.count - 1, err);
 }
 
 /* Bridges or others; marked as ours, or not looked at for that. */

@@ -1,6 +1,6 @@
 import { TscError } from '../../core/index.ts';
 import type { NetworkContext } from './context.ts';
-import { readHostNetwork, runNet } from './host-network.ts';
+import { hostInterfacePrefix, readHostNetwork, runNet } from './host-network.ts';
 import type { Adoption, NetworkRecord, NetworkSpec, Pool, PoolSpec } from './network.ts';
 import { familyOf } from './pools.ts';
 import { contains, formatAddress, parseAddress, parseSubnet } from './subnet.ts';
@@ -90,7 +90,8 @@ export async function adoptBridge(context: NetworkContext, network: Adopted): Pr
 
 /** The inverse, also for a bridge that is gone: ours go, all else stays as it is. */
 export async function leaveBridge(context: NetworkContext, { bridge, adopted }: Adopted): Promise<void> {
-  const request = { name: bridge, addresses: adopted.addresses };
+  const ends = hostInterfacePrefix(context.instance);
+  const request = { name: bridge, addresses: adopted.addresses, ends };
   const { present } = (await runNet(context.keeper, 'bridge-leave', request)) as { readonly present: boolean };
   if (present && Object.keys(adopted.sysctls).length > 0) await runNet(context.keeper, 'sysctl', adopted.sysctls);
 }

@@ -1,8 +1,9 @@
 import { TscError } from '../../core/index.ts';
 import { newObjectId } from '../../host/index.ts';
-import { hostInterfacePrefix, isAddressed, isBridged, isWithoutGateway } from './bridges.ts';
+import { isAddressed, isBridged, isWithoutGateway } from './bridges.ts';
 import type { NetworkContext } from './context.ts';
 import { readEndpointOptions, readLinkLocal, readLinks } from './endpoint-options.ts';
+import { hostInterfacePrefix } from './host-network.ts';
 import { type Allocation, allocateAddress, claimAddress, macOf, parseMac } from './ipam.ts';
 import { checkDns } from './names/resolver.ts';
 import type { AttachmentSpec, Endpoint, EndpointSpec, NetworkRecord, Pool } from './network.ts';

@@ -4,7 +4,7 @@ import type { NetworkContext } from './context.ts';
 import { passDocker, unpassDocker } from './firewall/docker-user.ts';
 import { passFirewalld, unpassFirewalld } from './firewall/firewalld.ts';
 import { buildRuleset } from './firewall/ruleset.ts';
-import { addBridgeIf, enableForwarding, type ForeignNetwork, runNet } from './host-network.ts';
+import { addBridgeIf, enableForwarding, type ForeignNetwork, hostInterfacePrefix, runNet } from './host-network.ts';
 import { macOf } from './ipam.ts';
 import type { NetworkRecord } from './network.ts';
 import { checkStillFree } from './used-subnets.ts';
@@ -19,11 +19,6 @@ export function isAddressed(network: NetworkRecord): boolean {
 
 export function isBridged(network: NetworkRecord): network is BridgedNetwork {
   return network.bridge !== undefined && isAddressed(network);
-}
-
-/** What the names of all host ends of an instance begin with. */
-export function hostInterfacePrefix(instance: string): string {
-  return `${instance}v`;
 }
 
 /** Brings the kernel's table to the present state. */

@@ -71,6 +71,11 @@ export async function addBridgeIf(
   return answer.network && answer.digest ? { network: answer.network, digest: answer.digest } : undefined;
 }
 
+/** What the names of all host ends of an instance begin with. */
+export function hostInterfacePrefix(instance: string): string {
+  return `${instance}v`;
+}
+
 /** Subnets in use on the host, without those on the interfaces in `own`. Pure. */
 export function usedSubnets(host: Omit<HostNetwork, 'links'>, own: ReadonlySet<string>): readonly UsedSubnet[] {
   const used: UsedSubnet[] = [];

@@ -1,8 +1,8 @@
-import { applyFirewall, type Bridges, hostInterfacePrefix, isBridged, setRouteLocalnet } from './bridges.ts';
+import { applyFirewall, type Bridges, isBridged, setRouteLocalnet } from './bridges.ts';
 import type { NetworkContext } from './context.ts';
 import { ensurePredefined } from './create-network.ts';
 import { applyEgress } from './egress/apply-egress.ts';
-import { type HostNetwork, readHostNetwork, runNet } from './host-network.ts';
+import { type HostNetwork, hostInterfacePrefix, readHostNetwork, runNet } from './host-network.ts';
 import type { RecoveryReport } from './network.ts';
 import { portKey } from './port-map.ts';
 import { publishNames, publishZone } from './sandbox.ts';
