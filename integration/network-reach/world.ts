@@ -266,7 +266,7 @@ export class World {
   /** A program that is spoken to by its stdin and stdout, until the world ends. */
   async talk(place: Place, ...command: string[]): Promise<ChildProcess> {
     const program = spawn('/usr/bin/nsenter', [`--net=${place.path}`, ...command], {
-      stdio: ['pipe', 'pipe', 'inherit'],
+      stdio: ['pipe', 'pipe', 'ignore'],
     });
     this.#servers.push(program);
     await once(program, 'spawn');

@@ -15,8 +15,8 @@ int verb_bridge_remove(const struct json *request, struct str *out, struct err *
 /* {name, addresses} → {}: a bridge of somebody else gets these addresses beside its own and is up. Refuses (-EEXIST)
    what is no bridge or not there. */
 int verb_bridge_adopt(const struct json *request, struct str *out, struct err *err);
-/* {name, addresses, ends} → {"present":bool}: the addresses go, and the links whose names begin with `ends`; all else of
-   the bridge stays. */
+/* {name, addresses, ends} → {"present":bool}: the addresses go, and the links whose names begin with `ends`; all else
+   of the bridge stays. */
 int verb_bridge_leave(const struct json *request, struct str *out, struct err *err);
 /* {names} → {name: value, …}, without those that are not there. */
 int verb_sysctl_read(const struct json *request, struct str *out, struct err *err);
