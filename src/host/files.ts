@@ -116,14 +116,14 @@ export async function writeAtomically(
   try {
     await handle.writeFile(data);
     if (options.durable) await handle.sync();
+    await rename(temporary, path);
   } catch (error) {
     await handle.close();
     await removeFile(temporary);
     throw error;
   }
-  await handle.close();
-  await rename(temporary, path);
-  if (options.durable) await syncDirectory(dirname(path));
+  // Side by side: somebody waits for every record.
+  await Promise.all([handle.close(), options.durable && syncDirectory(dirname(path))]);
 }
 
 /** Writes a file that must not exist yet and that nobody looks for before this resolves. */

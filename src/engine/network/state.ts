@@ -19,6 +19,8 @@ export class NetworkState {
   readonly former = new Map<string, Attachment>();
   /** Address handed out last, by subnet. */
   readonly lastAddress = new Map<string, string>();
+  /** Read once: it stays. */
+  hostSeed: string | undefined;
   /** The host's addresses and routes as they were last seen: mostly what they still are. */
   foreign: ForeignNetwork | undefined;
 

@@ -13,7 +13,9 @@ import { conflictsWith, type PoolSeed, type UsedSubnet } from './pools.ts';
 import { formatSubnet, knownSubnet } from './subnet.ts';
 
 export async function seedOf(context: NetworkContext): Promise<PoolSeed> {
-  return { instance: context.instance, host: await hostSeed(), pools: context.addressPools };
+  const { state } = context;
+  state.hostSeed ??= await hostSeed();
+  return { instance: context.instance, host: state.hostSeed, pools: context.addressPools };
 }
 
 function subnetsOf(network: NetworkRecord) {
