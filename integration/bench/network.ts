@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { accessSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { runProgram } from '../../src/host/index.ts';
@@ -11,6 +12,7 @@ import { startDockerd } from './dockerd.ts';
 import type { Measure } from './measure.ts';
 import { manyNetworks, networkCosts } from './network-costs.ts';
 import { traffic } from './network-traffic.ts';
+import { startPodman } from './podman.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 const IMAGE = 'network-bench:latest';
@@ -59,6 +61,9 @@ export async function openNetwork(directory: string, runDirectory: string): Prom
     const own = await namespace(holders);
     engines.push(await startOurs(own.path, join(runDirectory, 'ours')));
     engines.push(await startDockerd(directory, runDirectory));
+    const podman = await startPodman(await mkdtemp(join(runDirectory, 'p-')));
+    if ('reason' in podman) console.log(`podman is not compared: ${podman.reason}`);
+    else engines.push(podman);
     const sites: Site[] = [];
     for (const engine of engines) {
       const host = engine === engines[0] ? own : { path: `/proc/${engine.pid}/ns/net`, pid: engine.pid };
@@ -66,11 +71,16 @@ export async function openNetwork(directory: string, runDirectory: string): Prom
       await link(host, neighbour);
       sites.push(await fill(engine, host.path, neighbour.path, image));
     }
-    const names = engines.map(({ name }) => name);
-    const compared = [...traffic(sites), ...networkCosts(engines)].map((measure) => ({ measure, names }));
-    const ours = engines.slice(0, 1);
-    const alone = manyNetworks(ours).map((measure) => ({ measure, names: names.slice(0, 1) }));
-    return { measures: [...compared, ...alone], close };
+    const measured = (measures: readonly Measure[], by: readonly Contender[]) =>
+      measures.map((measure) => ({ measure, names: by.map(({ name }) => name) }));
+    const [ours, both] = [engines.slice(0, 1), engines.slice(0, 2)];
+    // Podman's networks are files until a container comes: their cost is not that of a network.
+    const measures = [
+      ...measured(traffic(sites), engines),
+      ...measured(networkCosts(both), both),
+      ...measured(manyNetworks(ours), ours),
+    ];
+    return { measures, close };
   } catch (error) {
     await close();
     throw error;

@@ -18,6 +18,7 @@ export type PeerName =
   | 'musl'
   | 'crun'
   | 'runc'
+  | 'netavark'
   | 'podman-4'
   | 'podman-5'
   | 'containerd-1'
@@ -123,6 +124,8 @@ const SOURCES: Readonly<Record<PeerName, PeerSource>> = {
     ownLibraries: true,
     companions: ['usr/bin/conmon'],
   },
+  // What makes the networks of podman.
+  netavark: { suite: 'bookworm', packages: ['netavark'], program: 'usr/lib/podman/netavark' },
   firewalld: {
     suite: 'bookworm',
     packages: [
