@@ -310,6 +310,36 @@ describe('keeper', () => {
     expect(times[0]).toBeLessThan(400);
   });
 
+  it('begins only when what a killed keeper had run has ended: it may still change the host', async () => {
+    const { directory } = keeper;
+    const before = await keeper.daemon();
+    const script = `touch ${directory}/begun; until test -e ${directory}/go; do sleep 0.02; done; sleep 0.3; touch ${directory}/late`;
+    void link.run({ file: '/bin/sh', args: ['-c', script] }).catch(() => undefined);
+    await until('the program', () => pathExists(join(directory, 'begun')));
+    process.kill(keeper.pid, 'SIGKILL');
+    await keeper.ended;
+    keeper = await TestKeeper.start({ directory });
+    const holder = async () => (await readFile(join(directory, 'lock'), 'utf8')).trim();
+    await until('the next keeper', async () => (await holder()) === String(keeper.pid));
+    await writeFile(join(directory, 'go'), '');
+    await keeper.daemon(before.pid);
+    expect(await pathExists(join(directory, 'late'))).toBe(true);
+  });
+
+  it('ends what a killed daemon had run before the next begins', async () => {
+    const { pid } = await keeper.daemon();
+    const file = join(keeper.directory, 'program');
+    void link
+      .run({ file: '/bin/sh', args: ['-c', `echo $$ > ${file}.new; mv ${file}.new ${file}; exec sleep 600`] })
+      .catch(() => undefined);
+    await until('the program', () => pathExists(file));
+    const program = Number(await readFile(file, 'utf8'));
+    expect(await isAlive(program)).toBe(true);
+    process.kill(pid, 'SIGKILL');
+    await keeper.daemon(pid);
+    expect(await isAlive(program)).toBe(false);
+  });
+
   it('leaves after shutdown when the daemon does, with all it held', async () => {
     const { path } = await link.createSandbox('one', EMPTY_SANDBOX);
     const proxied = await link.holdPort({

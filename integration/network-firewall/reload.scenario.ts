@@ -70,6 +70,7 @@ describe('a firewall that others reload', () => {
     ['flush ruleset', ['flush', 'ruleset']],
     ['our table deleted', ['delete', 'table', 'inet', INSTANCE]],
     ['our rules flushed, the chains left', ['flush', 'table', 'inet', INSTANCE]],
+    ['our table put to sleep', ['add', 'table', 'inet', INSTANCE, '{ flags dormant; }']],
     ['one chain flushed', ['flush', 'chain', 'inet', INSTANCE, 'guard']],
   ];
 

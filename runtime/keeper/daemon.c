@@ -13,6 +13,8 @@
 
 /* How long the daemon of an old binary may take to end before it is killed. */
 #define REPLACE_MS 10000
+/* Until the next look whether the programs of a daemon have ended. */
+#define RUNS_MS 5
 
 int daemon_start(struct keeper *keeper, struct err *err) {
   struct daemon *daemon = &keeper->daemon;
@@ -48,6 +50,8 @@ static void timer_ready(struct watch *watch, uint32_t events) {
   loop_timer_taken(watch->fd);
   if (keeper->daemon.pid > 0) {
     (void)kill(keeper->daemon.pid, SIGKILL); /* replaced, and too slow to end by itself */
+  } else if (keeper->runs != NULL) {
+    loop_timer_set(watch->fd, RUNS_MS);
   } else if (daemon_start(keeper, &err) < 0) {
     log_error("%s", err.text);
     loop_timer_set(watch->fd, backoff_pause(&keeper->daemon.backoff));
@@ -69,6 +73,8 @@ void daemon_exited(struct keeper *keeper, int status) {
     keeper_leave(keeper);
     return;
   }
+  /* What it had run must not change the host any more once the next one looks at it. */
+  spawn_end_runs(keeper);
   int pause = daemon->replaced ? 1 : backoff_pause(&daemon->backoff);
   if (!daemon->replaced) {
     log_warn("the daemon ended (%s %d), starting it again in %d ms", WIFSIGNALED(status) ? "signal" : "status",

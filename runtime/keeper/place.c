@@ -22,8 +22,10 @@
 #include "sys/syscalls.h"
 
 #define API_BACKLOG 4096
-/* How long the daemon of a keeper that was killed may take to go. */
+/* How long the daemon of a keeper that was killed may take to go, and the programs it had run. */
 #define OLD_DAEMON_MS 5000
+#define OLD_PROGRAMS_MS 30000
+#define LOOK_MS 5
 
 static int refuse_second(struct keeper *keeper, struct err *err) {
   char holder[32] = "unknown";
@@ -60,6 +62,25 @@ static int take_lock(struct keeper *keeper, struct err *err) {
     keeper->lock_fd = take_fd(&fd);
     return 0;
   }
+}
+
+/* Programs run for the daemon keep the directory locked until they end: one that outlives a killed keeper may still
+   change the host (it waits for a lock of the kernel, for one), and whoever looks at the host before that misses it. */
+int place_await_programs(const struct keeper *keeper, struct err *err) {
+  const int64_t deadline = now_ms() + OLD_PROGRAMS_MS;
+  while (flock(keeper->run_fd, LOCK_EX | LOCK_NB) < 0) {
+    if (errno != EWOULDBLOCK) {
+      return err_errno(err, "cannot lock %s", keeper->options.run_dir);
+    }
+    if (now_ms() > deadline) {
+      return err_set(err, EBUSY,
+                     "programs of the keeper that had %s before do not end (those that have this directory open): end "
+                     "them first",
+                     keeper->options.run_dir);
+    }
+    (void)poll(NULL, 0, LOOK_MS);
+  }
+  return 0;
 }
 
 /* Nothing there, or a socket nobody listens on. The daemon of a keeper that was killed still has the socket for a
@@ -181,6 +202,7 @@ int place_take(struct keeper *keeper, struct err *err) {
     return err_errno(err, "cannot open %s", keeper->options.run_dir);
   }
   r = take_lock(keeper, err);
+  r = r < 0 ? r : place_await_programs(keeper, err);
   return r < 0 || keeper->api_fd >= 0 ? r : bind_api(keeper, err);
 }
 

@@ -227,6 +227,7 @@ int reexec_op(struct keeper *keeper, long long id, const struct json *request, s
   snprintf(number, sizeof(number), "%d", table);
   char *const args[] = {"tscompose-runtime", "keeper", "--resume", number, NULL};
   keep_open(keeper, table, true);
+  spawn_end_runs(keeper);
   execve(file, args, environ);
   r = err_errno(err, "cannot execute %s", file);
   keep_open(keeper, table, false);
@@ -410,6 +411,8 @@ int reexec_resume(struct keeper *keeper, int table_fd, long long *ret_request, s
   if (control >= 0 && (r = control_open(keeper, control, err)) < 0) {
     return r;
   }
+  /* Nobody is left to tell of one that does not end. */
+  (void)place_await_programs(keeper, /* err= */ NULL);
   r = place_seal(&keeper->self_fd, err);
   r = r < 0 ? r : resume_names(keeper, err);
   return r < 0 ? r : json_need_long(&keeper->table, "request", -1, LLONG_MAX, ret_request, err);

@@ -329,6 +329,7 @@ static int run_begin(struct run *run, const char *file, char *const *args, struc
   for (int i = 0; i < 3; i++) {
     plan.fds[i] = child[i];
   }
+  plan.fds[3] = run->keeper->run_fd; /* see place_await_programs */
   r = r < 0 ? r : child_start(&plan, &run->pid, err);
   for (int i = 0; i < 3; i++) {
     if (child[i] >= 0) {
@@ -427,6 +428,12 @@ bool spawn_reaped(struct keeper *keeper, pid_t pid, int status) {
     }
   }
   return false;
+}
+
+void spawn_end_runs(struct keeper *keeper) {
+  for (struct run *run = keeper->runs; run != NULL; run = run->next) {
+    (void)kill(run->pid, SIGKILL);
+  }
 }
 
 void spawn_forget_requests(struct keeper *keeper) {

@@ -157,6 +157,7 @@ void keeper_leave(struct keeper *keeper);
 
 /* place.c: run directory, lock, API socket, sealed copy, environment, cgroups. */
 int place_take(struct keeper *keeper, struct err *err);
+int place_await_programs(const struct keeper *keeper, struct err *err);
 int place_seal(int *ret_fd, struct err *err);
 int place_clean_environment(struct err *err);
 void place_leave_cgroups(void);
@@ -195,6 +196,8 @@ typedef int operation(struct keeper *keeper, long long id, const struct json *re
 operation spawn_child, spawn_run, process_op_kill;
 bool spawn_reaped(struct keeper *keeper, pid_t pid, int status);
 void spawn_forget_requests(struct keeper *keeper);
+/* Programs that were run for a daemon that is gone, or about to go. */
+void spawn_end_runs(struct keeper *keeper);
 int spawn_adopt(struct keeper *keeper, pid_t pid, const char *args);
 /* Ends children that are over their time. */
 int spawn_watch(struct keeper *keeper, struct err *err);

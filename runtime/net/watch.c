@@ -50,8 +50,8 @@ static bool names_firewalld(const struct nlmsghdr *message) {
   return has_text(message, NFTA_TABLE_NAME, "firewalld");
 }
 
-/* Removals in our table, and any change to a chain in which we are guests. Elements of sets come and go by our own hand
-   all the time. */
+/* Removals in our table and changes of it as a whole, and any change to a chain in which we are guests. Elements of
+   sets come and go by our own hand all the time. */
 static enum change judge(const struct nlmsghdr *message, const char *table) {
   if (NFNL_SUBSYS_ID(message->nlmsg_type) != NFNL_SUBSYS_NFTABLES ||
       message->nlmsg_len < NLMSG_LENGTH(sizeof(struct nfgenmsg))) {
@@ -61,7 +61,11 @@ static enum change judge(const struct nlmsghdr *message, const char *table) {
   bool inet = fixed->nfgen_family == NFPROTO_INET;
   switch (NFNL_MSG_TYPE(message->nlmsg_type)) {
   case NFT_MSG_NEWTABLE:
-    return inet && names_firewalld(message) ? GUEST : NOTHING;
+    if (inet && names_firewalld(message)) {
+      return GUEST;
+    }
+    /* Put to sleep, for one; our own loading comes by as well. */
+    return inet && has_text(message, NFTA_TABLE_NAME, table) ? OURS : NOTHING;
   case NFT_MSG_DELTABLE:
     if (inet && names_firewalld(message)) {
       return GUEST;

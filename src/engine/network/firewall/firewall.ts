@@ -88,11 +88,11 @@ export function createNftFirewall(keeper: KeeperPort, table: string, nft: string
     async adopt() {
       const { status, stdout } = await list();
       standing = status === 0 ? parseTable(stdout) : undefined;
-      return status === 0 && hasAllRules(stdout);
+      return status === 0 && isWhole(stdout);
     },
     async isLoaded() {
       const { status, stdout } = await list('-t');
-      return status === 0 && hasAllRules(stdout);
+      return status === 0 && isWhole(stdout);
     },
     isApplied: () => applied !== undefined,
     forget() {
@@ -105,6 +105,11 @@ export function createNftFirewall(keeper: KeeperPort, table: string, nft: string
       await transact(renderRemoval(table));
     },
   };
+}
+
+/** All rules are there, and the table has no flags: one says that it sleeps. */
+function isWhole(listing: string): boolean {
+  return hasAllRules(listing) && !/^\tflags /m.test(listing);
 }
 
 function transition(table: string, standing: TableText, whole: string): readonly string[] | undefined {
