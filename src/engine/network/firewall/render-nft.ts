@@ -96,7 +96,7 @@ const CHAINS = `	chain guard {
 		iifname @adopted ip saddr . iifname != @members return
 		iifname @adopted ip6 saddr . iifname != @members6 return
 		iifname @elsewhere ip saddr . iifname != @members drop
-		ct state vmap { established : accept, related : accept, invalid : drop }
+		ct state vmap { invalid : drop, established : accept, related : accept }
 		ip6 saddr . iifname != @members6 drop
 		iifname @internal drop
 	}
