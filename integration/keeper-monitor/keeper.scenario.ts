@@ -102,11 +102,12 @@ describe('keeper', () => {
 
   it('kills the process that is meant, not a later one with its number', async () => {
     const sleeper = spawnProgram('/bin/sleep', ['1000']);
+    const ended = once(sleeper, 'exit');
     const { pid, startTime } = await identityOf(sleeper.pid ?? 0);
     for (const other of [startTime - 1, startTime + 1, 0]) await link.kill({ pid, startTime: other });
     expect(await isAlive(pid)).toBe(true);
     await link.kill({ pid, startTime });
-    expect(await once(sleeper, 'exit')).toEqual([null, 'SIGKILL']);
+    expect(await ended).toEqual([null, 'SIGKILL']);
     await link.kill({ pid, startTime });
   });
 

@@ -64,8 +64,9 @@ describe('attached clients', () => {
     });
     socket.end(encodeFrame(FRAME.request, '{"id":1,"op":"attach","stdout":true}'));
     await until('the half-closed side', () => socket.writableFinished);
+    const ended = once(socket, 'end');
     await owner.start();
-    await once(socket, 'end');
+    await ended;
     expect(output).toBe(`${Array.from({ length: 100_000 }, (_, n) => n + 1).join('\n')}\n`);
     expect(JSON.parse(end)).toMatchObject({ event: 'exit', exit_code: 4 });
   });
