@@ -62,6 +62,15 @@ table inet tsc {
 		type ifname . ifname : verdict
 		elements = { "tsc-1" . "tsc-1" : accept, "tsc-2" . "tsc-2" : accept }
 	}
+	map inward {
+		type ifname : verdict
+		elements = { "tsc-2" : goto from_internal }
+	}
+	set inside {
+		type ipv4_addr . ipv4_addr . ifname
+		flags interval
+		elements = { 172.20.1.0/24 . 172.20.1.0/24 . "tsc-1", 172.20.2.0/24 . 172.20.2.0/24 . "tsc-2" }
+	}
 	set members {
 		type ipv4_addr . ifname
 		flags interval
@@ -98,6 +107,10 @@ table inet tsc {
 	}
 	set direct {
 		type ipv4_addr . inet_proto . inet_service
+	}
+	set inside6 {
+		type ipv6_addr . ipv6_addr . ifname
+		flags interval
 	}
 	set members6 {
 		type ipv6_addr . ifname

@@ -19,13 +19,15 @@ const SET_NAMES = Object.keys(SETS) as SetName[];
  * What others have on a bridge that they made (adopted) passes as if we were not there: their own rules are for it, and what our
  * containers send is checked at their links.
  *
- * Every packet of the host passes guard, passing and entering, so each path through them looks up as little as it can: a packet
- * from outside to a published port is in two sets of networks or in none, and rules of one side or family are in chains of their own.
+ * Every packet of the host passes guard, passing and entering, so each path through them looks up as little as it can: what stays
+ * inside a network, or answers the host, is known by one look (inside); a packet from outside to a published port is in two sets of
+ * networks or in none; rules of one side or family are in chains of their own.
  * Protocol 58 is ICMPv6: by name nft would look it up in /etc/protocols, which small systems do not have.
  */
 const CHAINS = `	chain guard {
 		type filter hook prerouting priority raw; policy accept;
 		iifname "lo" accept
+		ip saddr . ip daddr . iifname @inside accept
 		ip daddr 127.0.0.0/8 drop
 		ip saddr 127.0.0.0/8 drop
 		iifname @bridges goto from_bridge
@@ -53,6 +55,7 @@ const CHAINS = `	chain guard {
 		iifname != @adopted icmpv6 type { nd-router-advert, nd-redirect } drop
 		ip6 saddr fe80::/10 ip6 daddr { fe80::/10, ff00::/8 } accept
 		ip6 saddr :: meta l4proto 58 accept
+		ip6 saddr . ip6 daddr . iifname @inside6 accept
 		ip6 saddr . iifname != @members6 iifname != @adopted drop
 		ip6 daddr != @subnets6 accept
 		ip6 daddr . iifname @members6 accept
@@ -118,10 +121,13 @@ const CHAINS = `	chain guard {
 	}
 	chain entering {
 		type filter hook input priority filter; policy accept;
-		iifname @elsewhere ip saddr . iifname != @members drop
-		iifname @internal goto from_internal
+		iifname vmap @inward
+	}
+	chain from_elsewhere {
+		ip saddr . iifname != @members drop
 	}
 	chain from_internal {
+		iifname @elsewhere ip saddr . iifname != @members drop
 		ct state established,related accept
 		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
 		drop

@@ -31,6 +31,8 @@ export const SETS = {
   elsewhere: { kind: 'set', type: 'ifname', interval: false },
   adopted: { kind: 'set', type: 'ifname', interval: false },
   within: { kind: 'map', type: 'ifname . ifname : verdict', interval: false },
+  inward: { kind: 'map', type: 'ifname : verdict', interval: false },
+  inside: { kind: 'set', type: 'ipv4_addr . ipv4_addr . ifname', interval: true },
   members: { kind: 'set', type: 'ipv4_addr . ifname', interval: true },
   subnets: { kind: 'set', type: 'ipv4_addr', interval: true },
   masqueraded: { kind: 'set', type: 'ipv4_addr', interval: true },
@@ -40,6 +42,7 @@ export const SETS = {
   reached: { kind: 'set', type: 'ipv4_addr . inet_proto . inet_service', interval: false },
   trusted: { kind: 'set', type: 'ipv4_addr . ifname', interval: true },
   direct: { kind: 'set', type: 'ipv4_addr . inet_proto . inet_service', interval: false },
+  inside6: { kind: 'set', type: 'ipv6_addr . ipv6_addr . ifname', interval: true },
   members6: { kind: 'set', type: 'ipv6_addr . ifname', interval: true },
   subnets6: { kind: 'set', type: 'ipv6_addr', interval: true },
   masqueraded6: { kind: 'set', type: 'ipv6_addr', interval: true },
@@ -104,6 +107,7 @@ function poolElements(networks: readonly (NetworkRecord & { readonly bridge: str
   const isRouted = (network: NetworkRecord) => network.routed?.includes(key === 'pool' ? 4 : 6) ?? false;
   const isOpen = (network: NetworkRecord) => network.unprotected?.includes(key === 'pool' ? 4 : 6) ?? false;
   return {
+    inside: pools.map(({ subnet, bridge }) => ({ key: `${subnet} . ${subnet} . "${bridge}"` })),
     members: pools.map(({ subnet, bridge }) => ({ key: `${subnet} . "${bridge}"` })),
     subnets: pools.map(({ subnet }) => ({ key: subnet })),
     masqueraded: pools
@@ -143,6 +147,28 @@ function directPorts(
   return [...new Set(keys)].sort().map((each) => ({ key: each }));
 }
 
+/** What is said of bridges, whatever their families. */
+function bridgeElements(bridged: readonly (NetworkRecord & { readonly bridge: string })[]) {
+  const isElsewhere = (network: NetworkRecord) => network.gatewayElsewhere && !network.adopted;
+  const keyOf = ({ bridge }: { readonly bridge: string }): Element => ({ key: `"${bridge}"` });
+  return {
+    bridges: bridged.map(keyOf),
+    internal: bridged.filter((network) => network.internal).map(keyOf),
+    elsewhere: bridged.filter(isElsewhere).map(keyOf),
+    adopted: bridged.filter((network) => network.adopted).map(keyOf),
+    within: bridged.map((network) => ({
+      key: `"${network.bridge}" . "${network.bridge}"`,
+      value: network.apart ? 'drop' : 'accept',
+    })),
+    inward: bridged
+      .filter((network) => network.internal || isElsewhere(network))
+      .map((network) => ({
+        ...keyOf(network),
+        value: network.internal ? 'goto from_internal' : 'goto from_elsewhere',
+      })),
+  };
+}
+
 /** Decides the table. Sorted, so that equal states give equal text. */
 export function buildRuleset(state: FirewallState): Ruleset {
   const bridged = state.networks
@@ -167,21 +193,11 @@ export function buildRuleset(state: FirewallState): Ruleset {
   const directElements = (key: 'pool' | 'pool6') => directPorts(bridged, state.published, key);
   const four = poolElements(bridged, 'pool');
   const six = poolElements(bridged, 'pool6');
-  const quoted = (name: string) => `"${name}"`;
-  const withItself = (network: (typeof bridged)[number]) => ({
-    key: `${quoted(network.bridge)} . ${quoted(network.bridge)}`,
-    value: network.apart ? 'drop' : 'accept',
-  });
   return {
     table: state.instance,
     elements: {
-      bridges: bridged.map((network) => ({ key: quoted(network.bridge) })),
-      internal: bridged.filter((network) => network.internal).map((network) => ({ key: quoted(network.bridge) })),
-      elsewhere: bridged
-        .filter((network) => network.gatewayElsewhere && !network.adopted)
-        .map((network) => ({ key: quoted(network.bridge) })),
-      adopted: bridged.filter((network) => network.adopted).map((network) => ({ key: quoted(network.bridge) })),
-      within: bridged.map(withItself),
+      ...bridgeElements(bridged),
+      inside: four.inside,
       members: four.members,
       subnets: four.subnets,
       masqueraded: four.masqueraded,
@@ -191,6 +207,7 @@ export function buildRuleset(state: FirewallState): Ruleset {
       reached: reachedElements(false),
       trusted: four.trusted,
       direct: directElements('pool'),
+      inside6: six.inside,
       members6: six.members,
       subnets6: six.subnets,
       masqueraded6: six.masqueraded,
