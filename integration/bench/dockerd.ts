@@ -1,46 +1,15 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { runProgram } from '../../src/host/index.ts';
+import { existsSync, openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { waitUntil } from '../kit/daemon.ts';
-import { peersDirectory } from '../kit/peers.ts';
 import type { Contender } from './contender.ts';
+import { install, unpackForky } from './forky.ts';
 
-/** Debian's testing suite has the engine; its runtime needs that suite's C library, which is unpacked beside it. */
 const PACKAGES = ['docker.io', 'docker-cli', 'docker-compose', 'containerd', 'runc', 'libc6', 'libseccomp2'];
-const MACHINE_PACKAGES = ['iptables', 'patchelf'];
 
-async function need(file: string, args: readonly string[]): Promise<string> {
-  const { status, stdout, stderr } = await runProgram(file, args);
-  if (status !== 0) throw new Error(`${file} ${args.join(' ')}: ${stderr.trim().slice(-500)}`);
-  return stdout;
-}
-
-/** Unpacks dockerd and what it runs, once; returns the root of the unpacked tree. */
 async function fetchDockerd(): Promise<string> {
-  const directory = join(peersDirectory(), 'dockerd-forky');
-  const root = join(directory, 'root');
-  if (existsSync(join(directory, 'patched'))) return root;
-  mkdirSync(peersDirectory(), { recursive: true });
-  await need('/usr/bin/apt-get', ['install', '-y', '--no-install-recommends', ...MACHINE_PACKAGES]);
-  const targets = await need('/usr/bin/apt-get', ['indextargets', '--format', '$(SITE)', 'Created-By: Packages']);
-  const mirror = targets.split('\n').find((line) => /\/debian\/?$/.test(line));
-  if (mirror === undefined) throw new Error('no Debian mirror among the sources of apt');
-  const script = resolve(import.meta.dirname, '../kit/fetch-peer.sh');
-  await need('/bin/sh', [script, peersDirectory(), 'forky', mirror, directory, ...PACKAGES]);
-  const libraries = join(root, 'usr/lib/x86_64-linux-gnu');
-  const loader = join(libraries, 'ld-linux-x86-64.so.2');
-  // The program itself is patched, not wrapped: runc executes itself again.
-  await need('/usr/bin/patchelf', [
-    '--set-interpreter',
-    loader,
-    '--force-rpath',
-    '--set-rpath',
-    libraries,
-    join(root, 'usr/sbin/runc'),
-  ]);
-  writeFileSync(join(directory, 'patched'), '');
-  return root;
+  await install('iptables');
+  return unpackForky('dockerd-forky', PACKAGES, 'usr/sbin/runc');
 }
 
 export interface DockerdOptions {

@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { accessSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
@@ -9,6 +8,7 @@ import { startTestDaemon } from '../kit/daemon.ts';
 import { peer } from '../kit/peers.ts';
 import { type Contender, call, callOk } from './contender.ts';
 import { startDockerd } from './dockerd.ts';
+import { install } from './forky.ts';
 import type { Measure } from './measure.ts';
 import { manyNetworks, networkCosts } from './network-costs.ts';
 import { traffic } from './network-traffic.ts';
@@ -20,9 +20,6 @@ const IMAGE = 'network-bench:latest';
 export const HOST = '192.0.2.1';
 export const IPERF_PORT = 5201;
 export const HTTP_PORT = 8080;
-
-/** Installed on this machine; the servers come in the image. */
-const CLIENTS = ['/usr/bin/iperf3', '/usr/bin/wrk'];
 
 const NGINX = [
   'user root; daemon off; worker_processes 1; pid /nginx.pid; error_log /dev/null; events { worker_connections 4096; }',
@@ -46,7 +43,8 @@ export interface NetworkArea {
 
 /** Traffic through networks and published ports, and the cost of networks themselves; over namespaces made here only. */
 export async function openNetwork(directory: string, runDirectory: string): Promise<NetworkArea> {
-  for (const file of CLIENTS) accessSync(file); // apt-get install iperf3 wrk
+  // Who asks; the servers come in the image.
+  await install('iperf3', 'wrk');
   const holders: ChildProcess[] = [];
   const engines: Contender[] = [];
   const close = async (): Promise<void> => {

@@ -116,13 +116,14 @@ function waitForEnd(
   process.once('SIGTERM', () => resolve('SIGTERM'));
   process.once('SIGINT', () => resolve('SIGINT'));
   keeper.once('close', () => resolve(KEEPER_LOST));
+  if (options.idleSeconds === 0) return promise;
   let busyUntil = performance.now();
   const timer = setInterval(
     () => {
       const now = performance.now();
       if (engine.isBusy() || server.connections > 0) busyUntil = now;
       const since = Math.max(busyUntil, server.lastActivity);
-      if (options.idleSeconds > 0 && now - since >= options.idleSeconds * 1000) resolve('idle');
+      if (now - since >= options.idleSeconds * 1000) resolve('idle');
     },
     Math.min(IDLE_CHECK_MS, Math.max(100, options.idleSeconds * 250)),
   );
