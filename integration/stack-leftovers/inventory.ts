@@ -9,13 +9,17 @@ export type Inventory = Readonly<Record<string, readonly string[]>>;
 
 const NAMESPACES = ['net', 'mnt', 'pid', 'ipc', 'uts', 'cgroup'];
 
-/** Milliseconds that a look at the firewall may still take once no container runs. */
+/** Milliseconds that looks at the firewall may still take once no container runs, and how long none must be seen: they are several programs, one after the other. */
 const LAST_LOOK_MS = 10_000;
+const QUIET_MS = 300;
 
 /** What is there now, once the daemon has ended what it only runs beside containers. The keeper is a subreaper, so that every process of the daemon is below it, whoever died between. */
 export async function takeInventory(daemon: TestDaemon): Promise<Inventory> {
-  const looks = () => processesBelow(daemon.keeperPid).some((pid) => commandLine(pid).includes(' net watch-firewall '));
-  for (const limit = performance.now() + LAST_LOOK_MS; looks() && performance.now() < limit; ) await delay(50);
+  const looks = () =>
+    processesBelow(daemon.keeperPid).some((pid) => / net watch-firewall |\/nft /.test(commandLine(pid)));
+  const limit = performance.now() + LAST_LOOK_MS;
+  for (let seen = performance.now(); performance.now() < Math.min(limit, seen + QUIET_MS); await delay(25))
+    if (looks()) seen = performance.now();
   const pids = processesBelow(daemon.keeperPid);
   const daemonPid = String(await daemon.daemonPid());
   const own = pids.filter((pid) => pid !== daemonPid);
