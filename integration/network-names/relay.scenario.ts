@@ -104,9 +104,16 @@ describe.skipIf('reason' in dnsmasq)('questions for the outside', () => {
     const own = ['--listen-address=127.0.0.54', '--bind-interfaces', '--host-record=outside.other,203.0.113.77'];
     const knows = await serve(world.host, 'knows', '203.0.113.77', ...own);
     expect(await hostHas('nameserver 127.0.0.53\nnameserver 127.0.0.54\n')).toBe(true);
-    expect(await member.lookup('A', 'outside.other')).toBe('203.0.113.77');
+    // On a busy machine the first one may have been too slow before, and is then passed for half a minute.
+    await until(
+      'a question to the one that refuses',
+      async () => {
+        expect(await member.lookup('A', 'outside.other')).toBe('203.0.113.77');
+        return (await servers.at(-2)?.asked())?.includes('outside.other') ?? false;
+      },
+      40_000,
+    );
     expect(await knows.asked()).toContain('outside.other');
-    expect(await servers.at(-2)?.asked()).toContain('outside.other');
   });
 
   it('local names are answered while every server is silent', async () => {
