@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type RunResult, runProgram } from '../../src/host/index.ts';
+import { connectUnix, type RunResult, runProgram } from '../../src/host/index.ts';
 import { type Bundle, type Config, openWorkshop, RUNTIME, type Workshop } from '../kit/bundle.ts';
 import { waitUntil } from '../kit/daemon.ts';
 
@@ -165,7 +165,12 @@ test.runIf(existsSync(BUS))('a bus is spoken to as well; who is not on it is nam
     stdio: 'ignore',
   });
   try {
-    await expect.poll(() => existsSync(socket)).toBe(true);
+    const answers = () =>
+      connectUnix(socket).then(
+        (connection) => connection.destroy().destroyed,
+        () => false,
+      );
+    await expect.poll(answers).toBe(true);
     const environment = { PATH: '/usr/bin:/bin', DBUS_SYSTEM_BUS_ADDRESS: `unix:path=${socket},guid=1` };
     const script = `mount -t tmpfs none /run; exec ${RUNTIME} ${bundle.options.join(' ')} --systemd-cgroup run ${bundle.id}`;
     const result = await runProgram('/usr/bin/unshare', ['-m', '/bin/sh', '-c', script], {

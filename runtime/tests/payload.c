@@ -371,8 +371,10 @@ static int do_console(char **args) {
   } control;
   int pty = -1;
   int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  snprintf(address.sun_path, sizeof(address.sun_path), "%s", args[0]);
-  if (bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(listener, 1) < 0) {
+  /* Whoever sees the name can connect: it is given once somebody listens. */
+  snprintf(address.sun_path, sizeof(address.sun_path), "%s~", args[0]);
+  if (bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(listener, 1) < 0 ||
+      rename(address.sun_path, args[0]) < 0) {
     perror("console");
     return 1;
   }

@@ -199,8 +199,10 @@ static int take_listener(const char *path, int *ret_listener) {
     char bytes[CMSG_SPACE(sizeof(int))];
   } control;
   int socket_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-  if (bind(socket_fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(socket_fd, 1) < 0) {
+  /* Whoever sees the name can connect: it is given once somebody listens. */
+  snprintf(address.sun_path, sizeof(address.sun_path), "%s~", path);
+  if (bind(socket_fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(socket_fd, 1) < 0 ||
+      rename(address.sun_path, path) < 0) {
     perror("probe: listen");
     return 1;
   }
