@@ -127,7 +127,6 @@ const CHAINS = `	chain guard {
 		ip saddr . iifname != @members drop
 	}
 	chain from_internal {
-		iifname @elsewhere ip saddr . iifname != @members drop
 		ct state established,related accept
 		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
 		drop
